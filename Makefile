@@ -1,0 +1,39 @@
+# make test: everything CI checks.  make demo: every system on the reference benchmark -> report/
+# Both set up .venv from a bare clone: python3 >= 3.11 and a C++ compiler are enough.
+
+PYTHON ?= python3
+BIN := .venv/bin
+CACHE ?= $(HOME)/.cache/starbase-edge
+# The CUDA build of llama.cpp where a compiler and a card are there; BACKEND=cpu or cuda overrides.
+BACKEND ?= $(shell nvcc --version >/dev/null 2>&1 && nvidia-smi -L >/dev/null 2>&1 && echo cuda || echo cpu)
+WHEELS := $(CACHE)/wheels/$(BACKEND)
+FLAGS_cuda := -DGGML_CUDA=on
+LLAMA := $(shell grep '^llama-cpp-python==' constraints.txt)
+LEVELS := f16 q8_0 q4_k_m q3_k_s q2_k
+
+.PHONY: install demo test clean
+
+install: .venv/installed
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name it with PYTHON=")'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	ls $(WHEELS)/llama_cpp_python-$(lastword $(subst ==, ,$(LLAMA)))-*.whl >/dev/null 2>&1 || \
+	  { echo "building llama.cpp for $(BACKEND): 5 to 15 minutes, once"; \
+	    CMAKE_ARGS="$(FLAGS_$(BACKEND))" $(BIN)/python -m pip wheel --quiet --no-deps --no-cache-dir \
+	      --wheel-dir $(WHEELS) $(LLAMA); }
+	$(BIN)/python -m pip install --quiet --find-links $(WHEELS) --constraint constraints.txt -e ".[dev]"
+	touch $@
+
+demo: install
+	$(BIN)/convert reference:policy --quant $(LEVELS) --output models --force
+	$(BIN)/convert reference:reward --quant $(LEVELS) --output models --force
+	$(BIN)/profile run --levels $(LEVELS) --limit 100 --output report --force
+	@echo "open report/index.html"
+
+test: install
+	tests/check
+
+clean:
+	rm -rf .venv models report

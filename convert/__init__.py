@@ -1,0 +1,1 @@
+"""A checkpoint becomes an artifact: GGUF or ONNX at a chosen quantization level."""

@@ -1,0 +1,133 @@
+"""An artifact: a model file, its heads, and a manifest with all that the runtime needs to know."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+Role = Literal["policy", "reward", "thinker"]
+Format = Literal["gguf", "onnx", "torch"]
+RewardKind = Literal["token_logits", "value", "classify"]
+
+MANIFEST_SUFFIX = ".manifest.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """Sizes of a decoder, in the names of its configuration."""
+
+    layers: int
+    hidden: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    feed_forward: int
+    vocab: int
+    context: int
+
+    @property
+    def linear_parameters(self) -> int:
+        """Weights multiplied once for every token: attention and SwiGLU projections."""
+        attention = 2 * self.hidden * self.head_dim * (self.heads + self.kv_heads)
+        return self.layers * (attention + 3 * self.hidden * self.feed_forward)
+
+    @property
+    def head_parameters(self) -> int:
+        """Weights of the output projection, multiplied once for every row of logits."""
+        return self.hidden * self.vocab
+
+    def kv_bytes_per_token(self, bytes_per_value: float = 2.0) -> float:
+        """Bytes of keys and values that one token keeps over all layers."""
+        return 2 * self.layers * self.kv_heads * self.head_dim * bytes_per_value
+
+
+@dataclass(frozen=True, slots=True)
+class PromptFormat:
+    """How a policy is asked, where a step of its answer ends, and how it marks the result.
+
+    `template` holds `{question}`; None means the model's own chat template, or the zero-shot
+    chain-of-thought prompt where it has none.
+    """
+
+    template: str | None = None
+    step_stop: str = "\n\n"
+    answer_marker: str = "The answer is"
+
+
+@dataclass(frozen=True, slots=True)
+class RewardProtocol:
+    """How a process reward model reads a solution and where its score stands.
+
+    `token_logits`: softmax over the logits of `good_id` and `bad_id` at the last token of
+    `step_tag` (Math-Shepherd). `value`: sigmoid of a one-output head there. `classify`: softmax of a head with
+    several outputs, entry `positive_index`. `template` holds `{question}` and is what the model
+    reads before the first step.
+    """
+
+    kind: RewardKind
+    step_tag: str
+    template: str = "{question}"
+    join: str = " "  # between the question and the first step
+    good_id: int | None = None
+    bad_id: int | None = None
+    positive_index: int = 1
+    aggregation: Literal["last", "min", "prod", "mean"] = "last"
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A model on disk that an engine can open."""
+
+    path: Path
+    format: Format
+    level: str
+    role: Role
+    architecture: str
+    shape: Shape
+    size_bytes: int
+    bits_per_weight: float
+    source: str
+    revision: str | None = None
+    prompt: PromptFormat | None = None
+    reward: RewardProtocol | None = None
+    heads: str | None = None  # file name beside `path`
+    sha256: dict[str, str] = field(default_factory=dict)  # by file name
+    tools: dict[str, str] = field(default_factory=dict)  # versions that made it
+
+    @property
+    def manifest_path(self) -> Path:
+        return self.path.with_name(self.path.name + MANIFEST_SUFFIX)
+
+    @property
+    def heads_path(self) -> Path | None:
+        return None if self.heads is None else self.path.with_name(self.heads)
+
+    def write(self) -> None:
+        """Write the manifest beside the model, whole or not at all."""
+        document = asdict(self) | {"path": self.path.name}
+        part = self.manifest_path.with_suffix(".part")
+        part.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+        os.replace(part, self.manifest_path)
+
+
+def read_artifact(path: Path) -> Artifact:
+    """The artifact whose manifest stands beside `path`.
+
+    Raises:
+        FileNotFoundError: if there is no manifest.
+        ValueError: if the manifest is not one of ours; names the file.
+    """
+    manifest = path.with_name(path.name + MANIFEST_SUFFIX)
+    try:
+        document: dict[str, Any] = json.loads(manifest.read_text())
+        document["shape"] = Shape(**document["shape"])
+        if document.get("prompt") is not None:
+            document["prompt"] = PromptFormat(**document["prompt"])
+        if document.get("reward") is not None:
+            document["reward"] = RewardProtocol(**document["reward"])
+        return Artifact(**document | {"path": path})
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise ValueError(f"{manifest} is not a starbase-edge manifest: {error}") from error

@@ -1,0 +1,73 @@
+"""Independent paths: greedy decoding, and n samples for majority vote, best-of-n, weighted vote."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from methods.answers import CUTS
+from methods.candidate import Aggregation, Answer, Candidate, Selection
+from methods.problem import Problem
+from methods.scorers import Scorer
+from methods.trial import Trial, split_steps
+from runtime.engine import Branch, Engine, Sampling, Step
+from runtime.prompt import prompt_format
+
+
+@dataclass(frozen=True, slots=True)
+class SampleVote:
+    """`n` completions of one prompt, sampled together, then voted on.
+
+    With a scorer every step of every completion is scored, so that one run serves all selections.
+    Where the KV cache does not hold `n` completions at once, they are sampled in waves.
+    """
+
+    engine: Engine
+    scorer: Scorer | None
+    n: int
+    sampling: Sampling
+    selection: Selection
+    aggregation: Aggregation = "last"
+    elicit: bool = True
+
+    def solve(self, problem: Problem, seed: int) -> Answer:
+        trial = Trial(self.engine, self.scorer)
+        sampling = replace(self.sampling, seed=seed, stop=(*self.sampling.stop, *CUTS))
+        done: list[Candidate] = []
+        with trial.open(problem) as root:
+            while len(done) < self.n:
+                wave = self.engine.fork(root, min(self.n - len(done), self._room(root)))
+                steps = self.engine.extend(wave, sampling)
+                grown = self._score([Candidate(branch) for branch in wave], steps)
+                done += trial.elicit(grown) if self.elicit else grown
+                self.engine.release(wave)
+                if self.scorer is not None:
+                    self.scorer.release(wave)
+            return trial.answer(done, self.selection, self.aggregation)
+
+    def _room(self, root: Branch) -> int:
+        """How many completions of full length fit beside the prompt; at least one is tried."""
+        cells = self.engine.context - self.engine.length(root)
+        return max(1, min(self.engine.max_branches - 1, cells // self.sampling.max_tokens))
+
+    def _score(
+        self, candidates: Sequence[Candidate], completions: Sequence[Step]
+    ) -> list[Candidate]:
+        """Candidates with their completion, scored step by step, all of one depth together."""
+        finished = [completion.finish != "length" for completion in completions]
+        if self.scorer is None:
+            return [
+                replace(c, steps=(completion,), finished=end)
+                for c, completion, end in zip(candidates, completions, finished, strict=True)
+            ]
+        stop = prompt_format(self.engine).step_stop
+        pieces = self.engine.tokenizer.pieces
+        parts = [split_steps(completion, stop, pieces) for completion in completions]
+        grown = list(candidates)
+        for depth in range(max(map(len, parts), default=0)):
+            rows = [i for i, steps in enumerate(parts) if depth < len(steps)]
+            steps = [parts[i][depth] for i in rows]
+            scores = self.scorer.score([grown[i] for i in rows], steps)
+            for i, step, score in zip(rows, steps, scores, strict=True):
+                grown[i] = grown[i].grown(step, score, finished=False)
+        return [replace(c, finished=end) for c, end in zip(grown, finished, strict=True)]

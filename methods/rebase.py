@@ -1,0 +1,95 @@
+"""REBASE: reward-balanced tree search (Wu, Sun, Li, Welleck, Yang 2024, section 3.1.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from methods.allocate import Allocation, allocate
+from methods.answers import CUTS, extract
+from methods.candidate import Aggregation, Answer, Candidate, Level, Selection
+from methods.problem import Problem
+from methods.scorers import Scorer
+from methods.trial import Trial
+from runtime.engine import Engine, Sampling, Step
+from runtime.prompt import prompt_format
+
+MAX_DEPTH = 25  # of the released code
+
+
+@dataclass(frozen=True, slots=True)
+class Rebase:
+    """A tree of steps in which good candidates get more children.
+
+    Every level samples one step for each child in one batch and scores it. The budget starts at
+    `width` and shrinks by every finished path; candidates that get no children are pruned. A path
+    is finished when its new step states an answer or ends the sequence. A path at `max_tokens`, and
+    what is alive at the depth limit, is cut off; with `elicit` it is asked for its answer.
+    """
+
+    engine: Engine
+    scorer: Scorer
+    width: int
+    sampling: Sampling  # of one step; its max_tokens bounds the step
+    max_tokens: int  # of one path
+    balance: float = 0.1  # T_b of the paper's appendix C
+    allocation: Allocation = "ceil"
+    selection: Selection = "weighted"
+    aggregation: Aggregation = "last"
+    elicit: bool = True
+    max_depth: int = MAX_DEPTH
+    watch: Callable[[Level], None] = lambda _: None  # called after every level
+
+    def solve(self, problem: Problem, seed: int) -> Answer:
+        trial = Trial(self.engine, self.scorer)
+        stop = (*self.sampling.stop, prompt_format(self.engine).step_stop, *CUTS)
+        sampling = replace(self.sampling, seed=seed, stop=stop)
+        levels: list[Level] = []
+        leaves: list[Candidate] = []
+        dropped = 0
+        with trial.open(problem) as root:
+            frontier = [Candidate(root)]
+            while frontier and len(levels) < self.max_depth:
+                budget = self.width - len(leaves)
+                shares = allocate(
+                    [c.score for c in frontier], budget, self.balance, self.allocation
+                )
+                dropped += shares.count(0)
+                children = self._fork(frontier, shares)
+                self.engine.release([c.branch for c in frontier])  # prefixes live on in children
+                steps = self.engine.extend([c.branch for c in children], sampling)
+                scores = self.scorer.score(children, steps)
+                self.scorer.release([c.branch for c in frontier])
+                grown = [
+                    c.grown(step, score, finished=_states_answer(step))
+                    for c, step, score in zip(children, steps, scores, strict=True)
+                ]
+                levels.append(Level(budget, tuple(shares), tuple(grown)))
+                self.watch(levels[-1])
+                done = [c for c in grown if c.finished]
+                self._release(done)
+                leaves += done + [c for c in grown if self._cut(c)]
+                frontier = [c for c in grown if not c.finished and not self._cut(c)]
+            leaves += frontier
+            if self.elicit:
+                leaves = trial.elicit(leaves)
+            return trial.answer(leaves, self.selection, self.aggregation, levels, dropped)
+
+    def _fork(self, frontier: Sequence[Candidate], shares: Sequence[int]) -> list[Candidate]:
+        return [
+            replace(parent, branch=branch)
+            for parent, share in zip(frontier, shares, strict=True)
+            for branch in self.engine.fork(parent.branch, share)
+        ]
+
+    def _cut(self, candidate: Candidate) -> bool:
+        return not candidate.finished and candidate.tokens >= self.max_tokens
+
+    def _release(self, candidates: Sequence[Candidate]) -> None:
+        branches = [candidate.branch for candidate in candidates]
+        self.engine.release(branches)
+        self.scorer.release(branches)
+
+
+def _states_answer(step: Step) -> bool:
+    return step.finish == "eos" or extract(step.text).rule == "marker"

@@ -1,0 +1,147 @@
+"""Scoring steps with a process reward model, each new step at the cost of its own tokens."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from convert.artifact import RewardProtocol
+from methods.candidate import Candidate
+from methods.problem import Problem
+from runtime.engine import Branch, Engine, Output, Step, Usage
+
+
+class Scorer(Protocol):
+    """Turns steps into scores in [0, 1]."""
+
+    seconds: float  # spent so far
+
+    @property
+    def usage(self) -> Usage: ...
+
+    def open(self, problem: Problem, root: Branch) -> AbstractContextManager[None]:
+        """Read the question; leaving the context forgets the whole tree."""
+        ...
+
+    def score(self, candidates: Sequence[Candidate], steps: Sequence[Step]) -> list[float]:
+        """The score of the step that each candidate is about to grow by."""
+        ...
+
+    def release(self, branches: Sequence[Branch]) -> None:
+        """Forget policy branches that nothing will grow from."""
+        ...
+
+
+class ProcessRewardScorer:
+    """A reward model on its own engine, with a reward branch for every policy branch.
+
+    A policy branch that forked has its reward branch forked, so a prefix is never read twice. A
+    step is read with the step tag at its end; the score stands at the tag's last token.
+
+    Raises:
+        ValueError: if the engine's model is no reward model.
+    """
+
+    def __init__(self, engine: Engine, policy_stop: str) -> None:
+        protocol = engine.artifact.reward
+        if protocol is None:
+            raise ValueError(
+                f"{engine.artifact.path} is not a reward model; convert it with --role reward"
+            )
+        self.engine = engine
+        self.seconds = 0.0
+        self._protocol = protocol
+        self._policy_stop = policy_stop
+        self._read = _reader(engine, protocol)
+        self._branches: dict[int, Branch] = {}  # policy branch id -> reward branch
+        self._tag = len(engine.tokenizer.encode_more(protocol.step_tag))
+
+    @property
+    def usage(self) -> Usage:
+        return self.engine.usage
+
+    @contextmanager
+    def open(self, problem: Problem, root: Branch) -> Iterator[None]:
+        started = time.perf_counter()
+        text = self._protocol.template.replace("{question}", problem.question)
+        with self.engine.open(self.engine.tokenizer.encode(text, special=True)) as branch:
+            self._branches = {root.id: branch}
+            self.seconds += time.perf_counter() - started
+            try:
+                yield
+            finally:
+                self._branches = {}
+
+    def score(self, candidates: Sequence[Candidate], steps: Sequence[Step]) -> list[float]:
+        started = time.perf_counter()
+        branches = self._branches_of([candidate.branch for candidate in candidates])
+        scores = [candidate.score for candidate in candidates]  # an empty step changes nothing
+        new = [i for i, step in enumerate(steps) if self._body(step)]
+        if new:
+            fed = [branches[i] for i in new]
+            tokens = [self._tokens(candidates[i], steps[i]) for i in new]
+            read = self._read(
+                self.engine.feed(fed, tokens, hidden=self._protocol.kind != "token_logits")
+            )
+            for i, score in zip(new, read, strict=True):
+                scores[i] = float(score)
+            for i, branch in zip(new, fed, strict=True):
+                if steps[i].finish == "length":  # the step goes on: its tag was only for the score
+                    self.engine.rewind(branch, self.engine.length(branch) - self._tag)
+        self.seconds += time.perf_counter() - started
+        return scores
+
+    def release(self, branches: Sequence[Branch]) -> None:
+        self.engine.release([self._branches.pop(b.id) for b in branches if b.id in self._branches])
+
+    def _branches_of(self, policy: Sequence[Branch]) -> list[Branch]:
+        """The reward branch of every policy branch, forked from its parent's where it is new."""
+        new: dict[int, list[Branch]] = {}
+        for branch in policy:
+            if branch.id not in self._branches:
+                assert branch.parent is not None
+                new.setdefault(branch.parent, []).append(branch)
+        for parent, children in new.items():
+            forks = self.engine.fork(self._branches[parent], len(children))
+            self._branches |= {c.id: fork for c, fork in zip(children, forks, strict=True)}
+        return [self._branches[branch.id] for branch in policy]
+
+    def _body(self, step: Step) -> str:
+        """The text of a step without what the policy ends its steps with."""
+        end = step.text.rfind(self._policy_stop)
+        return (step.text if end < 0 else step.text[:end]).rstrip()
+
+    def _tokens(self, candidate: Candidate, step: Step) -> list[int]:
+        text = self._body(step) + self._protocol.step_tag
+        if not candidate.text:
+            text = self._protocol.join + text.lstrip()
+        return self.engine.tokenizer.encode_more(text)
+
+
+def _reader(engine: Engine, protocol: RewardProtocol) -> Callable[[Output], Sequence[float]]:
+    """How scores come out of an engine's rows."""
+    if protocol.kind == "token_logits":
+        ids = np.array([protocol.good_id, protocol.bad_id])
+        return lambda output: _softmax(output.logits[:, ids])[:, 0].tolist()
+    from convert.heads import read_heads
+
+    head = read_heads(engine.artifact)
+
+    def read(output: Output) -> Sequence[float]:
+        assert output.hidden is not None
+        values = head(output.hidden)  # (B, outputs)
+        if protocol.kind == "value":
+            return list((1 / (1 + np.exp(-values[:, 0].astype(np.float64)))).tolist())
+        return list(_softmax(values)[:, protocol.positive_index].tolist())
+
+    return read
+
+
+def _softmax(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    weights = np.exp(rows.astype(np.float64) - rows.max(axis=1, keepdims=True))
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True))

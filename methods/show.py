@@ -1,0 +1,146 @@
+"""An answer as people read it, and as a document for programs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from methods.answers import extract
+from methods.candidate import AGGREGATIONS, Aggregation, Answer, Candidate, Level
+from runtime.engine import Step, Usage
+
+
+def report(answer: Answer, aggregation: Aggregation) -> str:
+    """The answer, the path it came from with scores, the votes and the cost."""
+    lines = [f"Answer: {answer.text if answer.text is not None else 'none found'}", ""]
+    if best := best_path(answer, aggregation):
+        lines += _path(best)
+    if len(answer.candidates) > 1:
+        lines += ["", "Votes", *_votes(answer, aggregation)]
+    return "\n".join([*lines, "", *_cost(answer)])
+
+
+def document(answer: Answer, aggregation: Aggregation) -> dict[str, Any]:
+    """The answer as JSON data."""
+    return {
+        "answer": answer.text,
+        "selection": answer.selection,
+        "candidates": [_candidate(c, aggregation) for c in answer.candidates],
+        "usage": _usage(answer.usage),
+        "scorer_usage": _usage(answer.scorer_usage),
+        "latency_s": answer.latency_s,
+        "scorer_s": answer.scorer_s,
+        "ttft_s": answer.ttft_s,
+        "dropped": answer.dropped,
+    }
+
+
+def tree(question: str, answer: Answer, aggregation: Aggregation) -> dict[str, Any]:
+    """The whole search as JSON data: every level with its budget, widths and scored candidates."""
+    levels = [_level(depth, level) for depth, level in enumerate(answer.levels, 1)]
+    return {"question": question, "levels": levels, **document(answer, aggregation)}
+
+
+def best_path(answer: Answer, aggregation: Aggregation) -> Candidate | None:
+    """The highest scored candidate that gave the chosen answer."""
+    givers = [c for c in answer.candidates if extract(c.text).answer == answer.text]
+    return max(givers, key=lambda c: _score(c, aggregation), default=None)
+
+
+def _score(candidate: Candidate, aggregation: Aggregation) -> float:
+    return AGGREGATIONS[aggregation](candidate.scores) if candidate.scores else 0.0
+
+
+def _path(candidate: Candidate) -> list[str]:
+    lines = []
+    for number, step in enumerate(candidate.steps):
+        score = f"{candidate.scores[number]:6.3f}  " if candidate.scores else ""
+        lines.append(score + " ".join(step.text.split()))
+    return lines
+
+
+def _votes(answer: Answer, aggregation: Aggregation) -> list[str]:
+    found = [(extract(c.text).answer, c) for c in answer.candidates]
+    counts = Counter(a for a, _ in found if a is not None)
+    weights: Counter[str] = Counter()
+    for text, candidate in found:
+        if text is not None:
+            weights[text] += _score(candidate, aggregation)  # type: ignore[assignment]
+    scored = any(c.scores for c in answer.candidates)
+    lines = [
+        f"  {text:>10}  {count:3d} of {len(found)}"
+        + (f"  weight {weights[text]:.3f}" if scored else "")
+        for text, count in counts.most_common()
+    ]
+    missing = len(found) - counts.total()
+    return lines + ([f"  {'no answer':>10}  {missing:3d} of {len(found)}"] if missing else [])
+
+
+def _cost(answer: Answer) -> list[str]:
+    policy, reward = answer.usage, answer.scorer_usage
+    lines = [
+        f"Cost: {answer.latency_s:.2f} s, first token after {answer.ttft_s:.2f} s",
+        f"  policy {policy.tokens} tokens ({policy.prefill_tokens} prefill, "
+        f"{policy.decode_tokens} decode) in {policy.calls} calls",
+    ]
+    if reward.tokens:
+        lines.append(f"  reward {reward.tokens} tokens in {reward.calls} calls")
+    if answer.levels:
+        depth, cut = len(answer.levels), sum(not c.finished for c in answer.candidates)
+        lines.append(
+            f"  tree of {depth} levels, {len(answer.candidates)} leaves ({cut} cut off), "
+            f"{answer.dropped} pruned"
+        )
+    return lines
+
+
+def _level(depth: int, level: Level) -> dict[str, Any]:
+    return {
+        "depth": depth,
+        "budget": level.budget,
+        "widths": list(level.shares),
+        "candidates": [
+            {
+                "branch": c.branch.id,
+                "parent": c.branch.parent,
+                "score": c.score,
+                "finished": c.finished,
+                **_step(c.steps[-1]),
+            }
+            for c in level.candidates
+        ],
+    }
+
+
+def _candidate(candidate: Candidate, aggregation: Aggregation) -> dict[str, Any]:
+    found = extract(candidate.text)
+    return {
+        "branch": candidate.branch.id,
+        "answer": found.answer,
+        "rule": found.rule,
+        "finished": candidate.finished,
+        "score": _score(candidate, aggregation) if candidate.scores else None,
+        "scores": list(candidate.scores),
+        "steps": [_step(step) for step in candidate.steps],
+    }
+
+
+def _step(step: Step) -> dict[str, Any]:
+    return {
+        "text": step.text,
+        "tokens": len(step.token_ids),
+        "logprob": sum(step.logprobs),
+        "finish": step.finish,
+    }
+
+
+def _usage(usage: Usage) -> dict[str, float]:
+    return {name: getattr(usage, name) for name in Usage.__dataclass_fields__}
+
+
+def progress(levels: Sequence[Level]) -> str:
+    """One line about a search under way."""
+    last = levels[-1]
+    best = max((c.score for c in last.candidates), default=0.0)
+    return f"level {len(levels)}: {len(last.candidates)} candidates, best score {best:.3f}"

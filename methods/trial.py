@@ -1,0 +1,98 @@
+"""One attempt at one problem: what it started from, and what it cost in the end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from methods.candidate import Aggregation, Answer, Candidate, Level, Selection
+from methods.problem import Problem
+from methods.scorers import Scorer
+from methods.select import select
+from runtime.engine import Branch, Engine, Sampling, Step, Usage
+from runtime.prompt import prompt_format, prompt_tokens
+
+ANSWER_TOKENS = 16  # room for a number after the answer marker
+
+
+class Trial:
+    """Opens a problem on the policy and on the reward model, and books the work from then on."""
+
+    def __init__(self, engine: Engine, scorer: Scorer | None) -> None:
+        self._engine, self._scorer = engine, scorer
+        self._started = time.perf_counter()
+        self._usage = engine.usage
+        self._scorer_usage = scorer.usage if scorer else Usage()
+        self._scorer_s = scorer.seconds if scorer else 0.0
+        self._ttft_s = 0.0
+
+    @contextmanager
+    def open(self, problem: Problem) -> Iterator[Branch]:
+        """The root branch, its prompt read by both models."""
+        with self._engine.open(prompt_tokens(self._engine, problem.question)) as root:
+            self._ttft_s = time.perf_counter() - self._started
+            if self._scorer is None:
+                yield root
+            else:
+                with self._scorer.open(problem, root):
+                    yield root
+
+    def elicit(self, candidates: Sequence[Candidate]) -> list[Candidate]:
+        """Candidates that a limit cut off, asked for their answer: the marker, then greedy tokens.
+
+        They stay unfinished, and keep their scores.
+        """
+        cut = [c for c in candidates if not c.finished]
+        if not cut:
+            return list(candidates)
+        marker = f" {prompt_format(self._engine).answer_marker.rstrip(':')}:"
+        ids = self._engine.tokenizer.encode_more(marker)
+        branches = [c.branch for c in cut]
+        self._engine.feed(branches, [ids] * len(cut))
+        greedy = Sampling(temperature=0, max_tokens=ANSWER_TOKENS, stop=("\n",))
+        steps = dict(zip(branches, self._engine.extend(branches, greedy), strict=True))
+        return [c if c.finished else c.elicited(marker, steps[c.branch]) for c in candidates]
+
+    def answer(
+        self,
+        candidates: Sequence[Candidate],
+        selection: Selection,
+        aggregation: Aggregation,
+        levels: Sequence[Level] = (),
+        dropped: int = 0,
+    ) -> Answer:
+        """Choose, and close the books."""
+        scorer = self._scorer
+        return Answer(
+            text=select(candidates, selection, aggregation),
+            selection=selection,
+            candidates=tuple(candidates),
+            usage=self._engine.usage - self._usage,
+            scorer_usage=(scorer.usage - self._scorer_usage) if scorer else Usage(),
+            latency_s=time.perf_counter() - self._started,
+            scorer_s=(scorer.seconds - self._scorer_s) if scorer else 0.0,
+            ttft_s=self._ttft_s,
+            levels=tuple(levels),
+            dropped=dropped,
+        )
+
+
+def split_steps(completion: Step, stop: str, pieces: Sequence[bytes]) -> list[Step]:
+    """A whole completion as its steps, cut after each token that completes `stop`."""
+    steps: list[Step] = []
+    begin, text, mark = 0, b"", stop.encode()
+    for end, token in enumerate(completion.token_ids, 1):
+        text += pieces[token]
+        last = end == len(completion.token_ids)
+        if mark in text or (last and text.strip()):
+            steps.append(
+                Step(
+                    text.decode("utf-8", "replace"),
+                    completion.token_ids[begin:end],
+                    completion.logprobs[begin:end],
+                    "stop" if mark in text else completion.finish,
+                )
+            )
+            begin, text = end, b""
+    return steps

@@ -1,0 +1,1 @@
+"""A profile measures what an answer cost and what quantization changed."""

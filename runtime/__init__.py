@@ -1,0 +1,1 @@
+"""An artifact is opened as an engine: branches, KV cache, logits."""

@@ -1,0 +1,81 @@
+"""What can run where: cards, their free memory, and how many layers fit."""
+
+from __future__ import annotations
+
+import ctypes
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from convert.artifact import Artifact
+
+GIB = 1 << 30
+MARGIN_BYTES = GIB  # left free on a card for the driver and the desktop
+COMPUTE_BYTES = GIB // 2  # llama.cpp's graph buffers at a batch of 512 tokens
+GPU = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A CUDA card and its memory in bytes."""
+
+    name: str
+    free_bytes: int
+    total_bytes: int
+
+
+def threads() -> int:
+    """Physical cores: more threads than cores make every decode slower."""
+    return psutil.cpu_count(logical=False) or 1
+
+
+def llama_cards() -> list[Card]:
+    """The cards that this build of llama.cpp can use; empty for a CPU build."""
+    import llama_cpp
+
+    if not llama_cpp.llama_supports_gpu_offload():
+        return []
+    folder = Path(llama_cpp.__file__).parent / "lib"
+    registry = ctypes.CDLL(str(_library(folder, "ggml")))
+    base = ctypes.CDLL(str(_library(folder, "ggml-base")))
+    registry.ggml_backend_dev_count.restype = ctypes.c_size_t
+    registry.ggml_backend_dev_get.restype = ctypes.c_void_p
+    registry.ggml_backend_dev_get.argtypes = [ctypes.c_size_t]
+    size = ctypes.POINTER(ctypes.c_size_t)
+    base.ggml_backend_dev_memory.argtypes = [ctypes.c_void_p, size, size]
+    base.ggml_backend_dev_description.restype = ctypes.c_char_p
+    base.ggml_backend_dev_description.argtypes = [ctypes.c_void_p]
+    base.ggml_backend_dev_type.argtypes = [ctypes.c_void_p]
+    cards = []
+    for index in range(registry.ggml_backend_dev_count()):
+        device = registry.ggml_backend_dev_get(index)
+        if base.ggml_backend_dev_type(device) == GPU:
+            free, total = ctypes.c_size_t(), ctypes.c_size_t()
+            base.ggml_backend_dev_memory(device, ctypes.byref(free), ctypes.byref(total))
+            name = base.ggml_backend_dev_description(device).decode()
+            cards.append(Card(name, free.value, total.value))
+    return cards
+
+
+def layers_that_fit(artifact: Artifact, kv_bytes: int, free_bytes: int) -> int:
+    """How many layers of a model go on a card, the output layer counted as one more.
+
+    The KV cache lies with its layers; compute buffers and a margin stay free.
+    """
+    layers = artifact.shape.layers + 1
+    per_layer = (artifact.size_bytes + kv_bytes) / layers
+    room = free_bytes - MARGIN_BYTES - COMPUTE_BYTES
+    return max(0, min(layers, int(room / per_layer)))
+
+
+def describe_cpu(count: int, reason: str = "") -> str:
+    """`CPU, 8 threads`, with the reason why not a card where there is one."""
+    return f"CPU, {count} thread{'s' if count != 1 else ''}" + (f" ({reason})" if reason else "")
+
+
+def _library(folder: Path, name: str) -> Path:
+    for candidate in (f"lib{name}.so", f"{name}.dll", f"lib{name}.dylib"):
+        if (folder / candidate).exists():
+            return folder / candidate
+    raise FileNotFoundError(f"{folder} holds no {name} library of llama.cpp")

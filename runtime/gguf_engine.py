@@ -1,0 +1,192 @@
+"""llama.cpp as an engine: one unified KV cache, one sequence id per live branch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import llama_cpp.llama_cpp as llama
+import numpy as np
+
+from convert.artifact import Artifact
+from runtime import devices, gguf_log
+from runtime.branching import BranchEngine
+from runtime.engine import ContextFull, Output
+from runtime.gguf_batch import Batch, Rows, flatten
+from runtime.gguf_tokenizer import GgufTokenizer
+from runtime.options import EngineOptions
+
+KV_TYPES = {  # ggml type and bytes per value
+    "f16": (llama.GGML_TYPE_F16, 2.0),
+    "q8_0": (llama.GGML_TYPE_Q8_0, 34 / 32),
+    "q4_0": (llama.GGML_TYPE_Q4_0, 18 / 32),
+}
+MAX_BRANCHES = 256  # compiled into llama.cpp
+BATCH_TOKENS = 2048  # of one decode call
+UBATCH_TOKENS = 512  # that llama.cpp computes at a time
+CONTEXT_STEP = 256  # llama.cpp rounds the cache up to this
+
+
+class GgufEngine(BranchEngine):
+    """A GGUF on CUDA, the CPU, or both."""
+
+    def __init__(self, artifact: Artifact, options: EngineOptions) -> None:
+        if not 1 <= options.max_branches <= MAX_BRANCHES:
+            raise ValueError(
+                f"{options.max_branches} branches are not in llama.cpp's 1..{MAX_BRANCHES}"
+            )
+        super().__init__(options.max_branches)
+        self.artifact = artifact
+        self.context = -(-options.context // CONTEXT_STEP) * CONTEXT_STEP
+        _, value_bytes = KV_TYPES[options.kv_type]
+        self._kv_bytes = int(self.context * artifact.shape.kv_bytes_per_token(value_bytes))
+        gguf_log.capture()
+        llama.llama_backend_init()
+        self._threads = options.threads or devices.threads()
+        self._model: Any = None
+        self._context: Any = None
+        self._load(options)
+        self.tokenizer = GgufTokenizer(self._model)
+        self._memory = llama.llama_get_memory(self._context)
+        self._batch = Batch(BATCH_TOKENS)
+        self._logits = Rows("llama_get_logits", self.tokenizer.size)
+        self._hidden = Rows("llama_get_embeddings", llama.llama_model_n_embd(self._model))
+        self._wants_hidden = False
+
+    @property
+    def kv_bytes(self) -> int:
+        return self._kv_bytes
+
+    def _load(self, options: EngineOptions) -> None:
+        """Open model and context on the card as far as they fit, else on the CPU."""
+        layers, card, reason = _placement(self.artifact, self._kv_bytes, options)
+        while not self._try_load(options, layers):
+            if layers == 0:
+                raise ValueError(f"cannot open {self.artifact.path}: {gguf_log.last_error()}")
+            layers = layers * 3 // 4 if layers > 4 else 0  # out of memory: try with fewer
+            reason = "the card's memory is too small"
+        total = self.artifact.shape.layers + 1
+        on_cpu = devices.describe_cpu(self._threads, "" if layers else reason)
+        self.device = f"{card}, {layers} of {total} layers" if layers else on_cpu
+        if 0 < layers < total:
+            self.device += f"; the rest on {on_cpu}"
+
+    def _try_load(self, options: EngineOptions, layers: int) -> bool:
+        parameters = llama.llama_model_default_params()
+        parameters.n_gpu_layers = layers
+        self._model = llama.llama_model_load_from_file(str(self.artifact.path).encode(), parameters)
+        if not self._model:
+            return False
+        self._context = llama.llama_init_from_model(self._model, self._context_parameters(options))
+        if not self._context:
+            self.close()
+        return self._context is not None
+
+    def _context_parameters(self, options: EngineOptions) -> Any:
+        kv_type, _ = KV_TYPES[options.kv_type]
+        parameters = llama.llama_context_default_params()
+        parameters.n_ctx = self.context
+        parameters.n_batch = BATCH_TOKENS
+        parameters.n_ubatch = UBATCH_TOKENS
+        parameters.n_seq_max = self.max_branches
+        parameters.n_threads = parameters.n_threads_batch = self._threads
+        parameters.type_k = parameters.type_v = kv_type
+        parameters.kv_unified = True  # branches share the cells of their prefix
+        if options.kv_type != "f16":
+            parameters.flash_attn_type = llama.LLAMA_FLASH_ATTN_TYPE_ENABLED
+        return parameters
+
+    def _evaluate(
+        self,
+        slots: Sequence[int],
+        starts: Sequence[int],
+        tokens: Sequence[Sequence[int]],
+        *,
+        hidden: bool,
+    ) -> tuple[Output, int]:
+        token, position, slot, last = flatten(slots, starts, tokens)
+        wanted = np.full(len(token), 1 if hidden else 0, np.int8)  # hidden states need every row
+        wanted[last] = 1
+        self._want_hidden(hidden)
+        logits, states = [], []
+        limit = min(BATCH_TOKENS, llama.llama_n_batch(self._context))
+        for begin in range(0, len(token), limit):
+            part = slice(begin, begin + limit)
+            self._batch.fill(token[part], position[part], slot[part], wanted[part])
+            if code := llama.llama_decode(self._context, self._batch.struct):
+                self._undo(slots, starts)
+                raise _decode_error(code, self)
+            rows = int(wanted[part].sum())
+            if rows:
+                logits.append(self._logits(self._context, rows))
+                states.append(self._hidden(self._context, rows) if hidden else None)
+            if begin + limit < len(token):  # the next call overwrites the buffers
+                logits[-1:] = [block.copy() for block in logits[-1:]]
+                states[-1:] = [None if s is None else s.copy() for s in states[-1:]]
+        return _gather(logits, states, last, hidden), int(wanted.sum())
+
+    def _want_hidden(self, wanted: bool) -> None:
+        if wanted != self._wants_hidden:
+            llama.llama_set_embeddings(self._context, wanted)
+            self._wants_hidden = wanted
+
+    def _undo(self, slots: Sequence[int], starts: Sequence[int]) -> None:
+        for slot, start in zip(slots, starts, strict=True):
+            self._cut(slot, start)
+
+    def _share(self, source: int, target: int, length: int) -> None:
+        llama.llama_memory_seq_cp(self._memory, source, target, 0, length)
+
+    def _cut(self, slot: int, length: int) -> None:
+        if self._context:
+            llama.llama_memory_seq_rm(self._memory, slot, length, -1)
+
+    def close(self) -> None:
+        if self._context:
+            llama.llama_free(self._context)
+        if self._model:
+            llama.llama_model_free(self._model)
+        self._context = self._model = None
+
+
+def _placement(artifact: Artifact, kv_bytes: int, options: EngineOptions) -> tuple[int, str, str]:
+    """Layers for the card, its name, and why there is none.
+
+    Raises:
+        ValueError: if CUDA was asked for and cannot be had.
+    """
+    if options.device == "cpu":
+        return 0, "", ""
+    cards = devices.llama_cards()
+    if not cards:
+        reason = "no CUDA card, or llama.cpp was built without CUDA"
+        if options.device == "cuda":
+            raise ValueError(f"--device cuda: {reason}; choose auto or cpu")
+        return 0, "", reason
+    card = max(cards, key=lambda c: c.free_bytes)
+    if options.gpu_layers is not None:
+        return options.gpu_layers, card.name, ""
+    return (
+        devices.layers_that_fit(artifact, kv_bytes, card.free_bytes),
+        card.name,
+        (f"{card.free_bytes / devices.GIB:.1f} GiB free on {card.name} hold no layer"),
+    )
+
+
+def _gather(logits: list[Any], states: list[Any], last: Any, hidden: bool) -> Output:
+    """One row per branch; all rows were computed where hidden states were wanted."""
+    rows = logits[0] if len(logits) == 1 else np.concatenate(logits)
+    if not hidden:
+        return Output(rows)
+    every = states[0] if len(states) == 1 else np.concatenate(states)
+    if len(last) == len(rows):
+        return Output(rows, every)
+    return Output(rows[last], every[last])
+
+
+def _decode_error(code: int, engine: GgufEngine) -> RuntimeError:
+    if code == 1:
+        return ContextFull(
+            f"the KV cache of {engine.context} tokens is full; raise --context or lower --width"
+        )
+    return RuntimeError(f"llama_decode failed with code {code}: {gguf_log.last_error()}")

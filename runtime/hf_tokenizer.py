@@ -1,0 +1,76 @@
+"""A Hugging Face tokenizer behind the `Tokenizer` protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from transformers import AutoTokenizer
+
+NEWLINE_BYTE = "<0x0A>"  # in every SentencePiece vocabulary with byte fallback
+
+
+class HfTokenizer:
+    """Text to ids with the tokenizer files of a checkpoint folder."""
+
+    def __init__(self, folder: Path, eos_ids: Sequence[int], size: int) -> None:
+        self._tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        self._sentencepiece = NEWLINE_BYTE in self._tokenizer.get_vocab()
+        self.size = size
+        self.eos_ids = frozenset(eos_ids)
+        self.chat_template: str | None = self._tokenizer.chat_template
+        self.bos: str = self._tokenizer.bos_token or ""
+
+    @cached_property
+    def pieces(self) -> list[bytes]:
+        control = set(self._tokenizer.all_special_ids)
+        known = self._tokenizer.convert_ids_to_tokens(list(range(len(self._tokenizer))))
+        read = _sentencepiece_bytes if self._sentencepiece else _byte_level_bytes
+        pieces = [b"" if i in control else read(piece or "") for i, piece in enumerate(known)]
+        return pieces + [b""] * (self.size - len(pieces))
+
+    def encode(self, text: str, *, special: bool = False) -> list[int]:
+        starts_itself = special and bool(self.bos) and text.startswith(self.bos)
+        return self._ids(text, add_special=not starts_itself, special=special)
+
+    def encode_more(self, text: str) -> list[int]:
+        if not self._sentencepiece:
+            return self._ids(text, add_special=False, special=True)
+        # SentencePiece puts a space before the first text: give it something else to begin with.
+        guard = self._ids("\n", add_special=False, special=False)
+        whole = self._ids("\n" + text, add_special=False, special=True)
+        assert whole[: len(guard)] == guard
+        return whole[len(guard) :]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        return b"".join(self.pieces[i] for i in ids).decode("utf-8", "replace")
+
+    def _ids(self, text: str, *, add_special: bool, special: bool) -> list[int]:
+        ids: list[int] = self._tokenizer.encode(
+            text, add_special_tokens=add_special, split_special_tokens=not special
+        )
+        return ids
+
+
+def _sentencepiece_bytes(piece: str) -> bytes:
+    if len(piece) == 6 and piece.startswith("<0x") and piece.endswith(">"):
+        return bytes([int(piece[3:5], 16)])
+    return piece.replace("\u2581", " ").encode()
+
+
+def _byte_level_bytes(piece: str) -> bytes:
+    return b"".join(
+        bytes([BYTE_OF_CHARACTER[c]]) if c in BYTE_OF_CHARACTER else c.encode() for c in piece
+    )
+
+
+def _byte_alphabet() -> dict[str, int]:
+    """GPT-2's map: printable Latin-1 stands for itself, other bytes for characters from U+0100."""
+    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    others = [byte for byte in range(256) if byte not in printable]
+    return {chr(b): b for b in printable} | {chr(256 + n): b for n, b in enumerate(others)}
+
+
+BYTE_OF_CHARACTER = _byte_alphabet()

@@ -1,0 +1,54 @@
+"""Opening a model as an engine; a backend loads when it is first asked for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from convert.artifact import Artifact, read_artifact
+from runtime.engine import Engine
+from runtime.options import EngineOptions
+
+__all__ = ["EngineOptions", "describe_model", "open_engine"]
+
+
+def describe_model(path: Path) -> Artifact:
+    """What stands at a path: a GGUF, with or without our manifest, or a checkpoint folder.
+
+    Raises:
+        FileNotFoundError: if there is nothing.
+        ValueError: if it is not a model; says what was expected.
+    """
+    if not path.exists():
+        raise FileNotFoundError(f"{path} does not exist; give a .gguf file or a checkpoint folder")
+    if path.is_dir():
+        from convert.checkpoint import describe
+
+        return describe(path)
+    from convert.gguf_artifact import artifact_from_gguf
+
+    found = artifact_from_gguf(path)
+    try:
+        return read_artifact(path)
+    except FileNotFoundError:
+        return found
+
+
+def open_engine(path: Path, options: EngineOptions | None = None) -> Engine:
+    """An engine for a model: llama.cpp for a GGUF file, torch for a checkpoint folder.
+
+    Raises:
+        FileNotFoundError: if there is nothing at `path`.
+        ValueError: if it is not a model that can be opened; says what was found.
+    """
+    options = options or EngineOptions()
+    artifact = describe_model(path)
+    if artifact.format == "gguf":
+        from runtime.gguf_engine import GgufEngine
+
+        return GgufEngine(artifact, options)
+    if artifact.format == "torch":
+        from runtime.torch_engine import TorchEngine
+
+        return TorchEngine(replace(artifact, level="f32"), options)
+    raise ValueError(f"{path} is in format {artifact.format}; choose a .gguf file or a checkpoint")

@@ -1,0 +1,21 @@
+"""How to open a model, the same for every backend."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Device = Literal["auto", "cuda", "cpu"]
+KvType = Literal["f16", "q8_0", "q4_0"]
+
+
+@dataclass(frozen=True, slots=True)
+class EngineOptions:
+    """Options of `open_engine`."""
+
+    device: Device = "auto"
+    context: int = 4096  # tokens of KV cache, shared by all branches
+    max_branches: int = 64
+    kv_type: KvType = "f16"
+    gpu_layers: int | None = None  # None: as many as fit
+    threads: int | None = None  # None: all physical cores

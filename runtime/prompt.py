@@ -1,0 +1,43 @@
+"""Turning a question into the tokens that a policy reads."""
+
+from __future__ import annotations
+
+from convert.artifact import PromptFormat
+from runtime.engine import Engine
+
+ZERO_SHOT = "Q: {question}\nA: Let's think step by step."  # zero-shot chain of thought
+INSTRUCTION = (
+    "Solve the problem step by step, with a blank line between the steps. "
+    "End with a line 'The answer is: N', where N is a number."
+)
+
+
+def prompt_format(engine: Engine) -> PromptFormat:
+    """The format a model was made for, or the default one."""
+    return engine.artifact.prompt or PromptFormat()
+
+
+def prompt_tokens(engine: Engine, question: str) -> list[int]:
+    """Ids of the prompt: the model's own template, its chat template, or a zero-shot prompt."""
+    template = prompt_format(engine).template
+    if template is None and engine.tokenizer.chat_template:
+        return engine.tokenizer.encode(_chat(engine, question), special=True)
+    return engine.tokenizer.encode((template or ZERO_SHOT).replace("{question}", question))
+
+
+def _chat(engine: Engine, question: str) -> str:
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    def refuse(message: str) -> None:
+        raise ValueError(f"the chat template refuses the prompt: {message}")
+
+    environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
+    environment.globals["raise_exception"] = refuse
+    template = environment.from_string(engine.tokenizer.chat_template or "")
+    message = {"role": "user", "content": f"{question}\n\n{INSTRUCTION}"}
+    return template.render(
+        messages=[message],
+        add_generation_prompt=True,
+        bos_token=engine.tokenizer.bos,
+        eos_token="",
+    )

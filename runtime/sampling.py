@@ -1,0 +1,113 @@
+"""One vectorized sampler over (B, V) logits, the same for every engine.
+
+The random number of a draw is a pure function of (seed, branch id, position): nothing is carried
+from draw to draw, so a run repeats on any engine, and two quantization levels of one model see the
+same numbers (common random numbers: differences come from the weights).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from runtime.engine import Logits, Sampling
+
+BLOCK = 64  # vocabulary entries summed together before the inverse CDF looks inside
+
+Floats = npt.NDArray[np.float64]
+
+
+def uniform(seed: int, branches: Sequence[int], positions: Sequence[int]) -> Floats:
+    """(B,) numbers in [0, 1): a hash of seed, branch id and position (splitmix64's finalizer)."""
+    key = np.full(len(branches), seed & 0xFFFFFFFFFFFFFFFF, np.uint64)
+    for word in (np.asarray(branches, np.uint64), np.asarray(positions, np.uint64)):
+        key = _mix(key ^ (word * np.uint64(0x9E3779B97F4A7C15) + np.uint64(0x632BE59BD9B4E019)))
+    return np.asarray((key >> np.uint64(11)).astype(np.float64) * 2.0**-53)
+
+
+def _mix(x: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
+
+
+class Sampler:
+    """Temperature and nucleus sampling with exact log-probabilities; owns one work buffer."""
+
+    def __init__(self) -> None:
+        self._buffer = np.zeros((0, 0), np.float32)
+
+    def draw(
+        self,
+        logits: Logits,
+        sampling: Sampling,
+        branches: Sequence[int],
+        positions: Sequence[int],
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+        """(B,) token ids and their log-probabilities from (B, V) logits, which stay unchanged.
+
+        Temperature comes before the nucleus. Log-probabilities are of the tempered distribution
+        before truncation; at temperature 0 they are of the untempered one.
+        """
+        weights = self._exponentials(logits, sampling.temperature or 1.0)
+        totals = weights.sum(axis=1)
+        rows = np.arange(len(logits))
+        if sampling.temperature == 0:
+            tokens = logits.argmax(axis=1)
+        else:
+            u = uniform(sampling.seed, branches, positions)
+            pick = _nucleus if sampling.top_p < 1 else _inverse_cdf
+            tokens = pick(weights, totals, u, sampling.top_p)
+        return tokens, np.log(weights[rows, tokens] / totals)
+
+    def _exponentials(self, logits: Logits, temperature: float) -> Logits:
+        """exp((logits - max) / temperature) in the buffer, padded with zeros to whole blocks."""
+        count, vocab = logits.shape
+        width = -(-vocab // BLOCK) * BLOCK
+        if self._buffer.shape[0] < count or self._buffer.shape[1] != width:
+            self._buffer = np.zeros((count, width), np.float32)
+        view = self._buffer[:count, :vocab]
+        np.subtract(logits, logits.max(axis=1, keepdims=True), out=view)
+        if temperature != 1.0:
+            np.multiply(view, np.float32(1 / temperature), out=view)
+        np.exp(view, out=view)
+        return self._buffer[:count]
+
+
+def _inverse_cdf(
+    weights: Logits, _totals: Logits, u: Floats, _top_p: float
+) -> npt.NDArray[np.int64]:
+    """The first token whose cumulative weight exceeds u times the total, found by blocks."""
+    count, width = weights.shape
+    blocks = np.cumsum(
+        weights.reshape(count, width // BLOCK, BLOCK).sum(axis=2), axis=1, dtype=np.float64
+    )
+    tokens = np.empty(count, np.int64)
+    for row in range(count):
+        target = u[row] * blocks[row, -1]
+        block = int(np.searchsorted(blocks[row], target, side="right"))
+        inside = weights[row, block * BLOCK : (block + 1) * BLOCK]
+        before = blocks[row, block - 1] if block else 0.0
+        within = np.cumsum(inside, dtype=np.float64)
+        entry = int(np.searchsorted(within, target - before, side="right"))
+        if entry == BLOCK:  # the block's float32 sum was a rounding above its entries
+            entry = int(np.flatnonzero(inside)[-1])
+        tokens[row] = block * BLOCK + entry
+    return tokens
+
+
+def _nucleus(weights: Logits, totals: Logits, u: Floats, top_p: float) -> npt.NDArray[np.int64]:
+    """Draws from the smallest set of most probable tokens that holds `top_p` of the weight."""
+    tokens = np.empty(len(weights), np.int64)
+    bounds = totals * np.float32((1 - top_p) / weights.shape[1])  # nothing below can be inside
+    for row, (weight, bound) in enumerate(zip(weights, bounds, strict=True)):
+        kept = np.flatnonzero(weight >= bound)
+        order = kept[np.argsort(-weight[kept], kind="stable")]
+        cumulative = np.cumsum(weight[order], dtype=np.float64)
+        size = min(int(np.searchsorted(cumulative, top_p * float(totals[row]))) + 1, len(order))
+        target = u[row] * cumulative[size - 1]
+        entry = int(np.searchsorted(cumulative[:size], target, side="right"))
+        tokens[row] = order[min(entry, size - 1)]
+    return tokens

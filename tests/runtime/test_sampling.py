@@ -1,0 +1,66 @@
+import numpy as np
+import pytest
+
+from runtime.engine import Sampling
+from runtime.sampling import Sampler, uniform
+
+
+def test_uniform_is_a_function_of_seed_branch_and_position() -> None:
+    first = uniform(7, [0, 1, 2], [5, 5, 5])
+    assert np.array_equal(first, uniform(7, [0, 1, 2], [5, 5, 5]))
+    assert len(set(first)) == 3
+    assert not np.array_equal(first, uniform(8, [0, 1, 2], [5, 5, 5]))
+    assert first[1] == uniform(7, [1], [5])[0]  # a row does not depend on its neighbours
+
+
+def test_uniform_is_uniform() -> None:
+    draws = uniform(3, list(range(200)) * 100, [p for p in range(100) for _ in range(200)])
+    counts, _ = np.histogram(draws, bins=20, range=(0, 1))
+    assert draws.min() >= 0
+    assert draws.max() < 1
+    chi_square = ((counts - 1000) ** 2 / 1000).sum()
+    assert chi_square < 43.8  # 0.1 % point of 19 degrees of freedom
+
+
+@pytest.mark.parametrize("top_p", [1.0, 0.8])
+def test_draws_follow_the_tempered_distribution(top_p: float) -> None:
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=100).astype(np.float32) * 2
+    p = np.exp(logits / 0.7)
+    p /= p.sum()
+    if top_p < 1:
+        order = np.argsort(-p)
+        kept = order[: int(np.searchsorted(np.cumsum(p[order]), top_p)) + 1]
+        p = np.where(np.isin(np.arange(100), kept), p, 0)
+        p /= p.sum()
+    n = 20_000
+    tokens, _ = Sampler().draw(
+        np.tile(logits, (n, 1)), Sampling(0.7, top_p, seed=1), list(range(n)), [0] * n
+    )
+    counts = np.bincount(tokens, minlength=100)
+    assert counts[p == 0].sum() == 0
+    expected = n * p[p > 0]
+    assert ((counts[p > 0] - expected) ** 2 / expected).sum() < 2 * np.count_nonzero(p)
+
+
+def test_logprobs_are_of_the_untruncated_distribution() -> None:
+    logits = np.log(np.array([[0.5, 0.3, 0.2]], np.float32))
+    for top_p in (1.0, 0.4):
+        tokens, logprobs = Sampler().draw(logits, Sampling(1.0, top_p), [0], [0])
+        assert logprobs[0] == pytest.approx(np.log([0.5, 0.3, 0.2][tokens[0]]), abs=1e-6)
+
+
+def test_greedy_takes_the_best_and_leaves_logits_alone() -> None:
+    logits = np.array([[0.0, 3.0, 1.0], [9.0, 3.0, 1.0]], np.float32)
+    before = logits.copy()
+    tokens, logprobs = Sampler().draw(logits, Sampling(temperature=0), [0, 1], [0, 0])
+    assert tokens.tolist() == [1, 0]
+    assert logprobs[0] == pytest.approx(3 - np.log(np.exp([0, 3, 1]).sum()), abs=1e-6)
+    assert np.array_equal(before, logits)
+
+
+def test_impossible_tokens_are_never_drawn() -> None:
+    logits = np.full((500, 200), -np.inf, np.float32)
+    logits[:, [3, 150]] = 0.0
+    tokens, _ = Sampler().draw(logits, Sampling(), list(range(500)), [0] * 500)
+    assert set(tokens.tolist()) == {3, 150}
