@@ -62,9 +62,9 @@ class RewardProtocol:
     """How a process reward model reads a solution and where its score stands.
 
     `token_logits`: softmax over the logits of `good_id` and `bad_id` at the last token of
-    `step_tag` (Math-Shepherd). `value`: sigmoid of a one-output head there. `classify`: softmax of a head with
-    several outputs, entry `positive_index`. `template` holds `{question}` and is what the model
-    reads before the first step.
+    `step_tag` (Math-Shepherd). `value`: sigmoid of a one-output head there. `classify`: softmax
+    of a head with several outputs, entry `positive_index`. `template` holds `{question}` and is
+    what the model reads before the first step.
     """
 
     kind: RewardKind

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from convert import command
+from convert.command import run
 
 if TYPE_CHECKING:
     from methods.build import MethodSpec, Search
@@ -83,7 +83,7 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run `solve`; returns the exit code."""
     options = parser().parse_args(arguments)
-    return command.run("solve", lambda: _solve(options))
+    return run("solve", lambda: _solve(options))
 
 
 def _solve(options: argparse.Namespace) -> None:

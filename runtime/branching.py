@@ -102,12 +102,14 @@ class BranchEngine(ABC):
             self._forget([branch for branch, tree in self._roots.items() if tree == root.id])
 
     def fork(self, branch: Branch, n: int) -> list[Branch]:
-        row, length = self._row(branch.id), self._lengths[branch.id]
+        length = self._lengths[branch.id]
+        row = self._row(branch.id) if self._has_row(branch.id) else None
         children = [self._new(branch) for _ in range(n)]
         for child in children:
             self._share(self._slots[branch.id], self._slots[child.id], length)
             self._lengths[child.id] = length
-            self._rows[child.id] = row
+            if row is not None:
+                self._rows[child.id] = row
         return children
 
     def feed(
@@ -172,9 +174,7 @@ class BranchEngine(ABC):
 
     def _new(self, parent: Branch | None) -> Branch:
         if not self._free:
-            raise ContextFull(
-                f"all {self.max_branches} branches are in use; lower --width"
-            )
+            raise ContextFull(f"all {self.max_branches} branches are in use; lower --width")
         if not self._slots:
             self._next_id = 0  # ids are part of the random stream: every tree starts alike
         branch = Branch(self._next_id, None if parent is None else parent.id)
@@ -205,10 +205,13 @@ class BranchEngine(ABC):
             self._rows.pop(i, None)
         self._last = {}, NOTHING
 
+    def _has_row(self, i: int) -> bool:
+        return i in self._rows or i in self._last[0]
+
     def _row(self, i: int) -> Logits:
         if i not in self._rows:
-            rows, view = self._last
-            if i not in rows:
+            if not self._has_row(i):
                 raise ValueError(f"branch {i} holds no logits; feed it a token first")
+            rows, view = self._last
             self._rows[i] = view[rows[i]].copy()
         return self._rows[i]

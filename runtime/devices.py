@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import ctypes
 from dataclasses import dataclass
-from pathlib import Path
 
 import psutil
 
 from convert.artifact import Artifact
+from convert.ggml import library
 
 GIB = 1 << 30
 MARGIN_BYTES = GIB  # left free on a card for the driver and the desktop
@@ -36,9 +36,7 @@ def llama_cards() -> list[Card]:
 
     if not llama_cpp.llama_supports_gpu_offload():
         return []
-    folder = Path(llama_cpp.__file__).parent / "lib"
-    registry = ctypes.CDLL(str(_library(folder, "ggml")))
-    base = ctypes.CDLL(str(_library(folder, "ggml-base")))
+    registry, base = library("ggml"), library("ggml-base")
     registry.ggml_backend_dev_count.restype = ctypes.c_size_t
     registry.ggml_backend_dev_get.restype = ctypes.c_void_p
     registry.ggml_backend_dev_get.argtypes = [ctypes.c_size_t]
@@ -72,10 +70,3 @@ def layers_that_fit(artifact: Artifact, kv_bytes: int, free_bytes: int) -> int:
 def describe_cpu(count: int, reason: str = "") -> str:
     """`CPU, 8 threads`, with the reason why not a card where there is one."""
     return f"CPU, {count} thread{'s' if count != 1 else ''}" + (f" ({reason})" if reason else "")
-
-
-def _library(folder: Path, name: str) -> Path:
-    for candidate in (f"lib{name}.so", f"{name}.dll", f"lib{name}.dylib"):
-        if (folder / candidate).exists():
-            return folder / candidate
-    raise FileNotFoundError(f"{folder} holds no {name} library of llama.cpp")

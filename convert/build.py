@@ -1,0 +1,214 @@
+"""One source, several levels: an unquantized master is written once, every level comes from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+
+from convert.artifact import Artifact, Role
+from convert.checkpoint import Checkpoint, read_checkpoint
+from convert.files import need_space, refuse_overwrite, sha256, whole
+from convert.gguf_artifact import artifact_from_gguf, open_gguf
+from convert.heads import SUFFIX, head_tensors, write_heads
+from convert.levels import LEVELS, UNQUANTIZED, Level
+from convert.progress import Progress
+from convert.quantize import quantize
+from convert.sources import Source
+from convert.to_gguf import ExceedsFloat16, write_gguf
+
+TOOLS = ("gguf", "llama-cpp-python", "starbase-edge")
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What to build, and how."""
+
+    source: Source
+    levels: Sequence[Level]
+    folder: Path
+    role: Role | None = None
+    imatrix: Path | None = None
+    calibrate: Path | None = None  # a text to compute the importance matrix from
+    force: bool = False
+
+    def path(self, level: Level) -> Path:
+        """Where a level's file goes: `policy-q4_k_m.gguf`."""
+        return self.folder / f"{self.source.name}-{level.name}.gguf"
+
+    def checkpoint(self) -> Checkpoint | None:
+        """The source as a checkpoint; None where it is a GGUF."""
+        if self.source.is_gguf:
+            return None
+        return read_checkpoint(self.source.path, self.role)
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """An order under way."""
+
+    order: Order
+    checkpoint: Checkpoint | None
+    heads: Path | None
+    progress: Progress
+
+
+def build(order: Order, progress: Progress | None = None) -> list[Artifact]:
+    """Write every level of an order, in its order; files appear whole or not at all.
+
+    Raises:
+        FileExistsError: if an output exists and `force` is off.
+        OSError: if the disk is too small or cannot be written.
+        ValueError: for a source that cannot be converted, or a level that needs an importance
+            matrix and has none; says which.
+    """
+    _check(order)
+    checkpoint = order.checkpoint()
+    order.folder.mkdir(parents=True, exist_ok=True)
+    need_space(order.folder, size_bytes(order, checkpoint))
+    job = _Job(order, checkpoint, _write_heads(order, checkpoint), progress or Progress())
+    exact = [level for level in order.levels if checkpoint and level.name in UNQUANTIZED]
+    built = {level.name: _export(job, level) for level in exact}
+    rest = [level for level in order.levels if level.name not in built]
+    if rest:
+        with _master(job, built.get("f16")) as master:
+            imatrix = _imatrix(job, master)
+            built |= {level.name: _quantize(job, level, master, imatrix) for level in rest}
+    return [built[level.name] for level in order.levels]
+
+
+def size_bytes(order: Order, checkpoint: Checkpoint | None) -> int:
+    """About how much the files of an order take, the master included."""
+    return int(weights(order, checkpoint) * (16 + sum(level.bits for level in order.levels)) / 8)
+
+
+def weights(order: Order, checkpoint: Checkpoint | None) -> int:
+    """How many weights a source has."""
+    if checkpoint is not None:
+        return sum(tensor.elements for tensor in checkpoint.tensors.values())
+    return sum(int(tensor.n_elements) for tensor in open_gguf(order.source.path).tensors)
+
+
+def _check(order: Order) -> None:
+    """All that can be known to fail before anything is written."""
+    outputs = [order.path(level) for level in order.levels]
+    if order.source.path.resolve() in [path.resolve() for path in outputs]:
+        raise ValueError(f"{order.source.path} would overwrite itself; choose another --output")
+    refuse_overwrite(outputs, force=order.force)
+    for path in (order.imatrix, order.calibrate):
+        if path is not None and not path.is_file():
+            raise FileNotFoundError(f"{path} does not exist")
+    if order.imatrix is None and order.calibrate is None:
+        needy = [level.name for level in order.levels if level.needs_imatrix]
+        if needy:
+            raise ValueError(
+                f"{needy[0]} needs an importance matrix; give --imatrix FILE or --calibrate TEXT"
+            )
+
+
+def _write_heads(order: Order, checkpoint: Checkpoint | None) -> Path | None:
+    """Reward heads go beside the model: they have no place in it."""
+    tensors = head_tensors(checkpoint) if checkpoint and checkpoint.role == "reward" else {}
+    if not tensors:
+        return None
+    path = order.folder / f"{order.source.name}{SUFFIX}"
+    with whole(path) as part:
+        write_heads(part, tensors)
+    return path
+
+
+@contextmanager
+def _master(job: _Job, f16: Artifact | None) -> Iterator[Path]:
+    """The GGUF to quantize from: the source itself, the f16 level, or an export for the while."""
+    if job.checkpoint is None:
+        yield job.order.source.path
+        return
+    if f16 is not None:
+        yield f16.path
+        return
+    path = job.order.folder / f".{job.order.source.name}-master.gguf.part"
+    try:
+        try:
+            _write(job, path, "f16")
+        except ExceedsFloat16:
+            _write(job, path, "bf16")
+        yield path
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _imatrix(job: _Job, master: Path) -> Path | None:
+    """The importance matrix: given, computed from a text, or none."""
+    if job.order.calibrate is None:
+        return job.order.imatrix
+    from convert.calibrate import calibrate
+
+    path = job.order.folder / f"{job.order.source.name}.imatrix.gguf"
+    with job.progress.bar("calibrate", 0) as bar:
+        calibrate(master, job.order.calibrate, path, bar.to)
+    return path
+
+
+def _export(job: _Job, level: Level) -> Artifact:
+    out = job.order.path(level)
+    with whole(out) as part:
+        _write(job, part, level.name)
+    return _finish(job, out, level)
+
+
+def _quantize(job: _Job, level: Level, master: Path, imatrix: Path | None) -> Artifact:
+    out = job.order.path(level)
+    total = len(open_gguf(master).tensors)
+    with whole(out) as part, job.progress.bar(level.name, total) as bar:
+        quantize(
+            master,
+            part,
+            level.ftype,
+            imatrix=imatrix,
+            requantize=job.checkpoint is None,
+            progress=bar.step,
+        )
+    return _finish(job, out, level)
+
+
+def _write(job: _Job, out: Path, level: str) -> None:
+    assert job.checkpoint is not None
+    with job.progress.bar(f"export {level}", len(job.checkpoint.tensors)) as bar:
+        write_gguf(
+            job.checkpoint,
+            out,
+            level,
+            origin=job.order.source.origin,
+            revision=job.order.source.revision,
+            heads=job.heads.name if job.heads else None,
+            progress=bar.step,
+        )
+
+
+def _finish(job: _Job, out: Path, level: Level) -> Artifact:
+    """Describe a written file in its manifest."""
+    files = [out, *([job.heads] if job.heads else [])]
+    artifact = replace(
+        artifact_from_gguf(out),
+        level=level.name,
+        sha256={path.name: sha256(path) for path in files},
+        tools={tool: version(tool) for tool in TOOLS},
+    )
+    artifact.write()
+    return artifact
+
+
+def requantizes(order: Order) -> str | None:
+    """A warning where the source has lost precision already, or None."""
+    if not order.source.is_gguf:
+        return None
+    level = artifact_from_gguf(order.source.path).level
+    if level in UNQUANTIZED:
+        return None
+    bits = LEVELS[level].bits if level in LEVELS else 0.0
+    return (
+        f"{order.source.path.name} is already quantized ({level}, about {bits:g} bits per weight); "
+        "requantizing adds its loss to the new one"
+    )

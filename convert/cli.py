@@ -1,0 +1,144 @@
+"""The `convert` command: a checkpoint or a GGUF to GGUF files at any level."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from convert.command import run
+from convert.levels import LEVELS, Level, UnknownLevel, parse_level
+
+if TYPE_CHECKING:
+    from convert.artifact import Artifact
+    from convert.build import Order
+
+EPILOG = """\
+SOURCE is a checkpoint folder, a .gguf file, a hub id (owner/name, optional @revision), or
+reference:policy (the default), reference:reward. Levels are llama.cpp's: convert --list.
+
+examples:
+  convert --quant q4_k_m
+  convert mistralai/Mistral-7B-v0.1 --quant q8_0 q4_k_m -o models
+  convert peiyi9979/math-shepherd-mistral-7b-prm --role reward --quant q4_k_m
+  convert model-f16.gguf --quant iq2_xs --calibrate wiki.train.raw
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line of `convert`."""
+    p = argparse.ArgumentParser(
+        prog="convert",
+        description="Convert a model to GGUF at one or several quantization levels.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    p.add_argument("source", metavar="SOURCE", nargs="?", default="reference:policy")
+    p.add_argument("--quant", metavar="LEVEL", nargs="+", type=_level, help="default: q4_k_m")
+    p.add_argument("--format", choices=("gguf",), default="gguf")
+    p.add_argument("--role", choices=("policy", "reward"), help="default: detected")
+    p.add_argument("-o", "--output", type=Path, metavar="FOLDER", default=Path("models"))
+    p.add_argument("--imatrix", type=Path, metavar="FILE", help="importance matrix to use")
+    p.add_argument("--calibrate", type=Path, metavar="TEXT", help="compute one from a text")
+    p.add_argument("--dry-run", action="store_true", help="show what would be written")
+    p.add_argument("--list", action="store_true", help="show all levels")
+    p.add_argument("--force", action="store_true", help="overwrite existing files")
+    p.add_argument("--offline", action="store_true", help="never ask the hub")
+    p.add_argument("--json", action="store_true", help="print one JSON document")
+    return p
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run `convert`; returns the exit code."""
+    options = parser().parse_args(arguments)
+    options.quant = list(dict.fromkeys(options.quant or [parse_level("q4_k_m")]))
+    return run("convert", lambda: _convert(options))
+
+
+def _level(name: str) -> Level:
+    try:
+        return parse_level(name)
+    except UnknownLevel as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _convert(options: argparse.Namespace) -> None:
+    if options.list:
+        _print(options, [asdict(level) for level in LEVELS.values()], _level_table(LEVELS.values()))
+        return
+    from convert.build import Order, build, requantizes
+    from convert.progress import Progress
+    from convert.sources import resolve
+
+    if options.imatrix and options.calibrate:
+        raise ValueError("give --imatrix or --calibrate, not both")
+    order = Order(
+        resolve(options.source, offline=options.offline),
+        options.quant,
+        options.output,
+        options.role,
+        options.imatrix,
+        options.calibrate,
+        options.force,
+    )
+    if warning := requantizes(order):
+        print(f"convert: warning: {warning}", file=sys.stderr)
+    if options.dry_run:
+        _dry_run(options, order)
+        return
+    artifacts = build(order, Progress(visible=sys.stderr.isatty() and not options.json))
+    _print(options, [_document(a) for a in artifacts], _table(artifacts))
+
+
+def _dry_run(options: argparse.Namespace, order: Order) -> None:
+    from convert.build import weights
+
+    checkpoint = order.checkpoint()
+    count = weights(order, checkpoint)
+    documents = [
+        {
+            "path": str(order.path(level)),
+            "level": level.name,
+            "bits_per_weight": level.bits,
+            "size_bytes_estimated": int(count * level.bits / 8),
+            "exists": order.path(level).exists(),
+        }
+        for level in order.levels
+    ]
+    role = checkpoint.role if checkpoint else "as in the file"
+    heading = f"{order.source.origin}: {count / 1e6:,.1f} M weights, role {role}; nothing written"
+    _print(options, documents, f"{heading}\n\n{_level_table(order.levels, count)}")
+
+
+def _level_table(levels: object, count: int | None = None) -> str:
+    """Levels with bits per weight, size, and the loss that llama-quantize states."""
+    lines = [f"{'level':<9} {'bits/weight':>11} {'size':>10}  perplexity, stated by llama.cpp"]
+    for level in levels:  # type: ignore[attr-defined]
+        size = f"{count * level.bits / 8e6:,.1f} MB" if count else f"{7.24 * level.bits / 8:.2f} GB"
+        loss = f"{level.loss:+.4f}" if level.loss is not None else "not stated"
+        need = ", needs an importance matrix" if level.needs_imatrix else ""
+        lines.append(f"{level.name:<9} {level.bits:>11.2f} {size:>10}  {loss}{need}")
+    note = "sizes are estimated" + ("" if count else " for Mistral-7B (7.24 B weights)")
+    return "\n".join([*lines, "", f"{note}; losses are of Llama-3-8B, f16 and bf16 of Mistral-7B"])
+
+
+def _table(artifacts: Sequence[Artifact]) -> str:
+    lines = [f"{'level':<9} {'bits/weight':>11} {'size':>12}  file"]
+    lines += [
+        f"{a.level:<9} {a.bits_per_weight:>11.2f} {a.size_bytes / 1e6:>9,.1f} MB  {a.path}"
+        for a in artifacts
+    ]
+    heads = {a.heads_path for a in artifacts if a.heads_path}
+    return "\n".join([*lines, *(f"{'heads':<34}  {path}" for path in heads)])
+
+
+def _document(artifact: Artifact) -> dict[str, object]:
+    return asdict(artifact) | {"path": str(artifact.path)}
+
+
+def _print(options: argparse.Namespace, document: object, text: str) -> None:
+    print(json.dumps(document, ensure_ascii=False) if options.json else text)

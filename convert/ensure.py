@@ -1,0 +1,78 @@
+"""A model at a level, converted only if it is not there yet."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from convert.artifact import Artifact, Role, read_artifact
+from convert.build import Order, build
+from convert.levels import Level, parse_level
+from convert.progress import Progress
+from convert.sources import Source, resolve
+
+
+def ensure(
+    source: str,
+    level: str,
+    folder: Path | None = None,
+    role: Role | None = None,
+    *,
+    offline: bool = False,
+) -> Artifact:
+    """The artifact of a source at a level, from the cache or converted now."""
+    return ensure_all(source, [level], folder, role, offline=offline)[0]
+
+
+def ensure_all(
+    source: str,
+    levels: Sequence[str],
+    folder: Path | None = None,
+    role: Role | None = None,
+    *,
+    offline: bool = False,
+    progress: Progress | None = None,
+) -> list[Artifact]:
+    """Artifacts of a source at several levels; what is missing or outdated shares one export.
+
+    `folder` defaults to the user's cache. An artifact is outdated when the source's files changed.
+
+    Raises:
+        ValueError: for an unknown level or source.
+        FileNotFoundError: if the source does not exist.
+    """
+    found, parsed = resolve(source, offline=offline), [parse_level(level) for level in levels]
+    state = _fingerprint(found)
+    order = Order(found, parsed, (folder or _cache()) / state[:16], role, force=True)
+    ready = {level.name: _ready(order, level) for level in parsed}
+    missing = [level for level in parsed if ready[level.name] is None]
+    if missing:
+        made = build(replace(order, levels=missing), progress)
+        ready |= {artifact.level: artifact for artifact in made}
+    return [artifact for level in parsed if (artifact := ready[level.name]) is not None]
+
+
+def _ready(order: Order, level: Level) -> Artifact | None:
+    path = order.path(level)
+    try:
+        artifact = read_artifact(path)
+    except (FileNotFoundError, ValueError):
+        return None
+    return artifact if path.exists() and path.stat().st_size == artifact.size_bytes else None
+
+
+def _cache() -> Path:
+    from platformdirs import user_cache_path
+
+    return user_cache_path("starbase-edge") / "models"
+
+
+def _fingerprint(source: Source) -> str:
+    """Changes when a file of the source does: names, sizes and times, not contents."""
+    paths = (
+        [source.path] if source.is_gguf else sorted(p for p in source.path.iterdir() if p.is_file())
+    )
+    facts = [f"{p.name} {p.stat().st_size} {p.stat().st_mtime_ns}" for p in paths]
+    return hashlib.sha256("\n".join([source.origin, *facts]).encode()).hexdigest()

@@ -1,0 +1,126 @@
+"""Which tensor of a checkpoint becomes which tensor of a GGUF, and in what shape."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from convert.artifact import Shape
+from convert.checkpoint import Checkpoint
+
+Floats = npt.NDArray[np.float32]
+HEAD_PREFIXES = (
+    "score.",
+    "v_head.",
+    "classifier.",
+    "talk_head.",
+    "start_embedding",
+    "end_embedding",
+)
+BIASES = ("q", "k", "v", "o")
+
+
+@dataclass(frozen=True, slots=True)
+class Mapped:
+    """A tensor to write: where its values come from, and whether it may be quantized."""
+
+    name: str
+    source: str
+    shape: tuple[int, ...]
+    full: bool = False  # norms and vectors stay float32
+    arrange: Callable[[Any], Any] = lambda values: values
+
+
+def permute(heads: int) -> Callable[[Any], Any]:
+    """From rotate-half order to the interleaved order that llama.cpp's rope expects."""
+
+    def arrange(rows: Any) -> Any:
+        halves = rows.reshape(heads, 2, rows.shape[0] // heads // 2, *rows.shape[1:])
+        return np.ascontiguousarray(halves.swapaxes(1, 2)).reshape(rows.shape)
+
+    return arrange
+
+
+def tensor_map(checkpoint: Checkpoint) -> list[Mapped]:
+    """All tensors of the GGUF, in the order they are written.
+
+    Raises:
+        ValueError: for a tensor that is missing, has another shape, or that nothing would read.
+    """
+    shape, names = checkpoint.shape, checkpoint.tensors
+    base = "" if "embed_tokens.weight" in names else "model."
+    mapped = [
+        Mapped("token_embd.weight", f"{base}embed_tokens.weight", (shape.vocab, shape.hidden)),
+        *(m for layer in range(shape.layers) for m in _layer(checkpoint, base, layer)),
+        Mapped("output_norm.weight", f"{base}norm.weight", (shape.hidden,), full=True),
+    ]
+    if "lm_head.weight" in names and not checkpoint.tied:
+        mapped.append(Mapped("output.weight", "lm_head.weight", (shape.vocab, shape.hidden)))
+    elif not checkpoint.tied and checkpoint.role == "policy":
+        raise ValueError(f"{checkpoint.folder} lacks tensor lm_head.weight")
+    _check(checkpoint, mapped)
+    return mapped
+
+
+def _layer(checkpoint: Checkpoint, base: str, layer: int) -> list[Mapped]:
+    s: Shape = checkpoint.shape
+    here, there = f"{base}layers.{layer}.", f"blk.{layer}."
+    rope = checkpoint.architecture != "qwen2"  # qwen2 keeps rotate-half order in llama.cpp
+    q = permute(s.heads) if rope else lambda rows: rows
+    k = permute(s.kv_heads) if rope else lambda rows: rows
+    q_rows, k_rows = s.heads * s.head_dim, s.kv_heads * s.head_dim
+    projections = [
+        Mapped("attn_q", "self_attn.q_proj", (q_rows, s.hidden), arrange=q),
+        Mapped("attn_k", "self_attn.k_proj", (k_rows, s.hidden), arrange=k),
+        Mapped("attn_v", "self_attn.v_proj", (k_rows, s.hidden)),
+        Mapped("attn_output", "self_attn.o_proj", (s.hidden, q_rows)),
+        Mapped("ffn_gate", "mlp.gate_proj", (s.feed_forward, s.hidden)),
+        Mapped("ffn_up", "mlp.up_proj", (s.feed_forward, s.hidden)),
+        Mapped("ffn_down", "mlp.down_proj", (s.hidden, s.feed_forward)),
+    ]
+    found = [
+        Mapped(f"{there}attn_norm.weight", f"{here}input_layernorm.weight", (s.hidden,), full=True),
+        Mapped(
+            f"{there}ffn_norm.weight",
+            f"{here}post_attention_layernorm.weight",
+            (s.hidden,),
+            full=True,
+        ),
+    ]
+    for p in projections:
+        name, source = f"{there}{p.name}", f"{here}{p.source}"
+        found.append(Mapped(f"{name}.weight", f"{source}.weight", p.shape, arrange=p.arrange))
+        if f"{source}.bias" in checkpoint.tensors:
+            rows = p.shape[:1]
+            found.append(Mapped(f"{name}.bias", f"{source}.bias", rows, True, p.arrange))
+    return found
+
+
+def _check(checkpoint: Checkpoint, mapped: list[Mapped]) -> None:
+    """Every tensor that is needed is there, in its shape, and no other stays behind unseen."""
+    names, folder = checkpoint.tensors, checkpoint.folder
+    for m in mapped:
+        if m.source not in names:
+            raise ValueError(f"{folder} lacks tensor {m.source}")
+        if names[m.source].shape != m.shape:
+            found = list(names[m.source].shape)
+            raise ValueError(
+                f"tensor {m.source} has shape {found}, expected {list(m.shape)} by config.json"
+            )
+    read = {m.source for m in mapped} | {"lm_head.weight"}
+    extra = [
+        name
+        for name in names
+        if name not in read
+        and not name.startswith(HEAD_PREFIXES)
+        and not name.endswith("rotary_emb.inv_freq")
+    ]
+    if extra:
+        raise ValueError(
+            f"{folder} holds tensor {extra[0]}, which a {checkpoint.architecture} model in GGUF "
+            f"has no place for ({len(extra)} such tensors)"
+        )

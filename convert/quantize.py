@@ -1,0 +1,138 @@
+"""llama.cpp's own quantizer, in a child process so that it can be stopped.
+
+`python -m convert.quantize` reads one JSON request from standard input and prints one JSON line for
+every tensor it has begun.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Importance = dict[str, npt.NDArray[np.float32]]
+SLAB_BYTES = 512 << 20  # rows of one tensor held at a time
+
+
+def quantize(
+    source: Path,
+    out: Path,
+    ftype: int,
+    *,
+    imatrix: Path | None = None,
+    requantize: bool = False,
+    progress: Callable[[str], None] = lambda _: None,
+) -> None:
+    """Quantize a GGUF to `out`; byte for byte what llama-quantize writes from the same file.
+
+    `progress` is called with the name of every tensor as it begins. An interrupt stops the child.
+
+    Raises:
+        ValueError: if llama.cpp refuses; its own words.
+    """
+    request = {
+        "source": str(source),
+        "out": str(out),
+        "ftype": ftype,
+        "imatrix": None if imatrix is None else str(imatrix),
+        "requantize": requantize,
+    }
+    command = [sys.executable, "-m", "convert.quantize"]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as child:
+        try:
+            assert child.stdin is not None
+            assert child.stdout is not None
+            child.stdin.write(json.dumps(request))
+            child.stdin.close()
+            failure = _follow(child.stdout, progress)
+        except BaseException:
+            child.kill()
+            raise
+    if child.returncode:
+        raise ValueError(failure or f"llama.cpp's quantizer stopped with code {child.returncode}")
+
+
+def _follow(lines: Any, progress: Callable[[str], None]) -> str:
+    """Pass tensor names on; returns what went wrong, if anything."""
+    failure = ""
+    for line in lines:
+        event = json.loads(line)
+        if "tensor" in event:
+            progress(event["tensor"])
+        failure = event.get("failed", failure)
+    return failure
+
+
+def main() -> int:
+    """Serve one request; returns the exit code."""
+    import llama_cpp.llama_cpp as llama
+
+    request = json.loads(sys.stdin.read())
+    errors: list[str] = []
+
+    def log(level: int, text: bytes, _user_data: Any) -> None:
+        line = text.decode("utf-8", "replace").strip()
+        if line.startswith("[") and "]" in line and " - [" in line:
+            name = line.split("]", 1)[1].split(" - [")[0].strip()
+            print(json.dumps({"tensor": name}), flush=True)
+        elif level == 4 and line:
+            errors.append(line.split(": ", 1)[-1])
+
+    callback = llama.llama_log_callback(log)
+    llama.llama_log_set(callback, None)
+    parameters = llama.llama_model_quantize_default_params()
+    parameters.ftype = request["ftype"]
+    parameters.allow_requantize = request["requantize"]
+    parameters.max_buf_size = SLAB_BYTES
+    kept = _attach_imatrix(parameters, request["imatrix"]) if request["imatrix"] else None
+    source, out = request["source"].encode(), request["out"].encode()
+    code = int(llama.llama_model_quantize(source, out, ctypes.byref(parameters)))
+    del kept
+    if code:
+        reason = errors[-1] if errors else f"code {code}"
+        print(json.dumps({"failed": f"llama.cpp cannot quantize: {reason}"}), flush=True)
+    return code
+
+
+def _attach_imatrix(parameters: Any, path: str) -> list[Any]:
+    """Point the parameters at an importance matrix; returns what must stay alive meanwhile."""
+    import llama_cpp.llama_cpp as llama
+
+    from convert.imatrix import read_imatrix
+
+    matrix = read_imatrix(Path(path))
+    floats = ctypes.POINTER(ctypes.c_float)
+    entries = (llama.llama_model_imatrix_data * (len(matrix.importance) + 1))()
+    for entry, (name, values) in zip(entries, sorted(matrix.importance.items()), strict=False):
+        entry.name, entry.size = name.encode(), values.size
+        entry.data = values.ctypes.data_as(floats)
+    parameters.imatrix = ctypes.cast(entries, ctypes.POINTER(llama.llama_model_imatrix_data))
+    overrides = (llama.llama_model_kv_override * 5)()
+    facts: dict[str, int | str] = {
+        "quantize.imatrix.file": Path(path).name,
+        "quantize.imatrix.dataset": matrix.dataset,
+        "quantize.imatrix.entries_count": len(matrix.importance),
+        "quantize.imatrix.chunks_count": matrix.chunks,
+    }
+    for override, (key, value) in zip(overrides, facts.items(), strict=False):
+        override.key = key.encode()
+        if isinstance(value, int):
+            override.tag, override.value.val_i64 = llama.LLAMA_KV_OVERRIDE_TYPE_INT, value
+        else:
+            override.tag = llama.LLAMA_KV_OVERRIDE_TYPE_STR
+            override.value.val_str = value.encode()[:127]
+    parameters.kv_overrides = ctypes.cast(overrides, type(parameters.kv_overrides))
+    return [matrix, entries, overrides]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,70 @@
+"""What a checkpoint is for: policy, reward model, or thinker."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from convert.artifact import RewardProtocol, Role
+
+if TYPE_CHECKING:
+    from convert.checkpoint import Checkpoint
+
+CLASSIFIERS = ("ForTokenClassification", "ForSequenceClassification", "ForProcessRewardModel")
+SHEPHERD = ("shepherd", "-prm", "prm-")  # in the name of a checkpoint that scores with tokens
+STEP_TAG = " ки"
+
+
+def detect_role(checkpoint: Checkpoint) -> Role:
+    """The role that architecture, tensor names and the folder's name tell."""
+    names = checkpoint.tensors
+    if any(name.startswith("talk_head.") for name in names):
+        return "thinker"
+    architecture = (checkpoint.config.get("architectures") or [""])[0]
+    if architecture.endswith(CLASSIFIERS) or any(
+        name.startswith(("score.", "v_head.")) for name in names
+    ):
+        return "reward"
+    lower = checkpoint.folder.resolve().as_posix().lower()
+    return "reward" if any(part in lower.rsplit("/", 1)[-1] for part in SHEPHERD) else "policy"
+
+
+def reward_protocol(checkpoint: Checkpoint) -> RewardProtocol:
+    """How a reward model scores, told from its head.
+
+    Raises:
+        ValueError: if there is no head and the tokenizer has no step tag.
+    """
+    names = checkpoint.tensors
+    if any(name.startswith("v_head.") for name in names):
+        return RewardProtocol("value", "\n", template="{question}\n", join="")
+    outputs = [t.shape[0] for name, t in names.items() if _is_last_layer(name)]
+    if outputs:
+        kind = "value" if outputs[-1] == 1 else "classify"
+        tag = "<extra_0>" if checkpoint.architecture == "qwen2" else "\n"
+        return RewardProtocol(kind, tag)  # type: ignore[arg-type]
+    good, bad, tag_id = (_piece_id(checkpoint.folder, text) for text in ("+", "-", "ки"))
+    if good is None or bad is None or tag_id is None:
+        raise ValueError(
+            f"{checkpoint.folder} has no reward head and no tokens for + and - at the tag "
+            f"{STEP_TAG.strip()!r}; describe its scores in protocol.json"
+        )
+    return RewardProtocol("token_logits", STEP_TAG, good_id=good, bad_id=bad)
+
+
+def _is_last_layer(name: str) -> bool:
+    return name in ("score.weight", "score.2.weight", "classifier.weight")
+
+
+def _piece_id(folder: Path, text: str) -> int | None:
+    """The id of a text with a space before it, where it is one SentencePiece piece."""
+    path = folder / "tokenizer.model"
+    if path.exists():
+        from sentencepiece import SentencePieceProcessor
+
+        ids = SentencePieceProcessor(model_file=str(path)).encode(text)
+        return int(ids[-1]) if len(ids) == 1 else None
+    vocabulary = json.loads((folder / "tokenizer.json").read_text())["model"]["vocab"]
+    found = vocabulary.get("\u2581" + text) if isinstance(vocabulary, dict) else None
+    return None if found is None else int(found)

@@ -1,0 +1,94 @@
+"""Where a model comes from: a folder, a GGUF file, a hub id, or a built-in reference model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+REFERENCES = ("policy", "reward")
+WANTED = (  # files of a hub repository that a conversion reads
+    "config.json",
+    "generation_config.json",
+    "protocol.json",
+    "tokenizer*",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+    "chat_template*",
+    "*.safetensors.index.json",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A resolved source: `path` is a checkpoint folder or a GGUF file."""
+
+    name: str  # short, for file names
+    path: Path
+    origin: str  # as written into the artifact
+    revision: str | None = None
+
+    @property
+    def is_gguf(self) -> bool:
+        return self.path.is_file()
+
+
+def resolve(source: str, *, offline: bool = False) -> Source:
+    """Find a source, and download it if it is a hub id.
+
+    Raises:
+        FileNotFoundError: if there is no such path or repository; says what is accepted.
+        ValueError: for an unknown reference model, or a file that is no GGUF by its name.
+    """
+    if source.startswith("reference:"):
+        return _reference(source)
+    path = Path(source).expanduser()
+    if path.is_dir():
+        return Source(path.resolve().name, path, path.resolve().name)
+    if path.is_file():
+        if path.suffix.lower() != ".gguf":
+            raise ValueError(f"{source} is not a .gguf file; give a .gguf file or a folder")
+        return Source(path.stem, path, path.name)
+    if source.count("/") != 1 or source.startswith((".", "/", "~")) or source.endswith(".gguf"):
+        raise FileNotFoundError(
+            f"{source} does not exist; give a checkpoint folder, a .gguf file, a hub id such as "
+            f"mistralai/Mistral-7B-v0.1, or reference:{' or reference:'.join(REFERENCES)}"
+        )
+    return _download(source, offline=offline)
+
+
+def _reference(source: str) -> Source:
+    name = source.removeprefix("reference:")
+    if name not in REFERENCES:
+        choices = " or ".join(f"reference:{r}" for r in REFERENCES)
+        raise ValueError(f"unknown reference model {source!r}; choose {choices}")
+    return Source(name, Path(__file__).parent / "reference" / name, source)
+
+
+def _download(source: str, *, offline: bool) -> Source:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    repository, _, revision = source.partition("@")
+
+    def get(patterns: list[str]) -> Path:
+        return Path(
+            snapshot_download(
+                repository,
+                revision=revision or None,
+                local_files_only=offline,
+                allow_patterns=patterns,
+            )
+        )
+
+    try:
+        folder = get([*WANTED, "*.safetensors"])
+        if not any(folder.glob("*.safetensors")):
+            get(["pytorch_model*.bin*"])
+    except LocalEntryNotFoundError as error:
+        how = "is not in the local cache (--offline)" if offline else "could not be downloaded"
+        raise FileNotFoundError(f"{source} {how}; check the name and the network") from error
+    except HfHubHTTPError as error:
+        raise FileNotFoundError(f"{source} could not be downloaded: {error}") from error
+    return Source(repository.split("/")[1], folder, repository, folder.name)

@@ -1,0 +1,136 @@
+"""Tensors of a checkpoint, read one at a time; headers are checked before anything is read."""
+
+from __future__ import annotations
+
+import json
+import math
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+DTYPES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
+NUMPY = {"float32": "<f4", "float16": "<f2", "bfloat16": "<u2"}  # bfloat16 as its bits
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """One tensor on disk. `read` gives its values; bfloat16 comes as uint16 bits."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    read: Callable[[], Array]
+
+    @property
+    def elements(self) -> int:
+        return math.prod(self.shape)
+
+    def float32(self) -> npt.NDArray[np.float32]:
+        """The values in float32, exactly.
+
+        Raises:
+            ValueError: if one of them is not finite; names the tensor.
+        """
+        raw = self.read()
+        values = widen(raw) if self.dtype == "bfloat16" else raw.astype(np.float32)
+        if not np.isfinite(values.sum(dtype=np.float64)) and not np.isfinite(values).all():
+            raise ValueError(f"tensor {self.name} holds NaN or infinite weights")
+        return values
+
+
+def widen(bits: Array) -> npt.NDArray[np.float32]:
+    """bfloat16 bits as float32."""
+    return (bits.astype(np.uint32) << 16).view(np.float32)
+
+
+def open_tensors(folder: Path) -> dict[str, Tensor]:
+    """All tensors of a folder: safetensors, sharded or not, else pytorch .bin files.
+
+    Raises:
+        FileNotFoundError: if there are no weights, or a shard of the index is missing.
+        ValueError: if a file is cut short or is no safetensors file.
+    """
+    if files := _shards(folder, "model.safetensors", "model-*.safetensors", "*.safetensors"):
+        return {t.name: t for file in files for t in _safetensors(file)}
+    if files := _shards(folder, "pytorch_model.bin", "pytorch_model-*.bin"):
+        return {t.name: t for file in files for t in _torch_file(file)}
+    raise FileNotFoundError(
+        f"{folder} has no weights: expected *.safetensors or pytorch_model*.bin"
+    )
+
+
+def _shards(folder: Path, single: str, *patterns: str) -> list[Path]:
+    index = folder / f"{single}.index.json"
+    if index.exists():
+        names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
+        missing = [name for name in names if not (folder / name).exists()]
+        if missing:
+            raise FileNotFoundError(f"{folder} lacks {', '.join(missing)}, named in {index.name}")
+        return [folder / name for name in names]
+    if (folder / single).exists():
+        return [folder / single]
+    found = (sorted(folder.glob(pattern)) for pattern in patterns)
+    return next((files for files in found if files), [])
+
+
+def _safetensors(path: Path) -> list[Tensor]:
+    """Tensors of one file, from its header; their extents are checked against its size."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        length = struct.unpack("<Q", file.read(8).ljust(8, b"\0"))[0]
+        if not 2 <= length <= size - 8:
+            raise ValueError(f"{path} is not a safetensors file, or was cut short")
+        try:
+            header = json.loads(file.read(length))
+        except ValueError as error:
+            raise ValueError(f"{path} is not a safetensors file: {error}") from error
+    header.pop("__metadata__", None)
+    end = max((entry["data_offsets"][1] for entry in header.values()), default=0)
+    if 8 + length + end != size:
+        raise ValueError(
+            f"{path} is cut short: {size} bytes, its header names {8 + length + end}; "
+            "download it again"
+        )
+    return [_entry(path, name, entry, 8 + length) for name, entry in header.items()]
+
+
+def _entry(path: Path, name: str, entry: dict[str, Any], base: int) -> Tensor:
+    shape, dtype = tuple(entry["shape"]), DTYPES.get(entry["dtype"], str(entry["dtype"]))
+    start = base + entry["data_offsets"][0]
+
+    def read() -> Array:
+        if dtype not in NUMPY:
+            raise ValueError(f"tensor {name} has dtype {dtype}; expected {', '.join(NUMPY)}")
+        mapped = np.memmap(path, NUMPY[dtype], "r", start, (math.prod(shape),)) if shape else None
+        return np.zeros((), NUMPY[dtype]) if mapped is None else mapped.reshape(shape)
+
+    return Tensor(name, shape, dtype, read)
+
+
+def _torch_file(path: Path) -> list[Tensor]:
+    """Tensors of a .bin file. Only weights are unpickled, and they stay on disk until read."""
+    import torch
+
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except Exception as error:  # torch raises a dozen types for a bad file
+        raise ValueError(f"{path} cannot be read as weights: {error}") from error
+    return [_from_torch(name, value) for name, value in state.items()]
+
+
+def _from_torch(name: str, value: Any) -> Tensor:
+    import torch
+
+    dtype = str(value.dtype).removeprefix("torch.")
+
+    def read() -> Array:
+        bits = value.contiguous().view(torch.uint16) if dtype == "bfloat16" else value.contiguous()
+        return np.asarray(bits.numpy())
+
+    return Tensor(name, tuple(value.shape), dtype, read)
