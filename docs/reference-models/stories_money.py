@@ -1,0 +1,171 @@
+"""Stories about shopping, wages and savings."""
+
+from templates import CLOTHES, FOOD, FRUIT, MONEY, SCHOOL, TOYS, Template
+
+MONEY_STORIES = (
+    Template(
+        "change",
+        FRUIT,
+        "{name} buys {a} {item} for {b} dollars each and pays with {c} dollars.",
+        "How many dollars does {name} get back?",
+        ("The {item} cost <a * b = t> dollars.", "{name} gets back <c - t = r> dollars."),
+        {"a": (2, 12), "b": (2, 9), "c": (20, 120)},
+        "dollars",
+    ),
+    Template(
+        "two_prices",
+        SCHOOL,
+        "{name} [buys|orders] {a} {item} at {b} dollars each and {c} bags at {d} dollars each.",
+        "How many dollars does {name} spend?",
+        (
+            "The {item} cost <a * b = t> dollars.",
+            "The bags cost <c * d = u> dollars.",
+            "{name} spends <t + u = r> dollars.",
+        ),
+        {"a": (2, 12), "b": (2, 6), "c": (2, 6), "d": (5, 15)},
+        "dollars",
+        False,
+    ),
+    Template(
+        "wages",
+        MONEY,
+        "{name} earns {a} dollars [an|per] hour and works {b} hours a day for {c} days.",
+        "How many dollars does {name} earn?",
+        ("{name} works <b * c = t> hours.", "{name} earns <t * a = r> dollars."),
+        {"a": (3, 12), "b": (2, 8), "c": (2, 6)},
+        "dollars",
+    ),
+    Template(
+        "overtime",
+        MONEY,
+        "{name} works {a} hours at {b} dollars an hour and {c} extra hours at {d} dollars an hour.",
+        "How many dollars does {name} earn?",
+        (
+            "The normal hours pay <a * b = t> dollars.",
+            "The extra hours pay <c * d = u> dollars.",
+            "{name} earns <t + u = r> dollars.",
+        ),
+        {"a": (4, 12), "b": (5, 12), "c": (2, 5), "d": (8, 18)},
+        "dollars",
+    ),
+    Template(
+        "savings",
+        MONEY,
+        "{name} saves {a} dollars every week for {b} weeks. {He} already had {c} dollars.",
+        "How many dollars does {name} have?",
+        ("{name} saves <a * b = t> dollars.", "{name} has <t + c = r> dollars."),
+        {"a": (3, 15), "b": (3, 12), "c": (5, 60)},
+        "dollars",
+    ),
+    Template(
+        "goal",
+        MONEY,
+        "{name} wants a bike that costs {a} dollars. "
+        "{He} has {b} dollars and saves {c} dollars [a|every] week.",
+        "How many weeks does {name} need?",
+        ("{name} still needs <a - b = t> dollars.", "{name} needs <t / c = r> weeks."),
+        {"a": (60, 200), "b": (10, 60), "c": (3, 12)},
+        "weeks",
+        False,
+    ),
+    Template(
+        "discount",
+        CLOTHES,
+        "A shop sells {item} for {a} dollars each. Today each one is {b} dollars cheaper. "
+        "{name} buys {c} {item}.",
+        "How many dollars does {name} pay?",
+        ("Each one now costs <a - b = t> dollars.", "{name} pays <t * c = r> dollars."),
+        {"a": (12, 40), "b": (2, 10), "c": (2, 7)},
+        "dollars",
+        False,
+    ),
+    Template(
+        "profit",
+        FOOD,
+        "{name} [makes|bakes] {a} {item} and sells each for {b} dollars. "
+        "The flour cost {c} dollars.",
+        "How many dollars does {name} keep?",
+        ("The sales bring <a * b = t> dollars.", "{name} keeps <t - c = r> dollars."),
+        {"a": (6, 30), "b": (2, 6), "c": (5, 30)},
+        "dollars",
+    ),
+    Template(
+        "split_bill",
+        FOOD,
+        "{name} and {a} friends eat for {b} dollars and leave a tip of {c} dollars. "
+        "They split the bill equally.",
+        "How many dollars does each one pay?",
+        (
+            "The bill is <b + c = t> dollars.",
+            "There are <a + 1 = u> people.",
+            "Each one pays <t / u = r> dollars.",
+        ),
+        {"a": (2, 7), "b": (20, 90), "c": (4, 20)},
+        "dollars",
+        False,
+    ),
+    Template(
+        "tickets",
+        MONEY,
+        "A ticket costs {a} dollars for an adult and {b} dollars for a child. "
+        "{name} goes with {c} adults and {d} children.",
+        "How many dollars do the tickets of these adults and children cost?",
+        (
+            "The adults pay <a * c = t> dollars.",
+            "The children pay <b * d = u> dollars.",
+            "The tickets cost <t + u = r> dollars.",
+        ),
+        {"a": (8, 20), "b": (3, 7), "c": (2, 5), "d": (2, 8)},
+        "dollars",
+        False,
+    ),
+    Template(
+        "allowance",
+        MONEY,
+        "{name} gets {a} dollars a week and spends {b} dollars of it each week.",
+        "How many dollars does {name} have after {c} weeks?",
+        (
+            "{name} keeps <a - b = t> dollars a week.",
+            "After {c} weeks {name} has <t * c = r> dollars.",
+        ),
+        {"a": (12, 35), "b": (3, 11), "c": (3, 9)},
+        "dollars",
+        False,
+    ),
+    Template(
+        "garage_sale",
+        TOYS,
+        "At a yard sale {name} sells {a} lamps for {b} dollars each and a table for {c} dollars. "
+        "{He} pays {d} dollars for the place.",
+        "How many dollars does {name} take home?",
+        (
+            "The lamps bring <a * b = t> dollars.",
+            "Together that is <t + c = u> dollars.",
+            "{name} takes home <u - d = r> dollars.",
+        ),
+        {"a": (2, 9), "b": (4, 14), "c": (15, 60), "d": (5, 20)},
+        "dollars",
+    ),
+    Template(
+        "lawns",
+        MONEY,
+        "{name} cuts {a} lawns on Monday and {b} lawns on Tuesday. Each lawn pays {c} dollars.",
+        "How many dollars does {name} earn?",
+        ("{name} cuts <a + b = t> lawns.", "{name} earns <t * c = r> dollars."),
+        {"a": (2, 7), "b": (2, 7), "c": (6, 15)},
+        "dollars",
+    ),
+    Template(
+        "rent",
+        MONEY,
+        "{name} pays {a} dollars a month for a phone and {b} dollars a month for a gym.",
+        "How many dollars does {name} pay in {c} months?",
+        (
+            "{name} pays <a + b = t> dollars a month.",
+            "In {c} months {name} pays <t * c = r> dollars.",
+        ),
+        {"a": (10, 30), "b": (10, 35), "c": (2, 8)},
+        "dollars",
+        False,
+    ),
+)

@@ -1,0 +1,131 @@
+"""Stories about time, distance and rates."""
+
+from templates import TOYS, Template
+
+TIME_STORIES = (
+    Template(
+        "reading",
+        ("pages",),
+        "{name} reads {a} pages a day for {b} days. The book has {c} pages.",
+        "How many pages are left?",
+        ("{name} reads <a * b = t> pages.", "There are <c - t = r> pages left."),
+        {"a": (5, 25), "b": (2, 7), "c": (80, 250)},
+        "pages",
+        False,
+    ),
+    Template(
+        "finish_book",
+        ("pages",),
+        "A book has {a} pages. {name} reads {b} pages on Monday and then {c} pages every day.",
+        "How many days after Monday does {name} finish?",
+        ("After Monday <a - b = t> pages are left.", "{name} needs <t / c = r> days."),
+        {"a": (60, 200), "b": (10, 50), "c": (4, 15)},
+        "days",
+        False,
+    ),
+    Template(
+        "trip",
+        ("miles",),
+        "{name} drives {a} miles an hour for {b} hours and then {c} miles an hour for {d} hours.",
+        "How many miles does {name} drive?",
+        (
+            "The first part is <a * b = t> miles.",
+            "The second part is <c * d = u> miles.",
+            "{name} drives <t + u = r> miles.",
+        ),
+        {"a": (15, 50), "b": (2, 5), "c": (10, 40), "d": (2, 4)},
+        "miles",
+        False,
+    ),
+    Template(
+        "trip_left",
+        ("miles",),
+        "{name} must go {a} miles. "
+        "{He} walks {b} miles an hour for {c} hours and then takes a bus for {d} miles.",
+        "How many miles are left?",
+        (
+            "{name} walks <b * c = t> miles.",
+            "After the walk <a - t = u> miles are left.",
+            "After the bus <u - d = r> miles are left.",
+        ),
+        {"a": (50, 150), "b": (2, 5), "c": (2, 6), "d": (10, 60)},
+        "miles",
+        False,
+    ),
+    Template(
+        "running",
+        ("miles",),
+        "{name} runs {a} laps of {b} miles on each of {c} days.",
+        "How many miles does {name} run?",
+        ("{name} runs <a * b = t> miles a day.", "{name} runs <t * c = r> miles."),
+        {"a": (2, 9), "b": (2, 4), "c": (2, 7)},
+        "miles",
+        False,
+    ),
+    Template(
+        "ages",
+        ("years",),
+        "{name} is {a} years old. {friend} is {b} years older than {name}.",
+        "How old will {friend} be in {c} years?",
+        (
+            "{friend} is <a + b = t> years old.",
+            "In {c} years {friend} will be <t + c = r> years old.",
+        ),
+        {"a": (5, 40), "b": (2, 30), "c": (2, 20)},
+        "years",
+        False,
+    ),
+    Template(
+        "parent_age",
+        ("years",),
+        "{name} is {a} years old. {friend} is {b} times as old as {name}.",
+        "What was the sum of their ages {c} years ago?",
+        (
+            "{friend} is <a * b = t> years old.",
+            "The sum of their ages is <a + t = u> years.",
+            "Both are younger by <c * 2 = v> years in all.",
+            "The sum was <u - v = r> years.",
+        ),
+        {"a": (8, 20), "b": (2, 4), "c": (2, 7)},
+        "years",
+        False,
+    ),
+    Template(
+        "practice",
+        ("minutes",),
+        "{name} plays the piano {a} minutes on school days and {b} minutes on Saturday. "
+        "There are 5 school days.",
+        "How many minutes does {name} play in {c} weeks?",
+        (
+            "School days give <a * 5 = t> minutes.",
+            "A week gives <t + b = u> minutes.",
+            "{name} plays <u * c = r> minutes.",
+        ),
+        {"a": (5, 25), "b": (10, 40), "c": (2, 4)},
+        "minutes",
+        False,
+    ),
+    Template(
+        "water",
+        ("liters",),
+        "A tank holds {a} liters. {name} uses {b} liters a day, and rain adds {c} liters a day.",
+        "How many liters are left after {d} days?",
+        (
+            "The tank loses <b - c = t> liters a day.",
+            "In {d} days it loses <t * d = u> liters.",
+            "There are <a - u = r> liters left.",
+        ),
+        {"a": (60, 200), "b": (9, 25), "c": (2, 8), "d": (2, 8)},
+        "liters",
+        False,
+    ),
+    Template(
+        "machine",
+        TOYS,
+        "A machine makes {a} {item} an hour. "
+        "{name} runs it for {b} hours in the morning and {c} hours in the evening.",
+        "How many {item} does {name} have?",
+        ("The machine runs <b + c = t> hours.", "{name} has <t * a = r> {item}."),
+        {"a": (5, 25), "b": (2, 5), "c": (2, 5)},
+    ),
+)
