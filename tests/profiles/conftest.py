@@ -140,7 +140,7 @@ def store_run(
         "command": "profile run --limit 100",
         "models": {"policy": "reference:policy", "reward": "reference:reward"},
         "data": {"name": "problems.jsonl", "sha256": "0" * 64},
-        "questions": max(len(records) for _, _, records in measured),
+        "questions": max((len(records) for _, _, records in measured), default=0),
         "seed": 0,
         "protocol": "fair",
         "search": {"temperature": 1.0, "max_tokens": 256},

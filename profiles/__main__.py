@@ -1,0 +1,7 @@
+"""`python -m profiles` is `profile`."""
+
+import sys
+
+from profiles.cli import main
+
+sys.exit(main())

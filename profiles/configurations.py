@@ -1,0 +1,155 @@
+"""One configuration of a run: which models, which search, on which data."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from convert.artifact import Format
+from methods.build import SELECTIONS, MethodSpec, Search
+from methods.candidate import Selection
+from runtime.options import EngineOptions
+
+Thinking = Literal["off", "on", "gated"]
+
+ROW_NAMES: dict[tuple[Search, Selection], str] = {
+    ("greedy", "greedy"): "greedy",
+    ("sample", "majority"): "majority",
+    ("sample", "best-of-n"): "best-of-n",
+    ("sample", "weighted"): "weighted",
+    ("rebase", "weighted"): "rebase",
+    ("rebase", "majority"): "rebase-majority",
+    ("rebase", "best-of-n"): "rebase-best",
+}
+PLACES = ("policy", "reward", "data", "limit", "baseline")  # change no answer to a question
+FINGERPRINT_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """What one process measures. Each question's answer depends on nothing else."""
+
+    policy: Path
+    reward: Path | None
+    format: Format
+    level: str
+    reward_level: str | None
+    spec: MethodSpec
+    options: EngineOptions
+    data: Path
+    data_sha256: str
+    policy_fingerprint: str
+    reward_fingerprint: str | None = None
+    limit: int | None = None
+    seed: int = 0
+    baseline: bool = False  # full precision, what the others are compared with
+    thinking: Thinking = "off"
+    protocol: str = "fair"
+
+    @property
+    def slug(self) -> str:
+        """A file name: `policy-gguf-q4_k_m-sample-8`; the reward level where it differs."""
+        stem = self.policy.name.removesuffix(".gguf").lower().replace(self.level, "")
+        parts = [stem.strip("-_."), self.format, self.level]
+        if self.reward_level not in (None, self.level):
+            parts.append(f"reward-{self.reward_level}")
+        parts += [self.spec.search, str(self.spec.width)]
+        return re.sub(r"[^A-Za-z0-9._-]+", "_", "-".join(parts))
+
+    @property
+    def selections(self) -> tuple[Selection, ...]:
+        """The ways of choosing an answer that one run serves."""
+        if self.spec.search == "sample" and self.reward is None:
+            return ("majority",)
+        return SELECTIONS[self.spec.search]
+
+    @property
+    def primary(self) -> Selection:
+        """The selection that progress shows."""
+        chosen = self.spec.selection
+        return chosen if chosen in self.selections else self.selections[0]
+
+    def decisive(self) -> dict[str, Any]:
+        """All that can change an answer or its cost, flat: `spec.width`, `options.device`."""
+        flat: dict[str, Any] = {}
+        for key, value in self.document().items():
+            if key in PLACES:
+                continue
+            if isinstance(value, dict):
+                flat |= {f"{key}.{name}": inner for name, inner in value.items()}
+            else:
+                flat[key] = value
+        return flat
+
+    def digest(self) -> str:
+        """A hash of all that is decisive; only equal ones may share a file of records."""
+        return hashlib.sha256(json.dumps(self.decisive(), sort_keys=True).encode()).hexdigest()
+
+    def document(self) -> dict[str, Any]:
+        document = asdict(self)
+        for name in ("policy", "reward", "data"):
+            document[name] = None if document[name] is None else str(document[name])
+        return document
+
+    @staticmethod
+    def from_document(document: dict[str, Any]) -> Configuration:
+        """The inverse of `document`.
+
+        Raises:
+            ValueError: if it is not a configuration of this version.
+        """
+        try:
+            values = dict(document)
+            values["policy"], values["data"] = Path(values["policy"]), Path(values["data"])
+            values["reward"] = None if values["reward"] is None else Path(values["reward"])
+            values["spec"] = MethodSpec(**values["spec"])
+            values["options"] = EngineOptions(**values["options"])
+            return Configuration(**values)
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"not a configuration of this version: {error}") from error
+
+
+def read_configuration(path: Path) -> Configuration:
+    """The configuration stored in a file.
+
+    Raises:
+        ValueError: if the file holds none; names it.
+    """
+    try:
+        return Configuration.from_document(json.loads(path.read_text(encoding="utf-8")))
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def differences(old: Configuration, new: Configuration) -> list[str]:
+    """What keeps two configurations from sharing records: `spec.temperature 1.0 -> 0.7`."""
+    before, after = old.decisive(), new.decisive()
+    return [
+        f"{key} {_short(before.get(key))} -> {_short(after.get(key))}"
+        for key in after
+        if before.get(key) != after[key]
+    ]
+
+
+def fingerprint(path: Path) -> str:
+    """A hash of a model's size, head and tail: quick at any size, and it notices a new model."""
+    files = (
+        [path] if path.is_file() else sorted(path.glob("*.safetensors")) or [*path.glob("*.bin")]
+    )
+    found = hashlib.sha256()
+    for file in files:
+        size = file.stat().st_size
+        with file.open("rb") as content:
+            found.update(size.to_bytes(8, "little") + content.read(FINGERPRINT_BYTES))
+            content.seek(max(0, size - FINGERPRINT_BYTES))
+            found.update(content.read())
+    return found.hexdigest()
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return text if len(text) < 24 else text[:12] + "…"

@@ -1,0 +1,108 @@
+"""What a run ran on: hardware, system, versions. No path, no host name, no user."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+PACKAGES = (
+    "starbase-edge",
+    "llama-cpp-python",
+    "torch",
+    "transformers",
+    "onnxruntime",
+    "gguf",
+    "numpy",
+    "scipy",
+    "tokenizers",
+)
+
+
+def environment() -> dict[str, Any]:
+    """The machine and the software, as the header of a report shows them."""
+    import psutil
+
+    return {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "cpu": cpu_name(),
+        "cores": psutil.cpu_count(logical=False),
+        "threads": psutil.cpu_count(),
+        "usable_threads": _usable_threads(),
+        "ram_bytes": psutil.virtual_memory().total,
+        "gpus": gpus(),
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "python": platform.python_version(),
+        "packages": packages(),
+        "commit": commit(),
+    }
+
+
+def cpu_name() -> str:
+    """The processor's model name where the system tells it."""
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return " ".join(line.split(":", 1)[1].split())
+    return platform.processor() or platform.machine()
+
+
+def gpus() -> list[dict[str, str]]:
+    """Name, memory and driver of every NVIDIA card; empty without the driver's tool."""
+    rows = _output(
+        "nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"
+    )
+    fields = ("name", "memory", "driver")
+    return [
+        dict(zip(fields, map(str.strip, row.split(",")), strict=False))
+        for row in rows.splitlines()
+        if row.count(",") == len(fields) - 1
+    ]
+
+
+def packages() -> dict[str, str]:
+    """Installed versions of what can change a figure."""
+    found: dict[str, str] = {}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def commit() -> str | None:
+    """The commit of the source tree, `-dirty` where files differ; None outside a checkout."""
+    here = str(Path(__file__).resolve().parent)
+    found = _output("git", "-C", here, "rev-parse", "--short=12", "HEAD").strip()
+    if not found:
+        return None
+    changed = _output("git", "-C", here, "status", "--porcelain", "--untracked-files=no").strip()
+    return found + ("-dirty" if changed else "")
+
+
+def _usable_threads() -> int:
+    """Threads that this process may use, which a container can make fewer."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _output(tool: str, *arguments: str) -> str:
+    """What a tool prints; empty where it is missing or fails."""
+    path = shutil.which(tool)
+    if path is None:
+        return ""
+    try:
+        done = subprocess.run(
+            [path, *arguments], capture_output=True, text=True, timeout=10, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout

@@ -1,0 +1,209 @@
+"""The grid of a run: models at their levels, times methods, times widths."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from convert.artifact import Artifact
+from methods.build import SELECTIONS, MethodSpec, Search
+from methods.candidate import Selection
+from methods.cli import METHODS
+from profiles.configurations import Configuration, fingerprint
+from runtime.options import EngineOptions
+
+Device = Literal["auto", "cuda", "cpu"]
+
+REFERENCE = "reference:"
+BENCHMARK = Path("reference") / "benchmark.jsonl"  # in the convert package
+PROMPT_TOKENS = 1024  # of the KV cache, beside the paths
+SAME = "same"
+JUDGED = ("best-of-n", "weighted", "rebase")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What `profile run` was asked for."""
+
+    policies: tuple[str, ...]  # one source, or one or more .gguf files
+    reward: str | None  # None: the reference model beside the reference policy
+    levels: tuple[str, ...]
+    reward_level: str
+    methods: tuple[str, ...]
+    widths: tuple[int, ...]
+    data: Path
+    limit: int | None
+    seed: int
+    device: Device
+    baseline: bool
+    spec: MethodSpec  # search, width and selection are filled in
+    offline: bool = False
+
+    @property
+    def needs_reward(self) -> bool:
+        return any(method in JUDGED for method in self.methods)
+
+    def judges(self, search: Search) -> bool:
+        """Whether a search is scored by the reward model."""
+        return any(method in JUDGED and METHODS[method][0] == search for method in self.methods)
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Models that run together."""
+
+    policy: Artifact
+    reward: Artifact | None
+    baseline: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """Where models come from: `convert` outside tests."""
+
+    describe: Callable[[Path], Artifact]  # a .gguf file or a checkpoint folder
+    folder: Callable[[str], Path]  # the checkpoint of a source
+    convert: Callable[
+        [str, Sequence[str]], Sequence[Artifact]
+    ]  # a source at levels, what is missing
+
+
+def real_models(offline: bool) -> Models:
+    """Sources resolved and converted by `convert`."""
+    from convert.ensure import ensure_all
+
+    from convert.sources import resolve
+    from runtime.load import describe_model
+
+    return Models(
+        describe=describe_model,
+        folder=lambda source: resolve(source, offline=offline).path,
+        convert=lambda source, levels: ensure_all(source, levels, offline=offline),
+    )
+
+
+def configurations(request: Request, models: Models) -> list[Configuration]:
+    """The configurations in the order they run: full precision first.
+
+    Raises:
+        ValueError: if models and methods do not fit together; says what to give.
+    """
+    fingerprints: dict[Path, str] = {}
+    made = [
+        _configuration(request, pair, search, width, fingerprints)
+        for pair in pairs(request, models)
+        for search, width in searches(request)
+    ]
+    slugs = [configuration.slug for configuration in made]
+    for slug in slugs:
+        if slugs.count(slug) > 1:
+            raise ValueError(f"two models would be called {slug}; rename one of the files")
+    return made
+
+
+def searches(request: Request) -> Iterator[tuple[Search, int]]:
+    """Each search once for all methods that read it; greedy has no width."""
+    wanted = dict.fromkeys(METHODS[method][0] for method in request.methods)
+    for search in wanted:
+        for width in (1,) if search == "greedy" else dict.fromkeys(request.widths):
+            yield search, width
+
+
+def pairs(request: Request, models: Models) -> list[Pair]:
+    """Policy and reward model of every level, the baseline first."""
+    reward = _reward_source(request) if request.needs_reward else None
+    if _is_gguf(request.policies[0]):
+        policies = [models.describe(Path(path)) for path in request.policies]
+        levels = [policy.level for policy in policies]
+        full = None
+    else:
+        policies = list(models.convert(request.policies[0], request.levels))
+        levels = list(request.levels)
+        full = _full_precision(request, reward, models) if request.baseline else None
+    rewards = _rewards(request, reward, levels, models)
+    found = [Pair(policy, judge) for policy, judge in zip(policies, rewards, strict=True)]
+    return [full, *found] if full else [replace(found[0], baseline=True), *found[1:]]
+
+
+def _full_precision(request: Request, reward: str | None, models: Models) -> Pair:
+    policy = models.describe(models.folder(request.policies[0]))
+    judge = None
+    if reward is not None:
+        path = Path(reward) if _is_gguf(reward) else models.folder(reward)
+        judge = models.describe(path)
+    return Pair(replace(policy, level="f32"), _at_f32(judge), baseline=True)
+
+
+def _at_f32(artifact: Artifact | None) -> Artifact | None:
+    """A checkpoint as torch runs it."""
+    if artifact is None or artifact.format != "torch":
+        return artifact
+    return replace(artifact, level="f32")
+
+
+def _reward_source(request: Request) -> str:
+    if request.reward is not None:
+        return request.reward
+    if request.policies[0].startswith(REFERENCE):
+        return "reference:reward"
+    needy = ", ".join(method for method in request.methods if method in JUDGED)
+    raise ValueError(
+        f"{needy}: needs a reward model that reads this policy's steps; "
+        "give --reward, or choose --methods greedy majority"
+    )
+
+
+def _rewards(
+    request: Request, reward: str | None, levels: Sequence[str], models: Models
+) -> Sequence[Artifact | None]:
+    """The reward model for each level of the policy."""
+    if reward is None:
+        return [None] * len(levels)
+    if _is_gguf(reward):
+        return [models.describe(Path(reward))] * len(levels)
+    wanted = levels if request.reward_level == SAME else [request.reward_level] * len(levels)
+    unique = list(dict.fromkeys(wanted))
+    made = dict(zip(unique, models.convert(reward, unique), strict=True))
+    return [made[level] for level in wanted]
+
+
+def _configuration(
+    request: Request, pair: Pair, search: Search, width: int, fingerprints: dict[Path, str]
+) -> Configuration:
+    judged = request.judges(search)
+    reward = pair.reward if judged else None
+    selection: Selection = "weighted" if judged else SELECTIONS[search][0]
+    spec = replace(request.spec, search=search, width=width, selection=selection)
+    for model in (pair.policy, reward):
+        if model is not None and model.path not in fingerprints:
+            fingerprints[model.path] = fingerprint(model.path)
+    return Configuration(
+        policy=pair.policy.path,
+        reward=reward.path if reward else None,
+        format=pair.policy.format,
+        level=pair.policy.level,
+        reward_level=reward.level if reward else None,
+        spec=spec,
+        options=_options(request, width),
+        data=request.data,
+        data_sha256=hashlib.sha256(request.data.read_bytes()).hexdigest(),
+        policy_fingerprint=fingerprints[pair.policy.path],
+        reward_fingerprint=fingerprints[reward.path] if reward else None,
+        limit=request.limit,
+        seed=request.seed,
+        baseline=pair.baseline,
+    )
+
+
+def _options(request: Request, width: int) -> EngineOptions:
+    """A KV cache with room for every path at full length, beside the prompt."""
+    options = EngineOptions(device=request.device)
+    context = max(options.context, PROMPT_TOKENS + width * request.spec.max_tokens)
+    return replace(options, context=context, max_branches=max(options.max_branches, 2 * width + 2))
+
+
+def _is_gguf(source: str) -> bool:
+    return source.lower().endswith(".gguf")

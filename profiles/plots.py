@@ -1,0 +1,233 @@
+"""Plots as inline SVG whose colours come from the page, so that it can be light or dark."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+from profiles.rows import Row
+from profiles.tables import method_name, significant, size
+
+INK, GRID, PAPER = "#010101", "#020202", "#040404"  # stand-ins, replaced by the page's colours
+MARKERS = "osD^vPX*<>hp"
+SIZE = (6.6, 4.3)  # inches
+STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none",
+    "font.family": "sans-serif",
+    "font.size": 10,
+    "axes.edgecolor": GRID,
+    "axes.labelcolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "text.color": INK,
+    "grid.color": GRID,
+    "grid.linewidth": 0.6,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "legend.frameon": False,
+    "legend.fontsize": 8.5,
+    "legend.columnspacing": 1.0,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Plot:
+    """A title, one sentence below it, and the drawing."""
+
+    title: str
+    caption: str
+    svg: str
+
+
+def plots(rows: Sequence[Row]) -> list[Plot]:
+    """All plots that the rows allow. Other selections of a REBASE tree would hide it: left out."""
+    shown = [row for row in rows if row.method in ("rebase", *PLAIN)]
+    front = "The dashed line joins what no cheaper system beats; bars are 95 % intervals."
+    drawn = [
+        Plot(
+            "Degradation by level",
+            "Accuracy of each method from full precision down; bars are 95 % intervals.",
+            degradation(shown),
+        )
+    ]
+    for title, axis, cost, tick in COSTS:
+        if all(cost(row) for row in shown):
+            drawn.append(Plot(title, front, against(shown, axis, cost, tick)))
+    return drawn
+
+
+PLAIN = ("greedy", "majority", "best-of-n", "weighted")
+
+
+def size_tick(size_bytes: float) -> str:
+    """A size without decimals that say nothing."""
+    return size(size_bytes).replace(".00 ", " ").replace(".0 ", " ")
+
+
+Cost = Callable[[Row], float | None]
+Tick = Callable[[float], str]
+COSTS: tuple[tuple[str, str, Cost, Tick], ...] = (
+    (
+        "Accuracy against time",
+        "seconds a question, median",
+        lambda row: row.latency_p50_s,
+        lambda x: significant(x, 2),
+    ),
+    (
+        "Accuracy against computation",
+        "GFLOP a question, estimated",
+        lambda row: (row.flops_per_question or 0) / 1e9,
+        lambda x: significant(x, 2),
+    ),
+    (
+        "Accuracy against model size",
+        "size of policy and reward model",
+        lambda row: row.model_bytes + row.reward_model_bytes,
+        size_tick,
+    ),
+)
+
+
+def pareto(points: Sequence[tuple[float, float]]) -> list[int]:
+    """Positions of the points (cost, gain) that none beats: no cheaper one gains as much."""
+    order = sorted(range(len(points)), key=lambda i: (points[i][0], -points[i][1]))
+    front: list[int] = []
+    for i in order:
+        if not front or points[i][1] > points[front[-1]][1]:
+            front.append(i)
+    return front
+
+
+def degradation(rows: Sequence[Row]) -> str:
+    """Accuracy over levels, one line a method."""
+    levels = list(dict.fromkeys(_level(row) for row in rows))
+    methods = list(dict.fromkeys(method_name(row) for row in rows))
+    with mpl.rc_context(STYLE):
+        figure, axes = _figure()
+        for number, method in enumerate(methods):
+            mine = [row for row in rows if method_name(row) == method]
+            shift = (number - (len(methods) - 1) / 2) * 0.09
+            axes.errorbar(
+                [levels.index(_level(row)) + shift for row in mine],
+                [100 * row.accuracy for row in mine],
+                _bars(mine),
+                color=_colour(number),
+                marker="o",
+                markersize=5,
+                linewidth=1.6,
+                elinewidth=1,
+                label=method,
+            )
+        axes.set_xticks(range(len(levels)), levels)
+        axes.grid(visible=False, axis="x")
+        axes.set_ylabel("% right")
+        _legend(figure, [(_colour(n), "o", method) for n, method in enumerate(methods)])
+        return _svg(figure, "degradation")
+
+
+def against(rows: Sequence[Row], axis: str, cost: Cost, tick: Tick) -> str:
+    """Accuracy over a cost on a logarithmic axis; colours are methods, shapes are levels."""
+    levels = list(dict.fromkeys(_level(row) for row in rows))
+    methods = list(dict.fromkeys(method_name(row) for row in rows))
+    costs = [float(cost(row) or 0) for row in rows]
+    with mpl.rc_context(STYLE):
+        figure, axes = _figure()
+        for row, x in zip(rows, costs, strict=True):
+            axes.errorbar(
+                x,
+                100 * row.accuracy,
+                _bars([row]),
+                color=_colour(methods.index(method_name(row))),
+                marker=MARKERS[levels.index(_level(row)) % len(MARKERS)],
+                markersize=7.5,
+                markeredgecolor=PAPER,
+                markeredgewidth=0.7,
+                elinewidth=0.6,
+                linestyle="none",
+            )
+        front = pareto([(x, row.accuracy) for x, row in zip(costs, rows, strict=True)])
+        axes.plot(
+            [costs[i] for i in front],
+            [100 * rows[i].accuracy for i in front],
+            color=INK,
+            linestyle=(0, (4, 3)),
+            linewidth=1,
+            zorder=1,
+        )
+        _log_axis(axes, axis, tick)
+        axes.set_ylabel("% right")
+        colours = [(_colour(n), "o", method) for n, method in enumerate(methods)]
+        shapes = [(INK, MARKERS[n % len(MARKERS)], level) for n, level in enumerate(levels)]
+        _legend(figure, colours, shapes)
+        return _svg(figure, axis)
+
+
+def _figure() -> tuple[Figure, Axes]:
+    figure = Figure(figsize=SIZE, layout="constrained")
+    return figure, figure.add_subplot()
+
+
+def _bars(rows: Sequence[Row]) -> list[list[float]]:
+    """Lengths of the interval's arms below and above, (2, rows)."""
+    below = [100 * max(0.0, row.accuracy - row.accuracy_low) for row in rows]
+    above = [100 * max(0.0, row.accuracy_high - row.accuracy) for row in rows]
+    return [below, above]
+
+
+def _log_axis(axes: Axes, label: str, tick: Tick) -> None:
+    axes.set_xscale("log")
+    axes.set_xlabel(label)
+    two = tick is size_tick  # binary units have round numbers at powers of two
+    axes.xaxis.set_major_locator(LogLocator(base=2) if two else LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: tick(x)))
+
+
+def _legend(figure: Figure, *lines: Sequence[tuple[str, str, str]]) -> None:
+    """Entries (colour, shape, text) below the drawing, each list on lines of its own."""
+    columns = min(6, max(map(len, lines)))
+    padded = [[*line, *[("none", "", "")] * (-len(line) % columns)] for line in lines]
+    cells = [entry for line in padded for entry in line]
+    rows = len(cells) // columns
+    handles = [  # matplotlib fills column by column
+        Line2D([], [], color=colour, marker=marker, linestyle="none", label=label)
+        for colour, marker, label in (
+            cells[row * columns + column] for column in range(columns) for row in range(rows)
+        )
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=columns, handletextpad=0.2)
+
+
+def _level(row: Row) -> str:
+    return f"{row.format} {row.level}" if row.format == "torch" else row.level
+
+
+def _colour(number: int) -> str:
+    """The stand-in of the page's colour of that number."""
+    return f"#0303{number % 8 + 1:02x}"
+
+
+def _svg(figure: Figure, salt: str) -> str:
+    """The drawing without its preamble, scalable, with the page's colours."""
+    buffer = io.StringIO()
+    with mpl.rc_context({"svg.hashsalt": salt}):
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, count=1, flags=re.DOTALL)
+    text = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", text, count=1, flags=re.DOTALL)
+    text = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text, count=1, flags=re.DOTALL)
+    for stand_in, name in ((INK, "ink"), (GRID, "line"), (PAPER, "paper")):
+        text = text.replace(stand_in, f"var(--{name})")
+    return re.sub(r"#0303(0[1-8])", lambda found: f"var(--c{int(found[1])})", text)

@@ -1,0 +1,56 @@
+"""Progress of a run on standard error: a bar on a terminal, else a line a configuration."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import IO, Any
+
+from tqdm import tqdm
+
+
+class Progress:
+    """Questions done, accuracy so far and time left, for one configuration at a time."""
+
+    def __init__(self, stream: IO[str] | None = None) -> None:
+        self._stream = stream or sys.stderr
+        self._bar: tqdm[Any] | None = None
+        self._title, self._total, self._done, self._correct = "", 0, 0, 0
+        self._started_s = 0.0
+
+    def start(self, title: str, total: int, done: int, correct: int) -> None:
+        """A configuration begins, some of it perhaps done in an earlier run."""
+        self._title, self._total, self._done, self._correct = title, total, done, correct
+        self._started_s = time.monotonic()
+        if self._stream.isatty():
+            self._bar = tqdm(
+                total=total, initial=done, desc=title, unit="q", file=self._stream, leave=False
+            )
+            self._bar.set_postfix_str(self._accuracy())
+
+    def event(self, event: dict[str, Any]) -> None:
+        """What a worker reports."""
+        if event["event"] == "loaded" and self._bar is not None:
+            self._bar.set_postfix_str(event["device"])
+        if event["event"] == "question":
+            self._done += 1
+            self._correct += bool(event["correct"])
+            if self._bar is not None:
+                self._bar.update()
+                self._bar.set_postfix_str(self._accuracy())
+
+    def stop(self, failure: str | None) -> None:
+        """A configuration is over."""
+        self.close()
+        took = time.monotonic() - self._started_s
+        end = f"failed: {failure}" if failure else f"{self._accuracy()}  {took:.0f} s"
+        print(f"{self._title}  {self._done}/{self._total}  {end}", file=self._stream, flush=True)
+
+    def close(self) -> None:
+        """Take the bar off the terminal."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+    def _accuracy(self) -> str:
+        return f"accuracy {100 * self._correct / self._done:.1f} %" if self._done else ""

@@ -1,0 +1,58 @@
+"""The report of a run in its four forms, each written whole or not at all."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+from profiles import store
+from profiles.findings import findings, rebase_against_majority
+from profiles.header import facts, subtitle, title, warnings
+from profiles.page import page
+from profiles.rows import Row
+from profiles.summary import Summary, summarize
+from profiles.tables import columns, markdown_table
+
+
+def write(folder: Path) -> Summary:
+    """Render summary.json, summary.csv, report.md and index.html from a run's records.
+
+    Raises:
+        FileNotFoundError: if the folder is not one of a run.
+        ValueError: if a file in it is broken, or nothing was measured yet.
+    """
+    summary = summarize(folder)
+    forms = {
+        "summary.csv": csv_text(summary.rows),
+        "report.md": markdown(summary),
+        "index.html": page(summary),
+    }
+    store.write_json(folder / "summary.json", summary.document())
+    for name, text in forms.items():
+        store.write_text(folder / name, text)
+    return summary
+
+
+def csv_text(rows: tuple[Row, ...]) -> str:
+    """One line a row, the fields of summary.json as columns; empty is null."""
+    buffer = io.StringIO()
+    documents = [row.document() for row in rows]
+    writer = csv.DictWriter(buffer, list(documents[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(documents)
+    return buffer.getvalue()
+
+
+def markdown(summary: Summary) -> str:
+    """The report for a terminal or a repository; the plots are on the page only."""
+    parts = [f"# {title(summary)}", subtitle(summary)]
+    parts += [f"> {warning}" for warning in warnings(summary)]
+    parts += ["## Results", markdown_table(summary.rows)]
+    parts.append("\n".join(f"- {c.title}: {c.meaning}" for c in columns(summary.rows)))
+    parts += ["## What it says", "\n".join(f"- {line}" for line in findings(summary))]
+    if lines := rebase_against_majority(summary.comparisons):
+        parts += ["## REBASE against a majority vote", lines[0]]
+        parts.append("\n".join(f"- {line}" for line in lines[1:]))
+    listed = "\n".join(f"- {name}: {value}" for name, value in facts(summary))
+    return "\n\n".join([*parts, "## How it was measured", listed]) + "\n"

@@ -1,0 +1,158 @@
+"""`profile run`: every configuration in a process of its own, one after another."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from methods.problem import read_problems
+from profiles import store
+from profiles.configurations import Configuration
+from profiles.environment import environment
+from profiles.grid import Request
+from profiles.progress import Progress
+from profiles.records import read_records
+
+WORKER = (sys.executable, "-m", "profiles.worker")
+STOP_S = 20.0  # what a worker may take to stop
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A configuration that did not come to its end, and why."""
+
+    slug: str
+    reason: str
+
+
+def run_all(
+    folder: Path,
+    configurations: Sequence[Configuration],
+    progress: Progress,
+    worker: Sequence[str] = WORKER,
+) -> list[Failure]:
+    """Run what is not done yet. A configuration that fails does not stop the others."""
+    failures: list[Failure] = []
+    for number, configuration in enumerate(configurations, 1):
+        title = f"[{number}/{len(configurations)}] {configuration.slug}"
+        records = store.records_path(folder, configuration)
+        done = read_records(records)
+        total = len(read_problems(configuration.data, configuration.limit))
+        correct = sum(record.verdict(configuration.primary).correct for record in done)
+        progress.start(title, total, len(done), correct)
+        reason = _run_one(folder, configuration, progress.event, worker)
+        progress.stop(reason)
+        if reason is not None:
+            failures.append(Failure(configuration.slug, reason))
+    return failures
+
+
+def _run_one(
+    folder: Path,
+    configuration: Configuration,
+    event: Callable[[dict[str, Any]], None],
+    worker: Sequence[str],
+) -> str | None:
+    """Why the worker of one configuration failed; None if it came to its end.
+
+    The worker has a session of its own: Ctrl-C reaches it only through us, once.
+    """
+    stored = store.configuration_path(folder, configuration)
+    records = store.records_path(folder, configuration)
+    log_path = store.log_path(folder, configuration)
+    with log_path.open("w", encoding="utf-8") as log:
+        child = subprocess.Popen(
+            [*worker, str(stored), str(records)],
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            start_new_session=True,
+        )
+        try:
+            reason = _follow(child, event)
+        except BaseException:
+            _stop(child)
+            raise
+    if child.returncode == 0:
+        log_path.unlink()  # without a failure nobody misses it
+        return None
+    return reason or _last_words(log_path, child.returncode)
+
+
+def _follow(child: subprocess.Popen[str], event: Callable[[dict[str, Any]], None]) -> str | None:
+    """Hand on what a worker reports until it ends; the reason if it says that it failed."""
+    assert child.stdout is not None
+    reason: str | None = None
+    for line in child.stdout:
+        found = json.loads(line)
+        if found["event"] == "failed":
+            reason = found["reason"]
+        event(found)
+    child.stdout.close()
+    child.wait()
+    return reason
+
+
+def describe(
+    request: Request, made: Sequence[Configuration], arguments: Sequence[str], questions: int
+) -> dict[str, Any]:
+    """What the header of a report is made from; no folder of this machine is in it."""
+    first = made[0]
+    judged = next((one.reward for one in made if one.reward is not None), None)
+    reward = request.reward or ("reference:reward" if judged else None)
+    return {
+        "command": shlex.join(["profile", *map(_public, arguments)]),
+        "models": {
+            "policy": ", ".join(map(_public, request.policies)),
+            "reward": _public(reward) if judged and reward else None,
+        },
+        "data": {"name": request.data.name, "sha256": first.data_sha256},
+        "questions": questions,
+        "seed": request.seed,
+        "protocol": first.protocol,
+        "search": {
+            "temperature": request.spec.temperature,
+            "top_p": request.spec.top_p,
+            "max_tokens": request.spec.max_tokens,
+            "step_tokens": request.spec.step_tokens,
+            "balance": request.spec.balance,
+            "allocation": request.spec.allocation,
+            "aggregation": request.spec.aggregation,
+            "elicit": request.spec.elicit,
+        },
+        "methods": list(request.methods),
+        "configurations": [one.slug for one in made],
+        "environment": environment(),
+        "failures": [],
+    }
+
+
+def _public(argument: str) -> str:
+    """An argument as a report may show it: of an absolute path only the name."""
+    return Path(argument).name if Path(argument).is_absolute() else argument
+
+
+def _stop(child: subprocess.Popen[str]) -> None:
+    """End a worker: it finishes its line first; one that hangs is killed."""
+    child.send_signal(signal.SIGINT)
+    try:
+        child.wait(STOP_S)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
+    if child.stdout is not None:
+        child.stdout.close()
+
+
+def _last_words(log: Path, code: int) -> str:
+    """The last line that a worker wrote before it died."""
+    lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    ended = f"ended by signal {-code}" if code < 0 else f"exit code {code}"
+    return f"{ended}: {lines[-1].strip()}" if lines else ended

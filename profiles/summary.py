@@ -1,0 +1,146 @@
+"""All rows of a run with its header: what every form of the report is made from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from methods.candidate import Selection
+from profiles.accuracy import pair, row
+from profiles.configurations import ROW_NAMES, Configuration
+from profiles.intervals import Paired
+from profiles.records import Record
+from profiles.rows import Row
+from profiles.store import Measured, read_measured, read_run
+
+
+@dataclass(frozen=True, slots=True)
+class Flip:
+    """A question whose correctness quantization changed."""
+
+    id: str
+    question: str
+    gold: str | None
+    before: str | None  # full precision's answer
+    after: str | None
+    lost: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """REBASE against a majority vote of the same models, paired by question."""
+
+    format: str
+    level: str
+    width: int
+    majority_width: int
+    decode_tokens: float
+    majority_decode_tokens: float
+    accuracy: float
+    majority_accuracy: float
+    paired: Paired
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """A run's results. `flips` run parallel to `rows`."""
+
+    header: dict[str, Any]
+    rows: tuple[Row, ...]
+    flips: tuple[tuple[Flip, ...], ...]
+    comparisons: tuple[Comparison, ...]
+
+    def document(self) -> dict[str, Any]:
+        """The content of summary.json."""
+        return {
+            "header": self.header,
+            "rows": [row.document() for row in self.rows],
+            "comparisons": [asdict(comparison) for comparison in self.comparisons],
+        }
+
+
+def summarize(folder: Path) -> Summary:
+    """What a run's folder holds so far.
+
+    Raises:
+        FileNotFoundError: if the folder is not one of a run.
+        ValueError: if a file in it is broken, or nothing was measured yet.
+    """
+    run = read_run(folder)
+    measured = read_measured(folder, run["configurations"])
+    if not measured:
+        raise ValueError(f"{folder} holds no answered question yet; see profile run --resume")
+    baselines = {
+        _method_key(m.configuration): m.records for m in measured if m.configuration.baseline
+    }
+    rows: list[Row] = []
+    flips: list[tuple[Flip, ...]] = []
+    for one in measured:
+        base = baselines.get(_method_key(one.configuration), ())
+        for selection in wanted(one.configuration, run["methods"]):
+            rows.append(row(one.configuration, one.process, one.records, selection, base))
+            against = () if one.configuration.baseline else base
+            flips.append(tuple(_flips(against, one.records, selection)))
+    header = run | {
+        "measured": len(measured),
+        "data": run["data"] | {"n": max(row.n for row in rows)},
+    }
+    return Summary(header, tuple(rows), tuple(flips), tuple(_comparisons(measured)))
+
+
+def wanted(configuration: Configuration, methods: Sequence[str]) -> list[Selection]:
+    """The selections of a configuration that were asked for; REBASE always shows all of its."""
+    search = configuration.spec.search
+    return [
+        selection
+        for selection in configuration.selections
+        if search == "rebase" or ROW_NAMES[search, selection] in methods
+    ]
+
+
+def _method_key(configuration: Configuration) -> tuple[str, int, str, str]:
+    spec = configuration.spec
+    return spec.search, spec.width, configuration.thinking, configuration.protocol
+
+
+def _flips(before: Sequence[Record], after: Sequence[Record], selection: Selection) -> list[Flip]:
+    known = {record.id: record.verdict(selection) for record in before}
+    found: list[Flip] = []
+    for record in after:
+        was, now = known.get(record.id), record.verdict(selection)
+        if was is not None and was.correct != now.correct:
+            found.append(
+                Flip(record.id, record.question, record.gold, was.answer, now.answer, was.correct)
+            )
+    return found
+
+
+def _comparisons(measured: Sequence[Measured]) -> list[Comparison]:
+    """Every REBASE run against every majority vote on the same models."""
+    found: list[Comparison] = []
+    for tree in (m for m in measured if m.configuration.spec.search == "rebase"):
+        for vote in (m for m in measured if m.configuration.spec.search == "sample"):
+            if tree.configuration.policy != vote.configuration.policy:
+                continue
+            paired = pair(vote.records, tree.records, "weighted", "majority")
+            if paired is not None:
+                found.append(_comparison(tree, vote, paired))
+    return found
+
+
+def _comparison(tree: Measured, vote: Measured, paired: Paired) -> Comparison:
+    a = row(tree.configuration, tree.process, tree.records, "weighted")
+    b = row(vote.configuration, vote.process, vote.records, "majority")
+    return Comparison(
+        a.format,
+        a.level,
+        a.width,
+        b.width,
+        a.decode_tokens_per_question or 0.0,
+        b.decode_tokens_per_question or 0.0,
+        a.accuracy,
+        b.accuracy,
+        paired,
+    )
