@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -11,8 +12,10 @@ from pathlib import Path
 from convert.artifact import Artifact, Role
 from convert.checkpoint import Checkpoint, read_checkpoint
 from convert.files import need_space, refuse_overwrite, sha256, whole
-from convert.gguf_artifact import artifact_from_gguf, open_gguf
-from convert.heads import SUFFIX, head_tensors, write_heads
+from convert.gguf_artifact import artifact_from_gguf
+from convert.gguf_header import read_header
+from convert.heads import SUFFIX, head_tensors, make_head, write_heads
+from convert.imatrix import read_imatrix
 from convert.levels import LEVELS, UNQUANTIZED, Level
 from convert.progress import Progress
 from convert.quantize import quantize
@@ -38,11 +41,19 @@ class Order:
         """Where a level's file goes: `policy-q4_k_m.gguf`."""
         return self.folder / f"{self.source.name}-{level.name}.gguf"
 
+    @property
+    def imatrix_path(self) -> Path:
+        """Where a computed importance matrix is kept."""
+        return self.folder / f"{self.source.name}.imatrix.gguf"
+
     def checkpoint(self) -> Checkpoint | None:
         """The source as a checkpoint; None where it is a GGUF."""
         if self.source.is_gguf:
             return None
-        return read_checkpoint(self.source.path, self.role)
+        found = read_checkpoint(self.source.path, self.role)
+        if found.role == "thinker":
+            raise ValueError(f"{self.source.origin} is a Quiet-STaR model: not supported yet")
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +99,7 @@ def weights(order: Order, checkpoint: Checkpoint | None) -> int:
     """How many weights a source has."""
     if checkpoint is not None:
         return sum(tensor.elements for tensor in checkpoint.tensors.values())
-    return sum(int(tensor.n_elements) for tensor in open_gguf(order.source.path).tensors)
+    return sum(tensor.elements for tensor in read_header(order.source.path).tensors)
 
 
 def _check(order: Order) -> None:
@@ -96,11 +107,14 @@ def _check(order: Order) -> None:
     outputs = [order.path(level) for level in order.levels]
     if order.source.path.resolve() in [path.resolve() for path in outputs]:
         raise ValueError(f"{order.source.path} would overwrite itself; choose another --output")
-    refuse_overwrite(outputs, force=order.force)
+    made = [] if order.calibrate is None else [order.imatrix_path]
+    refuse_overwrite([*outputs, *made], force=order.force)
     for path in (order.imatrix, order.calibrate):
         if path is not None and not path.is_file():
             raise FileNotFoundError(f"{path} does not exist")
-    if order.imatrix is None and order.calibrate is None:
+    if order.imatrix is not None:
+        read_imatrix(order.imatrix)  # a bad file fails here, not after an hour
+    elif order.calibrate is None:
         needy = [level.name for level in order.levels if level.needs_imatrix]
         if needy:
             raise ValueError(
@@ -110,12 +124,29 @@ def _check(order: Order) -> None:
 
 def _write_heads(order: Order, checkpoint: Checkpoint | None) -> Path | None:
     """Reward heads go beside the model: they have no place in it."""
-    tensors = head_tensors(checkpoint) if checkpoint and checkpoint.role == "reward" else {}
+    if checkpoint is None:
+        return _copy_heads(order)
+    tensors = head_tensors(checkpoint) if checkpoint.role == "reward" else {}
     if not tensors:
         return None
+    make_head(tensors, checkpoint.shape.hidden)  # fits, or says what does not
     path = order.folder / f"{order.source.name}{SUFFIX}"
     with whole(path) as part:
         write_heads(part, tensors)
+    return path
+
+
+def _copy_heads(order: Order) -> Path | None:
+    """The heads file that a GGUF names goes where its new levels go."""
+    source = artifact_from_gguf(order.source.path).heads_path
+    if source is None:
+        return None
+    if not source.exists():
+        raise FileNotFoundError(f"{source} is missing; it belongs beside {order.source.path.name}")
+    path = order.folder / source.name
+    if path.resolve() != source.resolve():
+        with whole(path) as part:
+            shutil.copyfile(source, part)
     return path
 
 
@@ -128,7 +159,7 @@ def _master(job: _Job, f16: Artifact | None) -> Iterator[Path]:
     if f16 is not None:
         yield f16.path
         return
-    path = job.order.folder / f".{job.order.source.name}-master.gguf.part"
+    path = job.order.folder / f"{job.order.source.name}-master.gguf.part"
     try:
         try:
             _write(job, path, "f16")
@@ -145,7 +176,7 @@ def _imatrix(job: _Job, master: Path) -> Path | None:
         return job.order.imatrix
     from convert.calibrate import calibrate
 
-    path = job.order.folder / f"{job.order.source.name}.imatrix.gguf"
+    path = job.order.imatrix_path
     with job.progress.bar("calibrate", 0) as bar:
         calibrate(master, job.order.calibrate, path, bar.to)
     return path
@@ -160,7 +191,7 @@ def _export(job: _Job, level: Level) -> Artifact:
 
 def _quantize(job: _Job, level: Level, master: Path, imatrix: Path | None) -> Artifact:
     out = job.order.path(level)
-    total = len(open_gguf(master).tensors)
+    total = len(read_header(master).tensors)
     with whole(out) as part, job.progress.bar(level.name, total) as bar:
         quantize(
             master,

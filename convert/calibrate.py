@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import os
+import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +16,7 @@ import llama_cpp.llama_cpp as llama
 import numpy as np
 import numpy.typing as npt
 
+from convert.files import whole
 from convert.ggml import library
 
 Floats = npt.NDArray[np.float32]
@@ -39,6 +42,11 @@ _Tensor._fields_ = [
     ("data", ctypes.c_void_p),
     ("name", ctypes.c_char * 64),
 ]
+
+
+@llama.llama_log_callback  # type: ignore[untyped-decorator]
+def _silent(_level: int, _text: bytes, _user_data: Any) -> None:
+    """Outlives every context: the library keeps calling it."""
 
 
 class Collector:
@@ -96,20 +104,26 @@ def calibrate(
         ValueError: if the text is shorter than one chunk, or the model cannot be opened.
     """
     collector = Collector()
-    with _open(model, collector) as (context, vocabulary):
+    with _deferred_interrupt() as interrupted, _open(model, collector) as (context, vocabulary):
         tokens = _tokenize(vocabulary, text.read_bytes())
         chunks = len(tokens) // CHUNK_TOKENS
         if not chunks:
             raise ValueError(f"{text} has {len(tokens)} tokens; a calibration needs {CHUNK_TOKENS}")
         first = llama.llama_vocab_bos(vocabulary)
         memory = llama.llama_get_memory(context)
+        # Every token is an output: the last layer computes nothing for the others.
+        outputs = np.ones(CHUNK_TOKENS, np.int8)
         for chunk in range(chunks):
             part = tokens[chunk * CHUNK_TOKENS : (chunk + 1) * CHUNK_TOKENS].copy()
             if first >= 0:
                 part[0] = first
             llama.llama_memory_clear(memory, True)
             ids = part.ctypes.data_as(ctypes.POINTER(ctypes.c_int32))
-            code = llama.llama_decode(context, llama.llama_batch_get_one(ids, CHUNK_TOKENS))
+            batch = llama.llama_batch_get_one(ids, CHUNK_TOKENS)
+            batch.logits = outputs.ctypes.data_as(ctypes.POINTER(ctypes.c_int8))
+            code = llama.llama_decode(context, batch)
+            if interrupted():
+                raise KeyboardInterrupt
             if code:
                 raise ValueError(
                     f"llama.cpp failed on chunk {chunk + 1} of {text} with code {code}"
@@ -119,10 +133,23 @@ def calibrate(
 
 
 @contextmanager
+def _deferred_interrupt() -> Iterator[Callable[[], bool]]:
+    """Whether Ctrl-C was pressed: raised inside the C library's callback, it would be lost."""
+    seen: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    before = signal.signal(signal.SIGINT, lambda number, _frame: seen.append(number))
+    try:
+        yield lambda: bool(seen)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
 def _open(model: Path, collector: Collector) -> Iterator[tuple[Any, Any]]:
     """A context that shows its tensors to the collector, and the model's vocabulary."""
-    silent = llama.llama_log_callback(lambda *_: None)
-    llama.llama_log_set(silent, None)
+    llama.llama_log_set(_silent, None)
     opened = llama.llama_model_load_from_file(
         str(model).encode(), llama.llama_model_default_params()
     )
@@ -133,6 +160,9 @@ def _open(model: Path, collector: Collector) -> Iterator[tuple[Any, Any]]:
     parameters.n_threads = parameters.n_threads_batch = os.cpu_count() or 1
     parameters.cb_eval = collector.callback
     context = llama.llama_init_from_model(opened, parameters)
+    if not context:
+        llama.llama_model_free(opened)
+        raise ValueError(f"llama.cpp cannot make a context of {CHUNK_TOKENS} tokens for {model}")
     try:
         yield context, llama.llama_model_get_vocab(opened)
     finally:
@@ -147,8 +177,7 @@ def _tokenize(vocabulary: Any, text: bytes) -> npt.NDArray[np.int32]:
 
 
 def _write(collector: Collector, out: Path, dataset: str, chunks: int) -> None:
-    part = out.with_name(out.name + ".part")
-    writer = gguf.GGUFWriter(part, "imatrix")
+    writer = gguf.GGUFWriter(None, "imatrix")
     writer.kv_data[0].pop("general.architecture", None)  # it is no model
     writer.add_type("imatrix")
     writer.add_array("imatrix.datasets", [dataset])
@@ -158,8 +187,8 @@ def _write(collector: Collector, out: Path, dataset: str, chunks: int) -> None:
         writer.add_tensor(f"{name}.in_sum2", sums.reshape(1, -1))
         counts = np.array([[collector.counts[name]]], np.float32)
         writer.add_tensor(f"{name}.counts", counts)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-    os.replace(part, out)
+    with whole(out) as part:
+        writer.write_header_to_file(part)
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+        writer.close()

@@ -23,7 +23,10 @@ def run(name: str, body: Callable[[], None]) -> int:
         sys.stderr.close()  # the reader has what it wanted
         return OK
     except (ValueError, OSError, RuntimeError, ImportError, MemoryError) as error:
-        text = " ".join(str(error).split()) or type(error).__name__
+        said = str(error)
+        if isinstance(error, OSError) and error.filename and error.strerror:
+            said = f"{error.filename}: {error.strerror.lower()}"  # without the errno
+        text = " ".join(said.split()) or type(error).__name__
         print(f"{name}: error: {text}", file=sys.stderr)
         return FAILED
     return OK

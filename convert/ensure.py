@@ -5,7 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
+
+from filelock import FileLock
 
 from convert.artifact import Artifact, Role, read_artifact
 from convert.build import Order, build
@@ -44,13 +47,15 @@ def ensure_all(
         FileNotFoundError: if the source does not exist.
     """
     found, parsed = resolve(source, offline=offline), [parse_level(level) for level in levels]
-    state = _fingerprint(found)
+    state = _fingerprint(found, role)
     order = Order(found, parsed, (folder or _cache()) / state[:16], role, force=True)
-    ready = {level.name: _ready(order, level) for level in parsed}
-    missing = [level for level in parsed if ready[level.name] is None]
-    if missing:
-        made = build(replace(order, levels=missing), progress)
-        ready |= {artifact.level: artifact for artifact in made}
+    order.folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(order.folder / "lock"):  # another process may want the same model
+        ready = {level.name: _ready(order, level) for level in parsed}
+        missing = [level for level in ready if ready[level] is None]
+        if missing:
+            made = build(replace(order, levels=[parse_level(name) for name in missing]), progress)
+            ready |= {artifact.level: artifact for artifact in made}
     return [artifact for level in parsed if (artifact := ready[level.name]) is not None]
 
 
@@ -69,10 +74,11 @@ def _cache() -> Path:
     return user_cache_path("starbase-edge") / "models"
 
 
-def _fingerprint(source: Source) -> str:
-    """Changes when a file of the source does: names, sizes and times, not contents."""
+def _fingerprint(source: Source, role: Role | None) -> str:
+    """Changes with a file of the source (name, size or time), the role, or this package."""
     paths = (
         [source.path] if source.is_gguf else sorted(p for p in source.path.iterdir() if p.is_file())
     )
     facts = [f"{p.name} {p.stat().st_size} {p.stat().st_mtime_ns}" for p in paths]
-    return hashlib.sha256("\n".join([source.origin, *facts]).encode()).hexdigest()
+    facts += [source.origin, role or "", version("starbase-edge")]
+    return hashlib.sha256("\n".join(facts).encode()).hexdigest()

@@ -13,6 +13,16 @@ from gguf import TokenType
 
 UNUSED_SCORE = -10000.0
 ADDED_SCORE = -1000.0
+CONTRACTIONS = "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
+REST = r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+UPPER, LOWER = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
+LEAD = r"[^\r\n\p{L}\p{N}]?"
+PRE_TYPES = {  # the regex in tokenizer.json: llama.cpp's name for it
+    rf"{CONTRACTIONS}|{LEAD}\p{{L}}+|\p{{N}}{{1,3}}|{REST}": "llama-bpe",
+    rf"{CONTRACTIONS}|{LEAD}\p{{L}}+|\p{{N}}|{REST}": "qwen2",
+    rf"{LEAD}{UPPER}*{LOWER}+|{LEAD}{UPPER}+{LOWER}*|\p{{N}}|"
+    + REST.replace(r"[\r\n]*", r"[\r\n/]*"): "tekken",
+}
 
 
 @dataclass(slots=True)
@@ -33,6 +43,15 @@ class Vocabulary:
         if i < len(self.tokens):
             self.tokens[i], self.scores[i] = token.encode(), score
             self.types[i] = int(kind)
+
+    def add(self, i: int, entry: dict[str, Any], score: float) -> None:
+        """Define a token that was added to the vocabulary afterwards."""
+        token = str(entry["content"])
+        looks_special = token.startswith(("<|", "<\uff5c")) and token.endswith(("|>", "\uff5c>"))
+        if entry.get("special") or looks_special:
+            self.set(i, token, score, TokenType.CONTROL)
+        else:
+            self.set(i, token.replace("\u2581", " "), score, TokenType.USER_DEFINED)
 
 
 def add_tokenizer(writer: Any, folder: Path, vocab_size: int) -> None:
@@ -83,13 +102,7 @@ def _add_added_tokens(vocabulary: Vocabulary, folder: Path) -> None:
         vocabulary.set(i, token, ADDED_SCORE, TokenType.USER_DEFINED)
     decoder = _read_json(folder / "tokenizer_config.json").get("added_tokens_decoder", {})
     for key, entry in decoder.items():
-        special = entry.get("special", False)
-        token = entry["content"] if special else entry["content"].replace("\u2581", " ")
-        kind = TokenType.CONTROL if special else TokenType.USER_DEFINED
-        i = int(key)
-        if i < len(vocabulary.types) and vocabulary.types[i] == TokenType.UNKNOWN:
-            continue  # <unk> stays what it is
-        vocabulary.set(i, token, ADDED_SCORE, kind)
+        vocabulary.add(int(key), entry, ADDED_SCORE)
 
 
 def _add_tokenizer_json(writer: Any, folder: Path, vocab_size: int) -> None:
@@ -100,29 +113,42 @@ def _add_tokenizer_json(writer: Any, folder: Path, vocab_size: int) -> None:
         raise ValueError(f"{path} holds a {model.get('type')} model; only BPE can go into a GGUF")
     table: dict[str, int] = model["vocab"]
     _check_size(path, max(table.values()) + 1, vocab_size)
-    if "<0x0A>" in table:
-        raise ValueError(f"{path} is SentencePiece in another form; add its tokenizer.model")
+    sentencepiece = bool(model.get("byte_fallback")) and "<0x0A>" in table
+    scores = _scores_of_merges(model["merges"]) if sentencepiece else {}
     vocabulary = Vocabulary.blank(vocab_size)
     for token, i in table.items():
-        vocabulary.set(i, token, 0.0, TokenType.NORMAL)
+        byte = sentencepiece and len(token) == 6 and token.startswith("<0x")
+        score = scores.get(token, UNUSED_SCORE - len(scores)) if sentencepiece else 0.0
+        vocabulary.set(i, token, score, TokenType.BYTE if byte else TokenType.NORMAL)
     for entry in document.get("added_tokens", []):
-        kind = TokenType.CONTROL if entry.get("special") else TokenType.USER_DEFINED
-        vocabulary.set(entry["id"], entry["content"], 0.0, kind)
-    _write(writer, folder, vocabulary, model="gpt2", pre=_pre_type(path, document), merges=True)
+        vocabulary.add(entry["id"], entry, ADDED_SCORE if sentencepiece else 0.0)
+    if sentencepiece:
+        _write(writer, folder, vocabulary, model="llama", pre="default", merges=False)
+    else:
+        _write(writer, folder, vocabulary, model="gpt2", pre=_pre_type(path, document), merges=True)
+
+
+def _scores_of_merges(merges: list[str | list[str]]) -> dict[str, float]:
+    """SentencePiece's scores as its BPE export lost them: an earlier merge scores higher."""
+    scores: dict[str, float] = {}
+    for rank, merge in enumerate(merges):
+        token = "".join(merge.split(" ", 1) if isinstance(merge, str) else merge)
+        scores.setdefault(token, -float(rank))
+    return scores
 
 
 def _pre_type(path: Path, document: dict[str, Any]) -> str:
     """llama.cpp's name for the way a tokenizer cuts text before it merges."""
-    text = json.dumps(document.get("pre_tokenizer") or {})
-    if "\\\\p{Lu}" in text:
-        return "tekken"
-    if "\\\\p{N}{1,3}" in text:
-        return "llama-bpe"
-    if "\\\\p{N}|" in text:
-        return "qwen2"
-    if '"Digits"' in text and '"individual_digits": true' in text:
+    found = document.get("pre_tokenizer") or {}
+    parts = found.get("pretokenizers", [found])
+    patterns = [p["pattern"].get("Regex") for p in parts if p.get("type") == "Split"]
+    cutters = [p for p in parts if p.get("type") != "Split"]
+    kinds = [str(p.get("type")) for p in cutters]
+    if len(patterns) == 1 and patterns[0] in PRE_TYPES and kinds == ["ByteLevel"]:
+        return PRE_TYPES[patterns[0]]
+    if not patterns and kinds == ["Digits", "ByteLevel"] and cutters[0].get("individual_digits"):
         return "smollm"
-    if '"ByteLevel"' in text and '"Split"' not in text:
+    if not patterns and kinds == ["ByteLevel"] and cutters[0].get("use_regex", True):
         return "gpt-2"
     raise ValueError(
         f"{path} cuts text in a way that is not known here; known are the tokenizers of Llama 3, "
@@ -141,6 +167,8 @@ def _write(
     writer.add_token_types(vocabulary.types)
     logging.getLogger("gguf.vocab").setLevel(logging.ERROR)  # template details that no one reads
     special = gguf.SpecialVocab(folder, load_merges=merges, n_vocab=len(vocabulary.tokens))
+    if model == "gpt2":
+        special.add_special_token.setdefault("bos", False)  # llama.cpp's default depends on `pre`
     special.add_to_gguf(writer)
 
 

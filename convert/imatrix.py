@@ -9,6 +9,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from convert.gguf_header import read_header
+
+SUMS = ".in_sum2"
 Floats = npt.NDArray[np.float32]
 
 
@@ -38,25 +41,19 @@ def read_imatrix(path: Path) -> ImportanceMatrix:
 
 
 def _read_gguf(path: Path) -> ImportanceMatrix:
-    from convert.gguf_artifact import open_gguf
-
-    reader = open_gguf(path)
-    tensors = {t.name: np.asarray(t.data, np.float32) for t in reader.tensors}
-    suffix = ".in_sum2"
-    importance: dict[str, Floats] = {}
-    for name in (n.removesuffix(suffix) for n in tensors if n.endswith(suffix)):
-        counts = tensors[f"{name}.counts"].reshape(-1, 1)
-        sums = tensors[name + suffix].reshape(len(counts), -1)
-        importance[name] = np.ascontiguousarray(sums / np.maximum(counts, 1), np.float32).reshape(
-            -1
-        )
-    datasets = reader.fields.get("imatrix.datasets")
-    chunks = reader.fields.get("imatrix.chunk_count")
-    return ImportanceMatrix(
-        importance,
-        str(datasets.contents()[0]) if datasets else "",
-        int(chunks.contents()) if chunks else 0,
-    )
+    header = read_header(path)
+    tensors = {t.name: t for t in header.tensors}
+    importance = {}
+    for name in (n.removesuffix(SUMS) for n in tensors if n.endswith(SUMS)):
+        if f"{name}.counts" not in tensors:
+            raise ValueError(f"{path} is not an importance matrix: {name} has no counts")
+        counts = header.read_float32(tensors[f"{name}.counts"]).reshape(-1, 1)
+        sums = header.read_float32(tensors[name + SUMS]).reshape(len(counts), -1)
+        mean = sums / np.maximum(counts, 1)
+        importance[name] = np.where(counts > 0, mean, np.float32(1)).reshape(-1)
+    datasets = header.values.get("imatrix.datasets") or [""]
+    dataset = datasets[0] if isinstance(datasets, list) else ""
+    return ImportanceMatrix(importance, dataset, header.values.get("imatrix.chunk_count", 0))
 
 
 def _read_legacy(path: Path) -> ImportanceMatrix:

@@ -47,7 +47,7 @@ LEVELS: dict[str, Level] = {
         Level("q3_k_s", 11, 3.64, 1.6321),
         Level("iq3_m", 27, 3.66),
         Level("iq3_s", 26, 3.44),
-        Level("iq3_xs", 22, 3.30),
+        Level("iq3_xs", 22, 3.30, needs_imatrix=True),
         Level("iq3_xxs", 23, 3.06, needs_imatrix=True),
         Level("q2_k", 10, 3.16, 3.5199),
         Level("q2_k_s", 21, 3.16, 3.1836, needs_imatrix=True),

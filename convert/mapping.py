@@ -60,10 +60,15 @@ def tensor_map(checkpoint: Checkpoint) -> list[Mapped]:
     ]
     if "lm_head.weight" in names and not checkpoint.tied:
         mapped.append(Mapped("output.weight", "lm_head.weight", (shape.vocab, shape.hidden)))
-    elif not checkpoint.tied and checkpoint.role == "policy":
+    elif not checkpoint.tied and not _headless(checkpoint):
         raise ValueError(f"{checkpoint.folder} lacks tensor lm_head.weight")
     _check(checkpoint, mapped)
     return mapped
+
+
+def _headless(checkpoint: Checkpoint) -> bool:
+    """Whether a head of its own reads the hidden states, so that no logits are needed."""
+    return checkpoint.reward is not None and checkpoint.reward.kind != "token_logits"
 
 
 def _layer(checkpoint: Checkpoint, base: str, layer: int) -> list[Mapped]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -44,10 +45,7 @@ def quantize(
         "imatrix": None if imatrix is None else str(imatrix),
         "requantize": requantize,
     }
-    command = [sys.executable, "-m", "convert.quantize"]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
-    ) as child:
+    with _start() as child:
         try:
             assert child.stdin is not None
             assert child.stdout is not None
@@ -61,10 +59,27 @@ def quantize(
         raise ValueError(failure or f"llama.cpp's quantizer stopped with code {child.returncode}")
 
 
+def _start() -> subprocess.Popen[str]:
+    """The child, in a session of its own: Ctrl-C reaches the parent alone, which then kills it."""
+    here = str(Path(__file__).parents[1])  # this very package, whatever the current folder holds
+    paths = [here, *filter(None, [os.environ.get("PYTHONPATH")])]
+    return subprocess.Popen(
+        [sys.executable, "-P", "-m", "convert.quantize"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
+    )
+
+
 def _follow(lines: Any, progress: Callable[[str], None]) -> str:
     """Pass tensor names on; returns what went wrong, if anything."""
     failure = ""
     for line in lines:
+        if not line.startswith("{"):
+            continue  # not ours
         event = json.loads(line)
         if "tensor" in event:
             progress(event["tensor"])
@@ -83,7 +98,7 @@ def main() -> int:
         line = text.decode("utf-8", "replace").strip()
         if line.startswith("[") and "]" in line and " - [" in line:
             name = line.split("]", 1)[1].split(" - [")[0].strip()
-            print(json.dumps({"tensor": name}), flush=True)
+            _tell({"tensor": name})
         elif level == 4 and line:
             errors.append(line.split(": ", 1)[-1])
 
@@ -99,8 +114,15 @@ def main() -> int:
     del kept
     if code:
         reason = errors[-1] if errors else f"code {code}"
-        print(json.dumps({"failed": f"llama.cpp cannot quantize: {reason}"}), flush=True)
+        _tell({"failed": f"llama.cpp cannot quantize: {reason}"})
     return code
+
+
+def _tell(event: dict[str, str]) -> None:
+    try:
+        print(json.dumps(event), flush=True)
+    except OSError:
+        os._exit(1)  # the parent is gone: so is the use of this work
 
 
 def _attach_imatrix(parameters: Any, path: str) -> list[Any]:

@@ -26,8 +26,10 @@ def detect_role(checkpoint: Checkpoint) -> Role:
         name.startswith(("score.", "v_head.")) for name in names
     ):
         return "reward"
-    lower = checkpoint.folder.resolve().as_posix().lower()
-    return "reward" if any(part in lower.rsplit("/", 1)[-1] for part in SHEPHERD) else "policy"
+    folder = checkpoint.folder.resolve()
+    if folder.parent.name == "snapshots":  # of the hub's cache: its name is a commit
+        folder = folder.parents[1]
+    return "reward" if any(part in folder.name.lower() for part in SHEPHERD) else "policy"
 
 
 def reward_protocol(checkpoint: Checkpoint) -> RewardProtocol:

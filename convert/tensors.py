@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 DTYPES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
+BLOCK_WEIGHTS = 1 << 24  # of one tensor widened to float32 at a time: 64 MiB
 NUMPY = {"float32": "<f4", "float16": "<f2", "bfloat16": "<u2"}  # bfloat16 as its bits
 Array = npt.NDArray[Any]
 
@@ -31,16 +32,26 @@ class Tensor:
     def elements(self) -> int:
         return math.prod(self.shape)
 
-    def float32(self) -> npt.NDArray[np.float32]:
-        """The values in float32, exactly.
+    def blocks(self) -> Iterator[tuple[slice, npt.NDArray[np.float32]]]:
+        """The values in float32, exactly, some rows at a time.
 
         Raises:
             ValueError: if one of them is not finite; names the tensor.
         """
         raw = self.read()
-        values = widen(raw) if self.dtype == "bfloat16" else raw.astype(np.float32)
-        if not np.isfinite(values.sum(dtype=np.float64)) and not np.isfinite(values).all():
-            raise ValueError(f"tensor {self.name} holds NaN or infinite weights")
+        rows = max(1, BLOCK_WEIGHTS * self.shape[0] // max(1, self.elements))
+        for start in range(0, self.shape[0], rows):
+            part = slice(start, start + rows)
+            values = widen(raw[part]) if self.dtype == "bfloat16" else raw[part].astype(np.float32)
+            if not np.isfinite(values).all():
+                raise ValueError(f"tensor {self.name} holds NaN or infinite weights")
+            yield part, values
+
+    def float32(self) -> npt.NDArray[np.float32]:
+        """The whole tensor in float32; raises as `blocks` does."""
+        values = np.empty(self.shape, np.float32)
+        for part, block in self.blocks():
+            values[part] = block
         return values
 
 
@@ -68,7 +79,10 @@ def open_tensors(folder: Path) -> dict[str, Tensor]:
 def _shards(folder: Path, single: str, *patterns: str) -> list[Path]:
     index = folder / f"{single}.index.json"
     if index.exists():
-        names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
+        try:
+            names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"{index} is not an index of weights: {error}") from error
         missing = [name for name in names if not (folder / name).exists()]
         if missing:
             raise FileNotFoundError(f"{folder} lacks {', '.join(missing)}, named in {index.name}")
@@ -90,19 +104,26 @@ def _safetensors(path: Path) -> list[Tensor]:
             header = json.loads(file.read(length))
         except ValueError as error:
             raise ValueError(f"{path} is not a safetensors file: {error}") from error
+    if not isinstance(header, dict):
+        raise ValueError(f"{path} is not a safetensors file: its header is no table")
     header.pop("__metadata__", None)
-    end = max((entry["data_offsets"][1] for entry in header.values()), default=0)
-    if 8 + length + end != size:
-        raise ValueError(
-            f"{path} is cut short: {size} bytes, its header names {8 + length + end}; "
-            "download it again"
-        )
-    return [_entry(path, name, entry, 8 + length) for name, entry in header.items()]
+    try:
+        end = max((entry["data_offsets"][1] for entry in header.values()), default=0)
+        if 8 + length + end != size:
+            raise ValueError(
+                f"{path} is cut short: {size} bytes, its header names {8 + length + end}; "
+                "download it again"
+            )
+        return [_entry(path, name, entry, 8 + length) for name, entry in header.items()]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path} has a damaged safetensors header: {error}") from error
 
 
 def _entry(path: Path, name: str, entry: dict[str, Any], base: int) -> Tensor:
     shape, dtype = tuple(entry["shape"]), DTYPES.get(entry["dtype"], str(entry["dtype"]))
-    start = base + entry["data_offsets"][0]
+    start, end = (base + offset for offset in entry["data_offsets"])
+    if dtype in NUMPY and end - start != math.prod(shape) * np.dtype(NUMPY[dtype]).itemsize:
+        raise ValueError(f"{path} gives tensor {name} {end - start} bytes for shape {list(shape)}")
 
     def read() -> Array:
         if dtype not in NUMPY:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from runtime.engine import Logits, Sampling
 
 BLOCK = 64  # vocabulary entries summed together before the inverse CDF looks inside
+ONES = np.ones(BLOCK, np.float32)
 
 Floats = npt.NDArray[np.float64]
 
@@ -52,14 +53,17 @@ class Sampler:
         before truncation; at temperature 0 they are of the untempered one.
         """
         weights = self._exponentials(logits, sampling.temperature or 1.0)
-        totals = weights.sum(axis=1)
+        blocks = weights.reshape(len(logits), -1, BLOCK) @ ONES  # (B, blocks): BLAS sums fastest
+        totals = blocks.sum(axis=1)
         rows = np.arange(len(logits))
         if sampling.temperature == 0:
             tokens = logits.argmax(axis=1)
         else:
             u = uniform(sampling.seed, branches, positions)
-            pick = _nucleus if sampling.top_p < 1 else _inverse_cdf
-            tokens = pick(weights, totals, u, sampling.top_p)
+            if sampling.top_p < 1:
+                tokens = _nucleus(weights, totals, u, sampling.top_p)
+            else:
+                tokens = _inverse_cdf(weights, blocks, u)
         return tokens, np.log(weights[rows, tokens] / totals)
 
     def _exponentials(self, logits: Logits, temperature: float) -> Logits:
@@ -76,20 +80,15 @@ class Sampler:
         return self._buffer[:count]
 
 
-def _inverse_cdf(
-    weights: Logits, _totals: Logits, u: Floats, _top_p: float
-) -> npt.NDArray[np.int64]:
+def _inverse_cdf(weights: Logits, blocks: Logits, u: Floats) -> npt.NDArray[np.int64]:
     """The first token whose cumulative weight exceeds u times the total, found by blocks."""
-    count, width = weights.shape
-    blocks = np.cumsum(
-        weights.reshape(count, width // BLOCK, BLOCK).sum(axis=2), axis=1, dtype=np.float64
-    )
-    tokens = np.empty(count, np.int64)
-    for row in range(count):
-        target = u[row] * blocks[row, -1]
-        block = int(np.searchsorted(blocks[row], target, side="right"))
+    ends = np.cumsum(blocks, axis=1, dtype=np.float64)
+    tokens = np.empty(len(weights), np.int64)
+    for row in range(len(weights)):
+        target = u[row] * ends[row, -1]
+        block = int(np.searchsorted(ends[row], target, side="right"))
         inside = weights[row, block * BLOCK : (block + 1) * BLOCK]
-        before = blocks[row, block - 1] if block else 0.0
+        before = ends[row, block - 1] if block else 0.0
         within = np.cumsum(inside, dtype=np.float64)
         entry = int(np.searchsorted(within, target - before, side="right"))
         if entry == BLOCK:  # the block's float32 sum was a rounding above its entries
