@@ -40,7 +40,10 @@ class Checkpoint:
     def protocol(self) -> dict[str, Any]:
         """What `protocol.json` says beside the weights; it overrides detection."""
         path = self.folder / "protocol.json"
-        return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
+        if not path.exists():
+            return {}
+        with _readable(path):
+            return dict(json.loads(path.read_text(encoding="utf-8")))
 
     @cached_property
     def role(self) -> Role:
@@ -49,14 +52,16 @@ class Checkpoint:
     @cached_property
     def prompt(self) -> PromptFormat | None:
         found = self.protocol.get("prompt")
-        return PromptFormat(**found) if found else None
+        with _readable(self.folder / "protocol.json"):
+            return PromptFormat(**found) if found else None
 
     @cached_property
     def reward(self) -> RewardProtocol | None:
         if self.role != "reward":
             return None
         found = self.protocol.get("reward")
-        return RewardProtocol(**found) if found else reward_protocol(self)
+        with _readable(self.folder / "protocol.json"):
+            return RewardProtocol(**found) if found else reward_protocol(self)
 
     @cached_property
     def shape(self) -> Shape:
@@ -137,4 +142,4 @@ def _readable(path: Path) -> Iterator[None]:
     try:
         yield
     except (json.JSONDecodeError, KeyError, TypeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} cannot be read: {type(error).__name__} {error}") from error
+        raise ValueError(f"{path} cannot be read: {type(error).__name__}: {error}") from error

@@ -63,6 +63,8 @@ def _level(name: str) -> Level:
     try:
         return parse_level(name)
     except UnknownLevel as error:
+        if any(mark in name for mark in "/:.\\"):
+            raise argparse.ArgumentTypeError(f"put SOURCE before --quant: {name}") from error
         raise argparse.ArgumentTypeError(str(error)) from error
 
 

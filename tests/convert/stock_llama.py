@@ -1,0 +1,78 @@
+"""Stock llama.cpp, as the tests look at our files with: no code of this repository in between."""
+
+from __future__ import annotations
+
+import ctypes
+from pathlib import Path
+from typing import Any, Self
+
+import llama_cpp.llama_cpp as llama
+import numpy as np
+
+
+@llama.llama_log_callback
+def _silent(_level: int, _text: bytes, _data: Any) -> None:
+    pass
+
+
+class Stock:
+    """A GGUF opened by llama.cpp on one thread, float32 KV cache."""
+
+    def __init__(self, path: Path, *, context: int = 512) -> None:
+        llama.llama_log_set(_silent, None)
+        self.model = llama.llama_model_load_from_file(
+            str(path).encode(), llama.llama_model_default_params()
+        )
+        if not self.model:
+            raise ValueError(f"llama.cpp refuses {path}")
+        parameters = llama.llama_context_default_params()
+        parameters.n_ctx = parameters.n_batch = parameters.n_ubatch = context
+        parameters.n_threads = parameters.n_threads_batch = 1
+        parameters.type_k = parameters.type_v = llama.GGML_TYPE_F32
+        parameters.flash_attn_type = llama.LLAMA_FLASH_ATTN_TYPE_DISABLED  # it rounds to float16
+        self.context = llama.llama_init_from_model(self.model, parameters)
+        self.vocab = llama.llama_model_get_vocab(self.model)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        llama.llama_free(self.context)
+        llama.llama_model_free(self.model)
+
+    def encode(self, text: str, *, special: bool = False, bos: bool = True) -> list[int]:
+        raw = text.encode()
+        ids = (ctypes.c_int32 * (len(raw) + 8))()
+        count = llama.llama_tokenize(self.vocab, raw, len(raw), ids, len(ids), bos, special)
+        return list(ids[:count])
+
+    def logits(self, ids: list[int]) -> Any:
+        """(T, V) after every token."""
+        return self._decode(ids, llama.llama_get_logits, llama.llama_vocab_n_tokens(self.vocab))
+
+    def hidden(self, ids: list[int]) -> Any:
+        """(T, D) after the final norm."""
+        llama.llama_set_embeddings(self.context, True)
+        return self._decode(ids, llama.llama_get_embeddings, llama.llama_model_n_embd(self.model))
+
+    def _decode(self, ids: list[int], get: Any, width: int) -> Any:
+        llama.llama_memory_clear(llama.llama_get_memory(self.context), True)
+        tokens = np.array(ids, np.int32)
+        wanted = np.ones(len(ids), np.int8)
+        batch = llama.llama_batch_get_one(
+            tokens.ctypes.data_as(ctypes.POINTER(ctypes.c_int32)), len(ids)
+        )
+        batch.logits = wanted.ctypes.data_as(ctypes.POINTER(ctypes.c_int8))
+        assert llama.llama_decode(self.context, batch) == 0
+        return np.ctypeslib.as_array(get(self.context), (len(ids), width)).copy()
+
+
+def quantize(source: Path, out: Path, ftype: int) -> None:
+    """llama.cpp's quantizer with its defaults, in this process."""
+    llama.llama_log_set(_silent, None)
+    parameters = llama.llama_model_quantize_default_params()
+    parameters.ftype = ftype
+    code = llama.llama_model_quantize(
+        str(source).encode(), str(out).encode(), ctypes.byref(parameters)
+    )
+    assert code == 0

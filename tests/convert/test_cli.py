@@ -1,0 +1,146 @@
+"""The `convert` command: exit codes, streams, one-line errors, Ctrl-C."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import convert
+from convert.cli import main
+
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(convert.__file__).parents[1])}
+
+
+def _failure(capsys, arguments):
+    """The one line that a known error prints."""
+    assert main(arguments) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    (line,) = err.splitlines()
+    assert line.startswith("convert: error: ")
+    return line
+
+
+def test_files_are_listed_on_stdout(tmp_path, capsys):
+    assert main(["--quant", "Q8_0", "q4_k", "-o", str(tmp_path)]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert [line.split()[0] for line in out.splitlines()] == ["level", "q8_0", "q4_k_m"]
+    assert str(tmp_path / "policy-q4_k_m.gguf") in out
+
+
+def test_json_is_one_document(tmp_path, capsys):
+    assert main(["reference:reward", "--quant", "q8_0", "-o", str(tmp_path), "--json"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)
+    assert found["level"] == "q8_0"
+    assert found["reward"]["good_id"] == 312
+    assert Path(found["path"]).exists()
+
+
+def test_list_and_dry_run_write_nothing(tmp_path, capsys):
+    assert main(["--list"]) == 0
+    text = capsys.readouterr().out
+    assert "q4_k_m           4.89" in text
+    assert "+0.1754" in text
+    assert "iq1_s" in text
+    out = tmp_path / "out"
+    assert main(["--quant", "q4_k_m", "q8_0", "--dry-run", "-o", str(out)]) == 0
+    assert "3.7 M weights, role policy; nothing written" in capsys.readouterr().out
+    assert main(["--quant", "q8_0", "--dry-run", "--json", "-o", str(out)]) == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert row["exists"] is False
+    assert row["size_bytes_estimated"] == pytest.approx(3.67e6 * 8.5 / 8, rel=0.01)
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--quant", "q4km"], "unknown level 'q4km' for gguf; choose f32, bf16"),
+        (["--quant", "q4_k_m", "owner/name"], "put SOURCE before --quant: owner/name"),
+        (["--format", "onnx"], "choose from"),
+        (["--role", "poet"], "choose from"),
+        (["--quant"], "expected at least one argument"),
+    ],
+)
+def test_bad_usage_is_exit_code_2(capsys, arguments, message):
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_known_errors_are_one_line(mistral, tmp_path, capsys, edit):
+    out = str(tmp_path / "out")
+    assert "does not exist" in _failure(capsys, ["nowhere", "-o", out])
+    assert "needs an importance matrix" in _failure(capsys, ["--quant", "iq1_s", "-o", out])
+    both = ["--imatrix", __file__, "--calibrate", __file__]
+    assert "not both" in _failure(capsys, [*both, "-o", out])
+    assert "not an importance matrix" in _failure(capsys, ["--imatrix", __file__, "-o", out])
+    (tmp_path / "x.gguf").write_bytes(b"GGUF")
+    assert "x.gguf is cut short" in _failure(capsys, [str(tmp_path / "x.gguf"), "-o", out])
+    (tmp_path / "x.gguf").write_bytes(b"else")
+    assert "x.gguf is not a GGUF" in _failure(capsys, [str(tmp_path / "x.gguf"), "-o", out])
+    assert f"{__file__}: file exists" in _failure(capsys, ["-o", __file__])
+    edit(mistral, **{"lm_head.weight": np.full((1024, 256), np.nan, np.float32)})
+    assert "lm_head.weight holds NaN" in _failure(capsys, [str(mistral), "-o", out])
+    assert not any(Path(out).glob("*"))
+
+
+def test_requantizing_is_said(reference, tmp_path, capsys):
+    path = str(reference("policy", "q8_0"))
+    assert main([path, "--quant", "q2_k", "-o", str(tmp_path)]) == 0
+    assert "convert: warning: policy-q8_0.gguf is already quantized" in capsys.readouterr().err
+
+
+def test_force(tmp_path, capsys):
+    arguments = ["--quant", "q8_0", "-o", str(tmp_path)]
+    assert main(arguments) == 0
+    capsys.readouterr()
+    assert "exists; give --force" in _failure(capsys, arguments)
+    assert main([*arguments, "--force"]) == 0
+
+
+def test_help_is_instant_and_loads_no_backend():
+    code = (
+        "import sys, convert.cli; from convert import artifact, levels, command;"
+        "heavy = {'torch', 'transformers', 'llama_cpp', 'numpy', 'gguf', 'sentencepiece', 'tqdm'};"
+        "sys.exit(', '.join(heavy & set(sys.modules)) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], env=ENVIRONMENT, check=False)
+    assert done.returncode == 0
+
+
+@pytest.mark.parametrize("stage", ["quantize", "calibrate"])
+def test_ctrl_c_leaves_nothing(tmp_path, stage):
+    text = tmp_path / "text"
+    text.write_text("Step 1: 3 + 4 = 7. " * 40_000)
+    more = {"quantize": ["q2_k", "q6_k"] * 200, "calibrate": ["q2_k", "--calibrate", str(text)]}
+    out = tmp_path / "out"
+    slow = [f"iq{n}_{s}" for n, s in ((3, "s"), (3, "m"))] + ["tq1_0", "q3_k_m"]
+    levels = slow if stage == "quantize" else more[stage]
+    with subprocess.Popen(
+        [sys.executable, "-m", "convert", "--quant", *levels, "-o", out],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=ENVIRONMENT,
+    ) as child:
+        deadline = time.monotonic() + 60
+        awaited = "*-master.gguf.part" if stage == "calibrate" else "*iq3_s.gguf.part"
+        while not list(out.glob(awaited)) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        time.sleep(1.0 if stage == "calibrate" else 0.2)
+        child.send_signal(signal.SIGINT)
+        _, err = child.communicate(timeout=60)
+    assert child.returncode == 130
+    assert err.strip() == "convert: interrupted"
+    assert list(out.iterdir()) == []

@@ -1,0 +1,88 @@
+"""Reward heads give what the torch modules give, and their backbones open in stock llama.cpp."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import transformers as tf
+from safetensors.torch import save_file
+from torch import nn
+
+from convert.build import Order, build
+from convert.checkpoint import describe
+from convert.gguf_artifact import artifact_from_gguf
+from convert.heads import read_heads
+from convert.levels import parse_level
+from convert.sources import resolve
+from tests.convert.stock_llama import Stock
+
+HEADS: dict[str, tuple[str, Callable[[], nn.Module]]] = {
+    "value": ("v_head.summary", lambda: nn.Linear(256, 1)),
+    "one layer": ("score", lambda: nn.Linear(256, 2)),
+    "no bias": ("score", lambda: nn.Linear(256, 1, bias=False)),
+    "two layers": (
+        "score",
+        lambda: nn.Sequential(nn.Linear(256, 256), nn.ReLU(), nn.Linear(256, 2)),
+    ),
+}
+
+
+@pytest.fixture
+def judge(tmp_path, tiny):
+    """`judge(kind)`: a Qwen2 backbone with a head and without output projection, and both."""
+
+    def make(kind: str) -> tuple[Any, Any, nn.Module]:
+        folder = tmp_path / "judge"
+        model = tiny(folder, tf.Qwen2ForCausalLM, tf.Qwen2Config)
+        prefix, layer = HEADS[kind]
+        head = layer().eval()
+        tensors = {n: t for n, t in model.state_dict().items() if n != "lm_head.weight"}
+        tensors |= {f"{prefix}.{name}": t for name, t in head.state_dict().items()}
+        save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+        return folder, model.model, head
+
+    return make
+
+
+@pytest.mark.parametrize("kind", HEADS)
+def test_scores_match_torch(tmp_path, judge, kind):
+    folder, backbone, head = judge(kind)
+    (artifact,) = build(Order(resolve(str(folder)), [parse_level("f32")], tmp_path / "out"))
+    ids = list(range(3, 43))
+    with torch.inference_mode():
+        expected = head(backbone(input_ids=torch.tensor([ids])).last_hidden_state)[0].numpy()
+    with Stock(artifact.path) as stock:
+        scores = read_heads(artifact)(stock.hidden(ids))
+    assert scores.dtype == np.float32
+    np.testing.assert_allclose(scores, expected, atol=1e-4)
+    np.testing.assert_array_equal(
+        read_heads(artifact)(np.ones((3, 256), np.float32)),
+        read_heads(describe(folder))(np.ones((3, 256), np.float32)),
+    )
+    assert artifact.role == "reward"
+    assert artifact.reward is not None
+    assert artifact.reward.kind == ("classify" if expected.shape[1] == 2 else "value")
+    assert artifact_from_gguf(artifact.path).heads == "judge.heads.safetensors"
+    assert set(artifact.sha256) == {"judge-f32.gguf", "judge.heads.safetensors"}
+
+
+def test_heads_follow_a_gguf_that_is_converted_again(tmp_path, judge):
+    folder, _, _ = judge("two layers")
+    (full,) = build(Order(resolve(str(folder)), [parse_level("f16")], tmp_path / "full"))
+    again = Order(resolve(str(full.path)), [parse_level("q8_0")], tmp_path / "small")
+    (small,) = build(again)
+    rows = np.ones((2, 256), np.float32)
+    np.testing.assert_array_equal(read_heads(small)(rows), read_heads(full)(rows))
+    full.heads_path.unlink()
+    with pytest.raises(FileNotFoundError, match=r"judge.heads.safetensors is missing"):
+        read_heads(full)
+
+
+def test_a_head_of_the_wrong_width_is_named(mistral, edit):
+    edit(mistral, **{"score.weight": np.ones((2, 100), np.float32)})
+    with pytest.raises(ValueError, match=r"score.weight has shape \[2, 100\], expected \[n, 256\]"):
+        read_heads(describe(mistral))

@@ -1,0 +1,71 @@
+"""Names of sources: folders, files, the hub, the reference models."""
+
+from __future__ import annotations
+
+import huggingface_hub
+import pytest
+from huggingface_hub.errors import LocalEntryNotFoundError
+
+from convert.sources import resolve
+
+
+def test_reference_models_and_paths(mistral, reference):
+    assert resolve("reference:policy").name == "policy"
+    assert resolve("reference:reward").path.is_dir()
+    folder = resolve(str(mistral))
+    assert (folder.name, folder.path, folder.is_gguf) == ("mistral", mistral, False)
+    file = resolve(str(reference("policy", "q8_0")))
+    assert (file.name, file.is_gguf) == ("policy-q8_0", True)
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("reference:planner", r"'reference:planner'; choose reference:policy or reference:reward"),
+        ("nowhere", r"nowhere does not exist; give a checkpoint folder, a .gguf file, a hub id"),
+        ("a/b/c", r"a/b/c does not exist"),
+        ("models/x.gguf", r"models/x.gguf does not exist"),
+        ("./owner/name", r"does not exist"),
+    ],
+)
+def test_what_is_no_source(source, message):
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        resolve(source)
+
+
+def test_a_file_that_is_no_gguf(tmp_path):
+    (tmp_path / "model.bin").write_bytes(b"x")
+    with pytest.raises(ValueError, match=r"model.bin is not a .gguf file"):
+        resolve(str(tmp_path / "model.bin"))
+
+
+def test_a_hub_id_brings_safetensors_or_else_bin(tmp_path, monkeypatch):
+    asked = []
+
+    def download(repository, *, revision, local_files_only, allow_patterns):
+        asked.append((repository, revision, local_files_only, tuple(allow_patterns)))
+        return str(tmp_path)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    found = resolve("mistralai/Mistral-7B-v0.1@main")
+    assert (found.name, found.origin) == ("Mistral-7B-v0.1", "mistralai/Mistral-7B-v0.1")
+    assert found.revision == tmp_path.name
+    assert [call[:3] for call in asked] == [("mistralai/Mistral-7B-v0.1", "main", False)] * 2
+    assert "*.safetensors" in asked[0][3]
+    assert "tokenizer*" in asked[0][3]
+    assert asked[1][3] == ("pytorch_model*.bin*",)
+    (tmp_path / "model.safetensors").touch()
+    resolve("mistralai/Mistral-7B-v0.1", offline=True)
+    assert len(asked) == 3
+    assert asked[2][1:3] == (None, True)
+
+
+def test_offline_and_not_there(monkeypatch):
+    def download(*_args, **_options):
+        raise LocalEntryNotFoundError("a page of advice")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    with pytest.raises(FileNotFoundError, match=r"owner/name is not in the local cache"):
+        resolve("owner/name", offline=True)
+    with pytest.raises(FileNotFoundError, match=r"owner/name could not be downloaded"):
+        resolve("owner/name")

@@ -1,0 +1,151 @@
+"""What is written equals the checkpoint: tensors, logits, metadata."""
+
+from __future__ import annotations
+
+import gguf
+import numpy as np
+import pytest
+import torch
+import transformers as tf
+from safetensors.torch import load_file
+
+from convert.checkpoint import read_checkpoint
+from convert.gguf_artifact import artifact_from_gguf
+from convert.to_gguf import ExceedsFloat16, write_gguf
+from tests.conftest import REFERENCE
+from tests.convert.stock_llama import Stock
+
+LLAMA3 = {
+    "rope_type": "llama3",
+    "factor": 8.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 64,
+}
+YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 128}
+FAMILIES = {
+    "mistral": (tf.MistralForCausalLM, tf.MistralConfig, {}),
+    "mistral wide heads": (tf.MistralForCausalLM, tf.MistralConfig, {"head_dim": 96}),
+    "mistral tied": (tf.MistralForCausalLM, tf.MistralConfig, {"tie_word_embeddings": True}),
+    "llama": (tf.LlamaForCausalLM, tf.LlamaConfig, {"rope_theta": 500000.0}),
+    "llama biases": (tf.LlamaForCausalLM, tf.LlamaConfig, {"attention_bias": True}),
+    "llama3 rope": (tf.LlamaForCausalLM, tf.LlamaConfig, {"rope_scaling": LLAMA3}),
+    "linear rope": (
+        tf.LlamaForCausalLM,
+        tf.LlamaConfig,
+        {"rope_scaling": {"rope_type": "linear", "factor": 4.0}},
+    ),
+    "yarn rope": (tf.LlamaForCausalLM, tf.LlamaConfig, {"rope_scaling": YARN}),
+    "qwen2": (tf.Qwen2ForCausalLM, tf.Qwen2Config, {}),
+}
+
+
+def _export(folder, level="f32"):
+    out = folder / f"{level}.gguf"
+    write_gguf(read_checkpoint(folder), out, level, origin="test")
+    return out
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_logits_of_every_family_match_transformers(tmp_path, tiny, family):
+    model_class, config_class, changes = FAMILIES[family]
+    model = tiny(tmp_path, model_class, config_class, **changes)
+    with torch.no_grad():  # large enough that a wrong order of heads or biases shows
+        for name, weight in model.named_parameters():
+            if "norm" not in name:
+                weight.normal_(std=0.5 if name.endswith("bias") else 0.06)
+    model.save_pretrained(tmp_path)
+    ids = torch.arange(3, 123)
+    with torch.inference_mode():
+        expected = model(input_ids=ids[None]).logits[0].numpy()
+    with Stock(_export(tmp_path)) as stock:
+        assert np.abs(stock.logits(ids.tolist()) - expected).max() < 1e-4 * expected.std() + 1e-4
+
+
+def test_f16_logits_of_the_reference_policy_match_transformers(reference, questions, solutions):
+    model = tf.AutoModelForCausalLM.from_pretrained(REFERENCE / "policy", dtype=torch.float32)
+    divergences = []
+    with Stock(reference("policy", "f16")) as stock:
+        for question, solution in zip(questions[:50], solutions[:50], strict=True):
+            ids = stock.encode(f"{question}\n{solution}")
+            with torch.inference_mode():
+                full = model(input_ids=torch.tensor([ids])).logits[0].log_softmax(-1)
+            ours = torch.from_numpy(stock.logits(ids)).log_softmax(-1)
+            divergences.append((full.exp() * (full - ours)).sum(-1).mean().item())
+    assert len(divergences) == 50
+    assert np.mean(divergences) < 1e-4
+
+
+def test_f16_tensors_are_the_checkpoints(mistral):
+    written = {t.name: t.data for t in gguf.GGUFReader(_export(mistral, "f16")).tensors}
+    source = load_file(mistral / "model.safetensors")
+    q = source["model.layers.1.self_attn.q_proj.weight"].half().numpy()
+    back = written["blk.1.attn_q.weight"].reshape(4, 32, 2, 256).swapaxes(1, 2).reshape(256, 256)
+    np.testing.assert_array_equal(back, q)
+    for ours, theirs in (
+        ("token_embd", "model.embed_tokens"),
+        ("blk.0.ffn_down", "model.layers.0.mlp.down_proj"),
+        ("blk.1.attn_v", "model.layers.1.self_attn.v_proj"),
+        ("output", "lm_head"),
+    ):
+        expected = source[f"{theirs}.weight"].half().numpy()
+        np.testing.assert_array_equal(written[f"{ours}.weight"], expected)
+    norm = source["model.norm.weight"].float().numpy()
+    np.testing.assert_array_equal(written["output_norm.weight"], norm)
+
+
+def test_bf16_keeps_every_bit(mistral):
+    model = tf.MistralForCausalLM.from_pretrained(mistral, dtype=torch.bfloat16)
+    model.save_pretrained(mistral)
+    written = {t.name: t.data for t in gguf.GGUFReader(_export(mistral, "bf16")).tensors}
+    bits = load_file(mistral / "model.safetensors")["lm_head.weight"].view(torch.uint16).numpy()
+    np.testing.assert_array_equal(written["output.weight"].view(np.uint16), bits)
+
+
+def test_sharded_and_pickled_weights_give_the_same_file(mistral):
+    whole = _export(mistral).read_bytes()
+    model = tf.MistralForCausalLM.from_pretrained(mistral)
+    (mistral / "model.safetensors").unlink()
+    model.save_pretrained(mistral, max_shard_size="1MB")
+    assert len(list(mistral.glob("model-*.safetensors"))) > 2
+    assert _export(mistral).read_bytes() == whole
+    for path in mistral.glob("model*"):
+        path.unlink()
+    torch.save(model.state_dict(), mistral / "pytorch_model.bin")
+    assert _export(mistral).read_bytes() == whole
+
+
+def test_a_large_tensor_is_written_in_blocks(mistral, monkeypatch):
+    whole = _export(mistral, "f16").read_bytes()
+    monkeypatch.setattr("convert.tensors.BLOCK_WEIGHTS", 1000)
+    assert _export(mistral, "f16").read_bytes() == whole
+
+
+def test_values_beyond_float16_are_refused(mistral, edit):
+    edit(mistral, **{"model.layers.0.mlp.up_proj.weight": np.full((512, 256), 7e4, np.float32)})
+    with pytest.raises(ExceedsFloat16, match=r"up_proj.*choose bf16 or f32"):
+        _export(mistral, "f16")
+    assert _export(mistral, "bf16").exists()
+
+
+def test_the_file_alone_carries_its_protocol(mistral):
+    (mistral / "protocol.json").write_text(
+        '{"role": "reward", "reward": {"kind": "token_logits", "step_tag": " ки", "join": "",'
+        ' "good_id": 3, "bad_id": 4, "aggregation": "min"},'
+        ' "prompt": {"template": "{question}\\n", "step_stop": "ки"}}'
+    )
+    found = artifact_from_gguf(_export(mistral))
+    checkpoint = read_checkpoint(mistral)
+    assert found.role == "reward"
+    assert found.reward == checkpoint.reward
+    assert found.reward.join == ""
+    assert found.prompt == checkpoint.prompt
+    assert found.shape == checkpoint.shape
+    assert found.architecture == "mistral"
+
+
+def test_an_unknown_rope_scaling_is_refused(tmp_path, tiny):
+    scaling = {"rope_type": "dynamic", "factor": 2.0}
+    tiny(tmp_path, tf.LlamaForCausalLM, tf.LlamaConfig, rope_scaling=scaling)
+    with pytest.raises(ValueError, match=r"'dynamic'.*linear, yarn and llama3"):
+        _export(tmp_path)
