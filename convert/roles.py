@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 CLASSIFIERS = ("ForTokenClassification", "ForSequenceClassification", "ForProcessRewardModel")
 SHEPHERD = ("shepherd", "-prm", "prm-")  # in the name of a checkpoint that scores with tokens
 STEP_TAG = " ки"
+QWEN_PRM = (  # what Qwen2.5-Math-PRM reads before the first step, by its model card
+    "<|im_start|>system\nPlease reason step by step, and put your final answer within "
+    "\\boxed{}.<|im_end|>\n<|im_start|>user\n{question}<|im_end|>\n<|im_start|>assistant\n"
+)
 
 
 def detect_role(checkpoint: Checkpoint) -> Role:
@@ -44,8 +48,9 @@ def reward_protocol(checkpoint: Checkpoint) -> RewardProtocol:
     outputs = [t.shape[0] for name, t in names.items() if _is_last_layer(name)]
     if outputs:
         kind = "value" if outputs[-1] == 1 else "classify"
-        tag = "<extra_0>" if checkpoint.architecture == "qwen2" else "\n"
-        return RewardProtocol(kind, tag)  # type: ignore[arg-type]
+        if kind == "classify" and checkpoint.architecture == "qwen2":
+            return RewardProtocol("classify", "<extra_0>", QWEN_PRM, join="")
+        return RewardProtocol(kind, "\n")  # type: ignore[arg-type]
     good, bad, tag_id = (_piece_id(checkpoint.folder, text) for text in ("+", "-", "ки"))
     if good is None or bad is None or tag_id is None:
         raise ValueError(

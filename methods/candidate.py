@@ -58,7 +58,8 @@ class Candidate:
     def elicited(self, marker: str, step: Step) -> Candidate:
         """With an answer that was asked for: the marker and what followed, under the last score."""
         asked = replace(step, text=marker + step.text)
-        return replace(self, steps=(*self.steps, asked), scores=(*self.scores, self.score))
+        scores = (*self.scores, self.score) if self.scores else ()
+        return replace(self, steps=(*self.steps, asked), scores=scores)
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,7 +57,20 @@ def train(folder: Path) -> None:
     )
     (folder / "tokenizer.vocab").unlink()
     LlamaTokenizer.from_pretrained(folder).save_pretrained(folder)
+    always_prepend(folder / "tokenizer.json")
     (folder / "tokenizer_config.json").write_text(json.dumps(SETTINGS, indent=2) + "\n")
+
+
+def always_prepend(path: Path) -> None:
+    """Put the space in front of every text, as SentencePiece does, even of one that has one."""
+    document = json.loads(path.read_text(encoding="utf-8"))
+    space = {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}
+    steps = [{"type": "Prepend", "prepend": "▁"}, space]
+    document |= {
+        "normalizer": {"type": "Sequence", "normalizers": steps},
+        "pre_tokenizer": None,
+    }
+    path.write_text(json.dumps(document, ensure_ascii=False, indent=2), encoding="utf-8")
 
 
 def check(folder: Path) -> None:
@@ -66,6 +79,8 @@ def check(folder: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(folder)
     for text in SCORE_TOKENS:
         assert len(pieces.encode(text.strip())) == 1, text
+    for text in (" leading space", "  two", "\ttab", "Zoë 👩‍👧 中文"):
+        assert tokenizer.encode(text) == [1, *pieces.encode(text)]
     tag = pieces.piece_to_id(f"▁{TAG}")
     for problem in draw_many("tokenizer-check", 500):
         solution = format_solution(problem.sentences(), problem.values[-1])

@@ -1,0 +1,101 @@
+"""`solve` as a user types it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from methods.cli import main
+
+QUESTION = "Mia bakes 6 trays of 8 rolls and sells 20 of them. How many rolls are left?"
+
+
+@pytest.fixture
+def models(reference: Callable[[str, str], Path]) -> list[str]:
+    policy, reward = reference("policy", "q8_0"), reference("reward", "q8_0")
+    return ["--policy", str(policy), "--reward", str(reward), "--device", "cpu", "--threads", "1"]
+
+
+@pytest.mark.parametrize("method", ["greedy", "majority", "best-of-n", "weighted", "rebase"])
+def test_every_method_answers(
+    models: list[str], method: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([QUESTION, "--method", method, *models]) == 0
+    out, err = capsys.readouterr()
+    assert out.startswith("Answer: 28\n")
+    assert "Cost:" in out
+    assert "CPU, 1 thread" in err
+    assert ("reward" in out) == (method in ("best-of-n", "weighted", "rebase"))
+
+
+def test_json_and_tree(
+    models: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "tree.json"
+    assert main([QUESTION, "--json", "--tree", str(path), *models]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["answer"] == "28"
+    assert len(document["candidates"]) == 8
+    tree = json.loads(path.read_text())
+    assert [level["depth"] for level in tree["levels"]] == list(range(1, len(tree["levels"]) + 1))
+    for before, level in zip(tree["levels"], tree["levels"][1:], strict=False):
+        parents = {c["branch"] for c in before["candidates"]}
+        assert {c["parent"] for c in level["candidates"]} <= parents
+        assert sum(level["widths"]) == level["budget"] == len(level["candidates"])
+    assert main([QUESTION, "--tree", str(path), *models]) == 1
+    assert "--force" in capsys.readouterr().err
+
+
+def test_runs_repeat(
+    models: list[str], questions: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = []
+    for seed in ("3", "3", "4"):
+        assert main([questions[0], "--json", "--seed", seed, *models]) == 0
+        document = json.loads(capsys.readouterr().out)
+        found.append([[s["text"] for s in c["steps"]] for c in document["candidates"]])
+    assert found[0] == found[1] != found[2]
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        (["--policy", "none.gguf"], "none.gguf does not exist"),
+        (["--policy", "reference:nobody"], "choose reference:policy or reference:reward"),
+        (["--quant", "q9", "--policy", "reference:policy"], "unknown level 'q9'"),
+        (["--width", "0"], "width 0"),
+        (["--balance", "0"], "balance 0"),
+        (["--context", "256", "--question-repeat", "40"], "raise --context"),
+    ],
+)
+def test_errors_are_one_line(
+    models: list[str], extra: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    question = QUESTION
+    if "--question-repeat" in extra:
+        question, extra = QUESTION * int(extra[-1]), extra[:-2]
+    assert main([question, *models, *extra]) == 1
+    errors = [e for e in capsys.readouterr().err.splitlines() if e.startswith("solve: error")]
+    assert len(errors) == 1
+    assert message in errors[0]
+
+
+def test_bad_usage_exits_2(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main([QUESTION, "--method", "mcts"])
+    assert stop.value.code == 2
+    assert "rebase" in capsys.readouterr().err
+
+
+def test_help_is_instant() -> None:
+    code = (
+        "import sys; from methods.cli import parser; parser().format_help();"
+        "print([m for m in ('torch', 'llama_cpp', 'numpy', 'transformers') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
