@@ -74,7 +74,6 @@ class Models:
 def real_models(offline: bool) -> Models:
     """Sources resolved and converted by `convert`."""
     from convert.ensure import ensure_all
-
     from convert.sources import resolve
     from runtime.load import describe_model
 
