@@ -46,7 +46,9 @@ def parser() -> argparse.ArgumentParser:
     models = p.add_argument_group("models")
     source = "a .gguf file, a checkpoint folder, a hub id, or %(default)s"
     models.add_argument("--policy", metavar="MODEL", default="reference:policy", help=source)
-    models.add_argument("--reward", metavar="MODEL", default="reference:reward", help=source)
+    models.add_argument(
+        "--reward", metavar="MODEL", help="likewise; a reference policy has its own"
+    )
     models.add_argument(
         "--quant",
         metavar="LEVEL",
@@ -115,10 +117,20 @@ def _answer(options: argparse.Namespace, problem: Any) -> Answer:
         _say(f"policy: {policy.artifact.path.name}, {policy.artifact.level}; {policy.device}")
         if options.method in ("greedy", "majority"):
             return build(spec, policy, None).solve(problem, options.seed)
-        with _open(options.reward, options) as reward:
+        with _open(options.reward or _own_reward(policy), options) as reward:
             _say(f"reward: {reward.artifact.path.name}, {reward.artifact.level}; {reward.device}")
             scorer = ProcessRewardScorer(reward, prompt_format(policy).step_stop)
             return build(spec, policy, scorer, _watch()).solve(problem, options.seed)
+
+
+def _own_reward(policy: Engine) -> str:
+    """The reward model that goes with a reference policy; nobody else's policy has one."""
+    if policy.artifact.source != "reference:policy":
+        raise ValueError(
+            f"{policy.artifact.path.name} needs a reward model; give --reward, or choose "
+            "--method greedy or majority"
+        )
+    return "reference:reward"
 
 
 def _spec(options: argparse.Namespace) -> MethodSpec:

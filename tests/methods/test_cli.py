@@ -85,6 +85,21 @@ def test_errors_are_one_line(
     assert message in errors[0]
 
 
+def test_only_a_reference_policy_has_a_reward_model_of_its_own(
+    models: list[str],
+    reference: Callable[[str, str], Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    content = reference("policy", "q8_0").read_bytes()
+    path = tmp_path / "foreign.gguf"
+    path.write_bytes(content.replace(b"reference:policy", b"someone/a-policy"))
+    arguments = [QUESTION, "--policy", str(path), *models[4:]]
+    assert main([*arguments, "--method", "majority"]) == 0
+    assert main(arguments) == 1
+    assert "give --reward, or choose --method greedy or majority" in capsys.readouterr().err
+
+
 def test_bad_usage_exits_2(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         main([QUESTION, "--method", "mcts"])
