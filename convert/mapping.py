@@ -21,7 +21,6 @@ HEAD_PREFIXES = (
     "start_embedding",
     "end_embedding",
 )
-BIASES = ("q", "k", "v", "o")
 
 
 @dataclass(frozen=True, slots=True)

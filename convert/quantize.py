@@ -15,10 +15,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-Importance = dict[str, npt.NDArray[np.float32]]
 SLAB_BYTES = 512 << 20  # rows of one tensor held at a time
 
 

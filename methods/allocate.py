@@ -9,7 +9,6 @@ import numpy as np
 
 Allocation = Literal["ceil", "round", "ceil_fp32"]
 
-ALLOCATIONS: tuple[Allocation, ...] = ("ceil", "round", "ceil_fp32")
 SLACK = 1e-12  # keeps ceil from turning 2.0000000000000004 into 3
 
 

@@ -12,7 +12,7 @@ from convert.artifact import Artifact
 from runtime import devices, gguf_log
 from runtime.branching import BranchEngine
 from runtime.engine import ContextFull, Output
-from runtime.gguf_batch import Batch, Rows, flatten
+from runtime.gguf_batch import Batch, Ints, Rows, flatten
 from runtime.gguf_tokenizer import GgufTokenizer
 from runtime.options import EngineOptions
 
@@ -108,7 +108,7 @@ class GgufEngine(BranchEngine):
         wanted = np.full(len(token), 1 if hidden else 0, np.int8)  # hidden states need every row
         wanted[last] = 1
         self._want_hidden(hidden)
-        logits, states = [], []
+        blocks = []
         limit = min(BATCH_TOKENS, llama.llama_n_batch(self._context))
         for begin in range(0, len(token), limit):
             part = slice(begin, begin + limit)
@@ -116,14 +116,17 @@ class GgufEngine(BranchEngine):
             if code := llama.llama_decode(self._context, self._batch.struct):
                 self._undo(slots, starts)
                 raise _decode_error(code, self)
-            rows = int(wanted[part].sum())
-            if rows:
-                logits.append(self._logits(self._context, rows))
-                states.append(self._hidden(self._context, rows) if hidden else None)
-            if begin + limit < len(token):  # the next call overwrites the buffers
-                logits[-1:] = [block.copy() for block in logits[-1:]]
-                states[-1:] = [None if s is None else s.copy() for s in states[-1:]]
-        return _gather(logits, states, last, hidden), int(wanted.sum())
+            if rows := int(wanted[part].sum()):
+                blocks.append(self._read(rows, hidden, copy=begin + limit < len(token)))
+        return _gather(blocks, last), int(wanted.sum())
+
+    def _read(self, rows: int, hidden: bool, *, copy: bool) -> Output:
+        """The rows of the decode just done; copied where another one would overwrite them."""
+        logits = self._logits(self._context, rows)
+        states = self._hidden(self._context, rows) if hidden else None
+        if copy:
+            return Output(logits.copy(), None if states is None else states.copy())
+        return Output(logits, states)
 
     def _want_hidden(self, wanted: bool) -> None:
         if wanted != self._wants_hidden:
@@ -173,15 +176,18 @@ def _placement(artifact: Artifact, kv_bytes: int, options: EngineOptions) -> tup
     )
 
 
-def _gather(logits: list[Any], states: list[Any], last: Any, hidden: bool) -> Output:
-    """One row per branch; all rows were computed where hidden states were wanted."""
-    rows = logits[0] if len(logits) == 1 else np.concatenate(logits)
-    if not hidden:
-        return Output(rows)
-    every = states[0] if len(states) == 1 else np.concatenate(states)
-    if len(last) == len(rows):
-        return Output(rows, every)
-    return Output(rows[last], every[last])
+def _gather(blocks: Sequence[Output], last: Ints) -> Output:
+    """One row per branch; where hidden states were wanted, every token has one."""
+    whole = blocks[0] if len(blocks) == 1 else _joined(blocks)
+    if len(whole.logits) == len(last):
+        return whole
+    return Output(whole.logits[last], None if whole.hidden is None else whole.hidden[last])
+
+
+def _joined(blocks: Sequence[Output]) -> Output:
+    states = [block.hidden for block in blocks if block.hidden is not None]
+    logits = np.concatenate([block.logits for block in blocks])
+    return Output(logits, np.concatenate(states) if states else None)
 
 
 def _decode_error(code: int, engine: GgufEngine) -> RuntimeError:

@@ -25,10 +25,3 @@ def last_error() -> str:
     """The newest error line without its function name, or an empty string."""
     errors = [text for level, text in RECENT if level == ERROR]
     return errors[-1].split(": ", 1)[-1] if errors else ""
-
-
-def drain() -> list[str]:
-    """All lines since the last call."""
-    lines = [text for _, text in RECENT]
-    RECENT.clear()
-    return lines

@@ -46,6 +46,29 @@ def test_a_full_cache_leaves_the_branches_as_they_were(
             assert np.abs(engine.logits([fresh]) - fed).max() < 5e-2
 
 
+@pytest.mark.parametrize("hidden", [False, True])
+def test_long_feeds_are_split(
+    reference: Reference, questions: list[str], hidden: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outputs = []
+    for limit in (2048, 32):
+        monkeypatch.setattr("runtime.gguf_engine.BATCH_TOKENS", limit)
+        with open_engine(reference("policy", "f16"), OPTIONS) as engine:
+            tokens = engine.tokenizer.encode(" ".join(questions[:3]))
+            with engine.open(tokens[:50]) as root:
+                branches = engine.fork(root, 3)
+                parts = [tokens[50:90], tokens[50:55], tokens[50:81]]  # 76 tokens: 3 calls of 32
+                output = engine.feed(branches, parts, hidden=hidden)
+                outputs.append((output.logits.copy(), output.hidden))
+                assert (output.hidden is not None) == hidden
+                if output.hidden is not None:
+                    outputs[-1] = (output.logits.copy(), output.hidden.copy())
+    assert outputs[1][0].shape == (3, 1024)
+    assert np.abs(outputs[0][0] - outputs[1][0]).max() < 5e-2
+    if hidden:
+        assert np.abs(outputs[0][1] - outputs[1][1]).max() < 5e-2
+
+
 def test_hidden_states_are_those_of_transformers(
     reference: Reference, questions: list[str]
 ) -> None:
