@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,13 @@ REFERENCE = ROOT / "convert" / "reference"
 BENCHMARK = REFERENCE / "benchmark.jsonl"
 
 Reference = Callable[[str, str], Path]
+
+
+def pytest_unconfigure() -> None:
+    """Close the two files that llama_cpp opens on import: left open, they warn after the verdict."""
+    if utilities := sys.modules.get("llama_cpp._utils"):
+        utilities.outnull_file.close()
+        utilities.errnull_file.close()
 
 
 @pytest.fixture(scope="session")
