@@ -18,7 +18,7 @@ Reference = Callable[[str, str], Path]
 
 
 def pytest_unconfigure() -> None:
-    """Close the two files that llama_cpp opens on import: left open, they warn after the verdict."""
+    """Close the two files that llama_cpp opens on import, or they warn after the verdict."""
     if utilities := sys.modules.get("llama_cpp._utils"):
         utilities.outnull_file.close()
         utilities.errnull_file.close()
