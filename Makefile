@@ -20,7 +20,7 @@ install: .venv/installed
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	ls $(WHEELS)/llama_cpp_python-$(lastword $(subst ==, ,$(LLAMA)))-*.whl >/dev/null 2>&1 || \
-	  { echo "building llama.cpp for $(BACKEND): 5 to 15 minutes, once"; \
+	  { echo "building llama.cpp for $(BACKEND), once; this takes minutes"; \
 	    CMAKE_ARGS="$(FLAGS_$(BACKEND))" $(BIN)/python -m pip wheel --quiet --no-deps --no-cache-dir \
 	      --wheel-dir $(WHEELS) $(LLAMA); }
 	$(BIN)/python -m pip install --quiet --find-links $(WHEELS) --constraint constraints.txt -e ".[dev]"
