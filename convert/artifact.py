@@ -78,6 +78,21 @@ class RewardProtocol:
 
 
 @dataclass(frozen=True, slots=True)
+class ThoughtProtocol:
+    """How a Quiet-STaR model thinks before a token (Zelikman et al. 2024).
+
+    A thought takes `n_ahead` positions from the text token on: START, `n_ahead - 3` sampled tokens
+    and END. The embeddings of START and END are the `trained` ones, or that of `---`, which the
+    released evaluation code puts in their place (`dash`).
+    """
+
+    start_id: int
+    end_id: int
+    n_ahead: int = 8
+    embedding: Literal["trained", "dash"] = "trained"
+
+
+@dataclass(frozen=True, slots=True)
 class Artifact:
     """A model on disk that an engine can open."""
 
@@ -93,6 +108,7 @@ class Artifact:
     revision: str | None = None
     prompt: PromptFormat | None = None
     reward: RewardProtocol | None = None
+    thought: ThoughtProtocol | None = None
     heads: str | None = None  # file name beside `path`
     sha256: dict[str, str] = field(default_factory=dict)  # by file name
     tools: dict[str, str] = field(default_factory=dict)  # versions that made it
@@ -128,6 +144,8 @@ def read_artifact(path: Path) -> Artifact:
             document["prompt"] = PromptFormat(**document["prompt"])
         if document.get("reward") is not None:
             document["reward"] = RewardProtocol(**document["reward"])
+        if document.get("thought") is not None:
+            document["thought"] = ThoughtProtocol(**document["thought"])
         return Artifact(**document | {"path": path})
     except (json.JSONDecodeError, KeyError, TypeError) as error:
         raise ValueError(f"{manifest} is not a starbase-edge manifest: {error}") from error

@@ -63,8 +63,9 @@ class BranchEngine(ABC):
         tokens: Sequence[Sequence[int]],
         *,
         hidden: bool,
+        tail: int,
     ) -> tuple[Output, int]:
-        """Append tokens at positions `starts`; the rows of the last ones, and rows computed."""
+        """Append tokens at positions `starts`; rows of the last `tail` ones, and rows computed."""
 
     @abstractmethod
     def _share(self, source: int, target: int, length: int) -> None:
@@ -119,15 +120,17 @@ class BranchEngine(ABC):
         *,
         hidden: bool = False,
         work: Work = "prefill",
+        tail: int = 1,
     ) -> Output:
         ids = [branch.id for branch in branches]
-        if not all(len(t) for t in tokens):
-            raise ValueError("feed needs at least one token for every branch")
+        if min(map(len, tokens)) < tail:
+            raise ValueError(f"feed needs at least {tail} token(s) for every branch")
         self._keep_rows(set(ids))
         started = time.perf_counter()
         starts = [self._lengths[i] for i in ids]
-        output, rows = self._evaluate([self._slots[i] for i in ids], starts, tokens, hidden=hidden)
-        self._last = {i: row for row, i in enumerate(ids)}, output.logits
+        slots = [self._slots[i] for i in ids]
+        output, rows = self._evaluate(slots, starts, tokens, hidden=hidden, tail=tail)
+        self._last = {i: (n + 1) * tail - 1 for n, i in enumerate(ids)}, output.logits
         count = context = 0
         for i, start, added in zip(ids, starts, tokens, strict=True):
             n = len(added)

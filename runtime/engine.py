@@ -91,8 +91,8 @@ class Usage:
 class Output:
     """Rows of one `feed`, in the order of its branches. Views: valid until the next `feed`."""
 
-    logits: Logits  # (B, V), of each branch's last token
-    hidden: Hidden | None = None  # (B, D), after the final norm; None unless wanted
+    logits: Logits  # (B * tail, V), of each branch's last `tail` tokens
+    hidden: Hidden | None = None  # (B * tail, D), after the final norm; None unless wanted
 
 
 class Tokenizer(Protocol):
@@ -167,8 +167,12 @@ class Engine(Protocol):
         *,
         hidden: bool = False,
         work: Work = "prefill",
+        tail: int = 1,
     ) -> Output:
-        """Append tokens to branches, ragged, in one decode call or the fewest that fit."""
+        """Append tokens to branches, ragged, in one decode call or the fewest that fit.
+
+        Every branch gets at least `tail` tokens; rows come out for its last `tail` ones.
+        """
         ...
 
     def rewind(self, branch: Branch, length: int) -> None:

@@ -103,8 +103,9 @@ class GgufEngine(BranchEngine):
         tokens: Sequence[Sequence[int]],
         *,
         hidden: bool,
+        tail: int,
     ) -> tuple[Output, int]:
-        token, position, slot, last = flatten(slots, starts, tokens)
+        token, position, slot, last = flatten(slots, starts, tokens, tail)
         wanted = np.full(len(token), 1 if hidden else 0, np.int8)  # hidden states need every row
         wanted[last] = 1
         self._want_hidden(hidden)
@@ -177,7 +178,7 @@ def _placement(artifact: Artifact, kv_bytes: int, options: EngineOptions) -> tup
 
 
 def _gather(blocks: Sequence[Output], last: Ints) -> Output:
-    """One row per branch; where hidden states were wanted, every token has one."""
+    """The rows asked for; where hidden states were wanted, every token has one."""
     whole = blocks[0] if len(blocks) == 1 else _joined(blocks)
     if len(whole.logits) == len(last):
         return whole

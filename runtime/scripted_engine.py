@@ -79,17 +79,21 @@ class ScriptedEngine(BranchEngine):
         tokens: Sequence[Sequence[int]],
         *,
         hidden: bool,
+        tail: int,
     ) -> tuple[Output, int]:
         if sum(len(t) for t in self._texts.values()) + sum(map(len, tokens)) > self.context:
             raise ContextFull(f"the script's cache of {self.context} tokens is full")
         self.batches.append(len(slots))
-        logits = np.full((len(slots), END + 1), -math.inf, np.float32)
-        for row, (slot, start, added) in enumerate(zip(slots, starts, tokens, strict=True)):
+        logits = np.full((len(slots) * tail, END + 1), -math.inf, np.float32)
+        for n, (slot, start, added) in enumerate(zip(slots, starts, tokens, strict=True)):
             text = self._texts.get(slot, b"")[:start] + bytes(added)
             self._texts[slot] = text
-            for token, weight in self._next(text).items():
-                logits[row, token] = math.log(weight)
-        return Output(logits, np.ones((len(slots), 1), np.float32) if hidden else None), len(slots)
+            for back in range(tail):
+                row = (n + 1) * tail - 1 - back
+                for token, weight in self._next(text[: len(text) - back]).items():
+                    logits[row, token] = math.log(weight)
+        states = np.ones((len(logits), 1), np.float32) if hidden else None
+        return Output(logits, states), len(logits)
 
     def _next(self, text: bytes) -> dict[int, float]:
         """Weights of the next byte."""

@@ -66,6 +66,7 @@ class TorchEngine(BranchEngine):
         tokens: Sequence[Sequence[int]],
         *,
         hidden: bool,
+        tail: int,
     ) -> tuple[Output, int]:
         sizes = [len(t) for t in tokens]
         if max(map(sum, zip(starts, sizes, strict=True))) > self.context:
@@ -85,10 +86,12 @@ class TorchEngine(BranchEngine):
             past_key_values=self._cache,
             use_cache=True,
         ).last_hidden_state
-        last = torch.tensor([n - 1 for n in sizes], device=self._device)
-        rows = states[torch.arange(len(sizes), device=self._device), last]  # (B, D)
+        ends = torch.tensor(sizes, device=self._device)[:, None]
+        last = ends + torch.arange(-tail, 0, device=self._device)  # (B, tail)
+        which = torch.arange(len(sizes), device=self._device)[:, None]
+        rows = states[which, last].flatten(0, 1)  # (B * tail, D)
         logits = torch.nn.functional.linear(rows, self._head).float().cpu().numpy()
-        return Output(logits, rows.float().cpu().numpy() if hidden else None), len(sizes)
+        return Output(logits, rows.float().cpu().numpy() if hidden else None), len(rows)
 
     def _mask(self, positions: torch.Tensor, length: int) -> torch.Tensor:
         """(B, 1, S, T): True where a query may look; later and out-of-window keys are hidden."""

@@ -173,5 +173,24 @@ def test_a_prompt_that_does_not_fit(engine: Engine, prompt: list[int]) -> None:
 
 
 def test_an_empty_feed_is_an_error(engine: Engine, prompt: list[int]) -> None:
-    with engine.open(prompt) as root, pytest.raises(ValueError, match="at least one token"):
+    with engine.open(prompt) as root, pytest.raises(ValueError, match="at least 1 token"):
         engine.feed([root], [[]])
+
+
+def test_tail_gives_the_rows_of_the_last_tokens(engine: Engine, prompt: list[int]) -> None:
+    added = [_tokens(engine, "Step 1: Mia"), _tokens(engine, "Step 1: Mia bakes")]
+    with engine.open(prompt) as root:
+        pair = engine.fork(root, 2)
+        both = engine.feed(pair, added, hidden=True, tail=2)
+        rows, hidden = both.logits.copy(), both.hidden
+        assert hidden is not None
+        hidden = hidden.copy()
+        assert _close(engine.logits(pair), rows[1::2])
+    with engine.open(prompt) as root:
+        pair = engine.fork(root, 2)
+        before = engine.feed(pair, [ids[:-1] for ids in added], hidden=True)
+        assert _close(before.logits, rows[::2])
+        assert before.hidden is not None
+        assert np.allclose(before.hidden, hidden[::2], atol=2e-2)
+        with pytest.raises(ValueError, match="at least 2 token"):
+            engine.feed(pair, [ids[-1:] for ids in added], tail=2)
