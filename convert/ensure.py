@@ -12,7 +12,8 @@ from filelock import FileLock
 
 from convert.artifact import Artifact, Role, read_artifact
 from convert.build import Order, build
-from convert.levels import Level, parse_level
+from convert.formats import FORMATS, AnyLevel, FileFormat, parse
+from convert.onnx_files import model_files
 from convert.progress import Progress
 from convert.sources import Source, resolve
 
@@ -37,8 +38,9 @@ def ensure_all(
     *,
     offline: bool = False,
     progress: Progress | None = None,
+    formats: Sequence[FileFormat] = FORMATS,
 ) -> list[Artifact]:
-    """Artifacts of a source at several levels; what is missing or outdated shares one export.
+    """Artifacts of a source at levels of any format; what is missing or outdated shares one export.
 
     `folder` defaults to the user's cache. An artifact is outdated when the source's files changed.
 
@@ -46,7 +48,7 @@ def ensure_all(
         ValueError: for an unknown level or source.
         FileNotFoundError: if the source does not exist.
     """
-    found, parsed = resolve(source, offline=offline), [parse_level(level) for level in levels]
+    found, parsed = resolve(source, offline=offline), [parse(level, formats) for level in levels]
     state = _fingerprint(found, role)
     order = Order(found, parsed, (folder or _cache()) / state[:16], role, force=True)
     order.folder.mkdir(parents=True, exist_ok=True)
@@ -54,18 +56,22 @@ def ensure_all(
         ready = {level.name: _ready(order, level) for level in parsed}
         missing = [level for level in ready if ready[level] is None]
         if missing:
-            made = build(replace(order, levels=[parse_level(name) for name in missing]), progress)
+            todo = [level for level in parsed if level.name in missing]
+            made = build(replace(order, levels=todo), progress)
             ready |= {artifact.level: artifact for artifact in made}
     return [artifact for level in parsed if (artifact := ready[level.name]) is not None]
 
 
-def _ready(order: Order, level: Level) -> Artifact | None:
+def _ready(order: Order, level: AnyLevel) -> Artifact | None:
     path = order.path(level)
     try:
         artifact = read_artifact(path)
     except (FileNotFoundError, ValueError):
         return None
-    return artifact if path.exists() and path.stat().st_size == artifact.size_bytes else None
+    files = model_files(path)
+    whole = all(file.exists() for file in files)
+    size = sum(file.stat().st_size for file in files) if whole else 0
+    return artifact if size == artifact.size_bytes else None
 
 
 def _cache() -> Path:
