@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 from convert import levels, onnx_levels
@@ -13,9 +13,15 @@ FileFormat = Literal["gguf", "onnx"]
 AnyLevel = Level | OnnxLevel
 
 FORMATS: tuple[FileFormat, ...] = ("gguf", "onnx")
-PARSERS = {"gguf": levels.parse_level, "onnx": onnx_levels.parse_onnx_level}
-NAMES = {"gguf": levels.LEVELS, "onnx": onnx_levels.LEVELS}
-DEFAULTS = {"gguf": "q4_k_m", "onnx": "int4"}
+PARSERS: dict[FileFormat, Callable[[str], AnyLevel]] = {
+    "gguf": levels.parse_level,
+    "onnx": onnx_levels.parse_onnx_level,
+}
+NAMES: dict[FileFormat, Mapping[str, AnyLevel]] = {
+    "gguf": levels.LEVELS,
+    "onnx": onnx_levels.LEVELS,
+}
+DEFAULTS: dict[FileFormat, str] = {"gguf": "q4_k_m", "onnx": "int4"}
 
 
 def parse(name: str, formats: Sequence[FileFormat] = FORMATS) -> AnyLevel:

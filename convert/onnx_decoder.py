@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper
+from onnx import helper
 
 from convert.artifact import Shape
 from convert.checkpoint import Checkpoint
@@ -39,9 +39,13 @@ def decoder(
     _lengths(graph)
     _rotary(graph, checkpoint)
     stream = _embed(graph, level)
-    gamma = graph.floating("layers.0.input_norm")
-    options = {"axis": -1, "epsilon": layers.epsilon}
-    normed = graph.add("SimplifiedLayerNormalization", [stream, gamma], "layers.0/in", **options)
+    normed = graph.add(
+        "SimplifiedLayerNormalization",
+        [stream, graph.floating("layers.0.input_norm")],
+        "layers.0/in",
+        axis=-1,
+        epsilon=layers.epsilon,
+    )
     for n in range(shape.layers):
         linears = layer_linears(checkpoint, n)
         mixed = layers.attention(n, linears, normed)

@@ -74,7 +74,7 @@ def write_weights(
     """Store every weight at its level, 64 MiB of a quantized tensor in memory at a time.
 
     Raises:
-        ValueError: for missing, misshapen or non-finite tensors, or values that float16 cannot hold.
+        ValueError: for missing, misshapen or non-finite tensors, or values beyond float16.
     """
     tensor_map(checkpoint)  # all are there, in their shapes, and no other stays behind
     prefix = base(checkpoint)

@@ -24,7 +24,7 @@ def write_data(
     """Write the weights of a checkpoint at a level; where each of them lies.
 
     Raises:
-        ValueError: for missing, misshapen or non-finite tensors, or values that float16 cannot hold.
+        ValueError: for missing, misshapen or non-finite tensors, or values beyond float16.
     """
     with out.open("wb") as file:
         weights = WeightFile(file)

@@ -47,7 +47,7 @@ def _describe_onnx(path: Path) -> Artifact:
 
 
 def open_engine(path: Path, options: EngineOptions | None = None) -> Engine:
-    """An engine for a model: llama.cpp for GGUF, onnxruntime for ONNX, torch for a checkpoint folder.
+    """An engine for a model: llama.cpp for GGUF, onnxruntime for ONNX, torch for a folder.
 
     Raises:
         FileNotFoundError: if there is nothing at `path`.

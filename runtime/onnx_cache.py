@@ -37,6 +37,11 @@ class KvCache:
             binding.bind_ortvalue_input(f"past_key_values.{name}", value)
             binding.bind_ortvalue_output(f"present.{name}", value)
 
+    def free(self) -> None:
+        """Give the memory back; nothing may be bound to it any more."""
+        self._values.clear()
+        self._arrays.clear()
+
     def keep(self, cells: Indices) -> None:
         """Move the kept cells to the front."""
         count = len(cells)

@@ -101,7 +101,8 @@ class OnnxEngine(BranchEngine):
         self._cells.cut(slot, length)
 
     def close(self) -> None:
-        self._binding = self._session = self._cache = None
+        self._binding = self._session = None
+        self._cache.free()
 
 
 class Rows:

@@ -6,12 +6,14 @@ NEWLINE_BYTE = "<0x0A>"  # in every SentencePiece vocabulary with byte fallback
 
 
 def sentencepiece_bytes(piece: str) -> bytes:
+    """A SentencePiece entry: `<0x0A>` is a byte, the lower block a space."""
     if len(piece) == 6 and piece.startswith("<0x") and piece.endswith(">"):
         return bytes([int(piece[3:5], 16)])
     return piece.replace("\u2581", " ").encode()
 
 
 def byte_level_bytes(piece: str) -> bytes:
+    """An entry of a byte-level vocabulary: one character a byte."""
     return b"".join(
         bytes([BYTE_OF_CHARACTER[c]]) if c in BYTE_OF_CHARACTER else c.encode() for c in piece
     )
