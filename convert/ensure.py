@@ -10,7 +10,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from convert.artifact import Artifact, Role, read_artifact
+from convert.artifact import Artifact, Role, ThoughtEmbedding, read_artifact
 from convert.build import Order, build
 from convert.formats import FORMATS, AnyLevel, FileFormat, parse
 from convert.onnx_files import model_files
@@ -25,9 +25,13 @@ def ensure(
     role: Role | None = None,
     *,
     offline: bool = False,
+    thought_embedding: ThoughtEmbedding | None = None,
 ) -> Artifact:
     """The artifact of a source at a level, from the cache or converted now."""
-    return ensure_all(source, [level], folder, role, offline=offline)[0]
+    (artifact,) = ensure_all(
+        source, [level], folder, role, offline=offline, thought_embedding=thought_embedding
+    )
+    return artifact
 
 
 def ensure_all(
@@ -39,6 +43,7 @@ def ensure_all(
     offline: bool = False,
     progress: Progress | None = None,
     formats: Sequence[FileFormat] = FORMATS,
+    thought_embedding: ThoughtEmbedding | None = None,
 ) -> list[Artifact]:
     """Artifacts of a source at levels of any format; what is missing or outdated shares one export.
 
@@ -49,14 +54,15 @@ def ensure_all(
         FileNotFoundError: if the source does not exist.
     """
     found, parsed = resolve(source, offline=offline), [parse(level, formats) for level in levels]
-    state = _fingerprint(found, role)
-    order = Order(found, parsed, (folder or _cache()) / state[:16], role, force=True)
+    state = _fingerprint(found, role, thought_embedding)
+    home = (folder or _cache()) / state[:16]
+    order = Order(found, parsed, home, role, force=True, thought_embedding=thought_embedding)
     order.folder.mkdir(parents=True, exist_ok=True)
     with FileLock(order.folder / "lock"):  # another process may want the same model
         ready = {level.name: _ready(order, level) for level in parsed}
         missing = [level for level in ready if ready[level] is None]
         if missing:
-            todo = [level for level in parsed if level.name in missing]
+            todo = [level for level in dict.fromkeys(parsed) if level.name in missing]
             made = build(replace(order, levels=todo), progress)
             ready |= {artifact.level: artifact for artifact in made}
     return [artifact for level in parsed if (artifact := ready[level.name]) is not None]
@@ -69,9 +75,10 @@ def _ready(order: Order, level: AnyLevel) -> Artifact | None:
     except (FileNotFoundError, ValueError):
         return None
     files = model_files(path)
-    whole = all(file.exists() for file in files)
-    size = sum(file.stat().st_size for file in files) if whole else 0
-    return artifact if size == artifact.size_bytes else None
+    size = sum(file.stat().st_size for file in files if file.exists())
+    heads = artifact.heads_path
+    whole = size == artifact.size_bytes and (heads is None or heads.exists())
+    return artifact if whole else None
 
 
 def _cache() -> Path:
@@ -80,11 +87,11 @@ def _cache() -> Path:
     return user_cache_path("starbase-edge") / "models"
 
 
-def _fingerprint(source: Source, role: Role | None) -> str:
-    """Changes with a file of the source (name, size or time), the role, or this package."""
+def _fingerprint(source: Source, role: Role | None, embedding: ThoughtEmbedding | None) -> str:
+    """Changes with a file of the source (name, size or time), the options, or this package."""
     paths = (
         [source.path] if source.is_gguf else sorted(p for p in source.path.iterdir() if p.is_file())
     )
     facts = [f"{p.name} {p.stat().st_size} {p.stat().st_mtime_ns}" for p in paths]
-    facts += [source.origin, role or "", version("starbase-edge")]
+    facts += [source.origin, role or "", version("starbase-edge"), *filter(None, [embedding])]
     return hashlib.sha256("\n".join(facts).encode()).hexdigest()

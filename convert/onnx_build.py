@@ -77,6 +77,7 @@ def _describe(
         revision=order.source.revision,
         prompt=checkpoint.prompt,
         reward=checkpoint.reward,
+        thought=checkpoint.thought,
         heads=next((f.name for f in others if f.name.endswith(".heads.safetensors")), None),
         tokenizer=next(f.name for f in others if f.name.endswith(TOKENIZER_SUFFIX)),
         sha256={file.name: sha256(file) for file in files},

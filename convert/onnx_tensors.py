@@ -14,7 +14,7 @@ from convert.checkpoint import Checkpoint
 from convert.mapping import tensor_map
 from convert.onnx_levels import OnnxLevel
 from convert.onnx_weights import Floats, WeightFile, quantize
-from convert.to_gguf import F16_LIMIT, ExceedsFloat16
+from convert.to_gguf import F16_LIMIT, ExceedsFloat16, own_rows
 
 Progress = Callable[[str], None]  # is told every weight written
 
@@ -99,6 +99,7 @@ class _Writer:
 
     def __init__(self, checkpoint: Checkpoint, file: WeightFile, progress: Progress) -> None:
         self._tensors, self._file, self._progress = checkpoint.tensors, file, progress
+        self._own_rows = own_rows(checkpoint)  # of the embedding matrix
 
     def vector(self, name: str, source: str) -> None:
         values = self._tensors[f"{source}.weight"].float32()
@@ -129,8 +130,12 @@ class _Writer:
         self._progress(linear.name)
 
     def _rows(self, linear: Linear) -> Iterator[Floats]:
+        own = self._own_rows if linear.name == "embed" else {}
         for source in linear.sources:
-            for _, block in self._tensors[f"{source}.weight"].blocks():
+            for part, block in self._tensors[f"{source}.weight"].blocks():
+                for i, row in own.items():
+                    if part.start <= i < part.stop:
+                        block[i - part.start] = row
                 yield block
 
     def _floats(self, linear: Linear, level: OnnxLevel) -> Iterator[npt.NDArray[Any]]:
