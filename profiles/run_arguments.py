@@ -12,7 +12,10 @@ if TYPE_CHECKING:
     from profiles.grid import Request
 
 BENCHMARK = "benchmark"
-LEVELS = ("f16", "q8_0", "q4_k_m", "q3_k_s", "q2_k")
+LEVELS = {
+    "gguf": ("f16", "q8_0", "q4_k_m", "q3_k_s", "q2_k"),
+    "onnx": ("fp16", "int8", "int4"),
+}
 
 
 def add_arguments(run: argparse.ArgumentParser) -> None:
@@ -31,23 +34,28 @@ def _models(group: argparse._ArgumentGroup) -> None:
         nargs="+",
         metavar="MODEL",
         default=["reference:policy"],
-        help=f"{source}, or one or more .gguf files (default: reference:policy)",
+        help=f"{source}, or one or more .gguf or .onnx files (default: reference:policy)",
     )
     group.add_argument(
-        "--reward", metavar="MODEL", help=f"{source}, or a .gguf file (default: reference:reward)"
+        "--reward", metavar="MODEL", help=f"{source}, or a file (default: reference:reward)"
+    )
+    group.add_argument(
+        "--formats",
+        nargs="+",
+        choices=tuple(LEVELS),
+        default=["gguf"],
+        help="file formats to run in (default: gguf)",
     )
     group.add_argument(
         "--levels",
         nargs="+",
         metavar="LEVEL",
-        type=_level,
-        default=list(LEVELS),
-        help=f"quantization levels (default: {' '.join(LEVELS)})",
+        help="quantization levels of these formats "
+        f"(default: {'; '.join(' '.join(levels) for levels in LEVELS.values())})",
     )
     group.add_argument(
         "--reward-level",
         metavar="LEVEL",
-        type=lambda text: text if text == "same" else _level(text),
         default="same",
         help="level of the reward model (default: same as the policy)",
     )
@@ -173,7 +181,7 @@ def request(options: argparse.Namespace) -> Request:
     return Request(
         policies=tuple(options.policy),
         reward=options.reward,
-        levels=tuple(dict.fromkeys(options.levels)),
+        levels=options.levels,
         reward_level=options.reward_level,
         methods=paper.METHODS if suite else tuple(dict.fromkeys(options.methods)),
         widths=tuple(dict.fromkeys(options.width)),
@@ -218,15 +226,16 @@ def _positive(text: str) -> int:
     return int(text)
 
 
-def _level(text: str) -> str:
-    """A level under its one name.
+def resolve_levels(options: argparse.Namespace) -> None:
+    """Put the one name of every level into its place; a level tells its format.
 
     Raises:
-        argparse.ArgumentTypeError: for a level that llama.cpp does not have; lists those it has.
+        UnknownLevel: for a level that none of the wanted formats has; lists those they have.
     """
-    from convert.levels import parse_level
+    from convert.formats import parse
 
-    try:
-        return parse_level(text).name
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
+    formats = tuple(dict.fromkeys(options.formats))
+    wanted = options.levels or [level for form in formats for level in LEVELS[form]]
+    options.levels = tuple(dict.fromkeys(parse(level, formats).name for level in wanted))
+    if options.reward_level != "same":
+        options.reward_level = parse(options.reward_level, formats).name
