@@ -201,8 +201,10 @@ def _onnx(job: _Job) -> list[Artifact]:
     """The levels of an order that are ONNX, if any."""
     if not job.order.onnx_levels or job.checkpoint is None:
         return []
-    from convert.onnx_build import build_onnx
-
+    try:
+        from convert.onnx_build import build_onnx
+    except ModuleNotFoundError as error:
+        raise ImportError("onnx is not installed; pip install 'starbase-edge[onnx]'") from error
     return build_onnx(job.order, job.checkpoint, job.heads, job.progress)
 
 

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import io
-import re
 from contextlib import redirect_stdout
 from dataclasses import dataclass
-from importlib.metadata import distributions
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from convert.artifact import Artifact
-from convert.onnx_files import cuda_path
+from convert.onnx_files import cuda_path, model_files
 from runtime import devices
+from runtime.onnx_errors import reason
 from runtime.options import EngineOptions
 
 DEVICES = ("auto", "cuda", "cpu")
-WHEELS = {"onnxruntime", "onnxruntime-gpu"}
+WHEELS = ("onnxruntime", "onnxruntime-gpu")
 CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
 INPUTS = ("input_ids", "position_ids", "attention_bias", "lengths", "rows")
-LACKING = ("is not a registered function/op", "No Op registered", "opset", "Could not find an impl")
 SILENT = 4  # severity: only what ends the process
 
 
@@ -53,15 +54,15 @@ def open_session(artifact: Artifact, options: EngineOptions) -> Opened:
 
     ort.set_default_logger_severity(SILENT)
     threads = options.threads or devices.threads()
-    reason = ""
+    why_not = ""
     if options.device != "cpu":
-        session, reason = _on_cuda(ort, artifact.path, threads)
+        session, why_not = _on_cuda(ort, artifact.path, threads)
         if session is not None:
             return _opened(artifact, session, "CUDA, float16", cuda=True)
         if options.device == "cuda":
-            raise ValueError(f"--device cuda: {reason}; choose auto or cpu")
+            raise ValueError(f"--device cuda: {why_not}; choose auto or cpu")
     session = _session(ort, artifact.path, threads, [CPU])
-    return _opened(artifact, session, devices.describe_cpu(threads, reason), cuda=False)
+    return _opened(artifact, session, devices.describe_cpu(threads, why_not), cuda=False)
 
 
 def _on_cuda(ort: Any, path: Path, threads: int) -> tuple[Any, str]:
@@ -75,11 +76,34 @@ def _on_cuda(ort: Any, path: Path, threads: int) -> tuple[Any, str]:
         ort.preload_dlls(directory="")
     try:
         session = _session(ort, graph, threads, [CUDA, CPU])
+        _try(session)
     except ValueError as error:
         return None, str(error)
     if session.get_providers()[0] != CUDA:  # onnxruntime falls back without a word
         return None, "no CUDA driver, or not the libraries that onnxruntime-gpu needs"
     return session, ""
+
+
+def _try(session: Any) -> None:
+    """Two tokens after two others: what an attention kernel refuses, it refuses when it runs.
+
+    Raises:
+        ValueError: if the session cannot do that; in onnxruntime's words.
+    """
+    feeds = {
+        "input_ids": np.zeros((1, 2), np.int64),
+        "position_ids": np.array([[2, 3]]),
+        "attention_bias": np.zeros((1, 1, 2, 4), np.float32),
+        "lengths": np.array([4]),
+        "rows": np.array([1]),
+    }
+    for value in session.get_inputs()[len(feeds) :]:
+        _, heads, _, size = value.shape
+        feeds[value.name] = np.zeros((1, heads, 2, size), np.float16)
+    try:
+        session.run(["hidden_states"], feeds)
+    except Exception as error:  # onnxruntime's own classes derive from it directly
+        raise ValueError(f"onnxruntime refuses: {' '.join(str(error).split())}") from error
 
 
 def _session(ort: Any, path: Path, threads: int, providers: list[str]) -> Any:
@@ -90,17 +114,7 @@ def _session(ort: Any, path: Path, threads: int, providers: list[str]) -> Any:
     try:
         return ort.InferenceSession(str(path), options, providers=providers, enable_fallback=0)
     except Exception as error:  # onnxruntime's own classes derive from it directly
-        raise ValueError(_reason(path, str(error), ort.__version__)) from error
-
-
-def _reason(path: Path, said: str, version: str) -> str:
-    """One line for what onnxruntime says when it cannot open a file."""
-    text = " ".join(re.sub(r"\[ONNXRuntimeError\] : \d+ : \w+ : ", "", said).split())
-    if "Protobuf parsing failed" in text or "ModelProto does not have a graph" in text:
-        return f"{path} is not an ONNX model, or was cut short; convert it again"
-    if any(mark in text for mark in LACKING):
-        return f"onnxruntime {version} lacks an operator or opset of {path}: {text}"
-    return f"onnxruntime cannot open {path}: {text}"
+        raise ValueError(reason(path, str(error), ort.__version__)) from error
 
 
 def _opened(artifact: Artifact, session: Any, device: str, *, cuda: bool) -> Opened:
@@ -116,19 +130,26 @@ def _opened(artifact: Artifact, session: Any, device: str, *, cuda: bool) -> Ope
 
 def _check_wheels() -> None:
     """Two wheels in one environment overwrite each other's files."""
-    found = {str(d.metadata["Name"]).lower() for d in distributions()} & WHEELS
-    if found == WHEELS:
+    found = [name for name in WHEELS if _installed(name)]
+    if len(found) > 1:
         raise RuntimeError(
-            "onnxruntime and onnxruntime-gpu are both installed and overwrite each other; "
+            f"{' and '.join(found)} are both installed and overwrite each other; "
             "uninstall both, then install one"
         )
     if not found:
         raise ImportError("onnxruntime is not installed; pip install 'starbase-edge[onnx]'")
 
 
+def _installed(name: str) -> bool:
+    try:
+        return bool(version(name))
+    except PackageNotFoundError:
+        return False
+
+
 def _check_files(artifact: Artifact) -> None:
-    """Everything the manifest names stands beside the model."""
-    for name in artifact.sha256:
-        path = artifact.path.with_name(name)
+    """The model's files, and its tokenizer, stand where the manifest says."""
+    others = [artifact.path.with_name(artifact.tokenizer)] if artifact.tokenizer else []
+    for path in (*model_files(artifact.path), *others):
         if not path.exists():
             raise FileNotFoundError(f"{path} is missing; it belongs beside {artifact.path.name}")
