@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 HIDDEN = np.float32(-60000)  # added to a score; float16 holds it
+SLACK = 256  # holes that are not worth the moving
 
 Floats = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.int64]
@@ -33,7 +34,7 @@ class Cells:
 
     def ragged(self, count: int) -> bool:
         """Whether to compact before so many more tokens: no room behind, or mostly holes."""
-        return self.used + count > self._capacity or self.used > 256 + 2 * self.live
+        return self.used + count > self._capacity or self.used > SLACK + 2 * self.live
 
     def append(self, slots: npt.NDArray[np.int32], positions: npt.NDArray[np.int32]) -> Floats:
         """Take a cell for each token; (S, T) biases of the new tokens over all cells in use."""

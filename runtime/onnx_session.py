@@ -76,11 +76,11 @@ def _on_cuda(ort: Any, path: Path, threads: int) -> tuple[Any, str]:
         ort.preload_dlls(directory="")
     try:
         session = _session(ort, graph, threads, [CUDA, CPU])
+        if session.get_providers()[0] != CUDA:  # onnxruntime falls back without a word
+            return None, "no CUDA driver, or not the libraries that onnxruntime-gpu needs"
         _try(session)
     except ValueError as error:
         return None, str(error)
-    if session.get_providers()[0] != CUDA:  # onnxruntime falls back without a word
-        return None, "no CUDA driver, or not the libraries that onnxruntime-gpu needs"
     return session, ""
 
 
