@@ -46,13 +46,13 @@ def _write(
     graphs: dict[Path, Activations] = {path: "float32"}
     if level.weight_bits < 32:
         graphs[cuda_path(path)] = "float16"
-    with ExitStack() as stack:
+    with ExitStack() as stack:  # left in reverse: the weights are there before their graphs
+        parts = {stack.enter_context(whole(out)): floats for out, floats in graphs.items()}
         data = stack.enter_context(whole(data_path(path)))
-        bar = stack.enter_context(progress.bar(level.name, 7 * checkpoint.shape.layers + 3))
-        weights = write_data(checkpoint, data, level, bar.step)
-        for out, floats in graphs.items():
-            part = stack.enter_context(whole(out))
-            name = data_path(path).name
+        with progress.bar(level.name, 7 * checkpoint.shape.layers + 3) as bar:
+            weights = write_data(checkpoint, data, level, bar.step)
+        name = data_path(path).name
+        for part, floats in parts.items():
             write_graph(checkpoint, part, level, weights, data=name, floats=floats, facts=facts)
 
 

@@ -76,6 +76,11 @@ def write_weights(
     Raises:
         ValueError: for missing, misshapen or non-finite tensors, or values beyond float16.
     """
+    if level.quantized and checkpoint.shape.hidden % level.head.block:
+        raise ValueError(
+            f"hidden size {checkpoint.shape.hidden} is no multiple of {level.head.block}, the "
+            f"block of {level.name}'s embeddings; choose fp16 or fp32"
+        )
     tensor_map(checkpoint)  # all are there, in their shapes, and no other stays behind
     prefix = base(checkpoint)
     writer = _Writer(checkpoint, file, progress)

@@ -1,4 +1,4 @@
-"""Reward models with heads of their own: through GGUF and ONNX, against transformers and torch.nn."""
+"""Reward models with heads of their own: in GGUF and ONNX, against transformers and torch.nn."""
 
 from __future__ import annotations
 
