@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from convert import command
 from methods.cli import METHODS
+from profiles import plan_cli
 
 if TYPE_CHECKING:
     from profiles.grid import Request
@@ -61,6 +62,7 @@ def parser() -> argparse.ArgumentParser:
     report = commands.add_parser("report", help="render the report of a run again")
     report.add_argument("folder", type=Path, metavar="FOLDER", help="where the run wrote")
     report.add_argument("--json", action="store_true", help="print summary.json")
+    plan_cli.add_parser(commands)
     return p
 
 
@@ -164,6 +166,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(given)
     if options.command == "report":
         return command.run("profile", lambda: _report(options))
+    if options.command == "plan":
+        return command.run("profile", lambda: plan_cli.execute(options))
     if options.resume and options.force:
         parser().error("--resume and --force contradict each other")
     return command.run("profile", lambda: _run(options, given))
