@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 
@@ -105,6 +105,14 @@ class Choice:
     needs: tuple[Need, ...]
 
     @property
+    def levels(self) -> list[str]:
+        return [need.level for need in self.needs]
+
+    @property
+    def card_layers(self) -> tuple[int, ...]:
+        return tuple(need.card_layers for need in self.needs)
+
+    @property
     def card_bytes(self) -> int:
         return sum(need.card_bytes for need in self.needs)
 
@@ -135,6 +143,18 @@ class Choice:
             for need, count in zip(self.needs, layers, strict=True)
         )
         return PROCESS_BYTES + sum(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What was asked for, and every choice there is."""
+
+    method: str
+    models: tuple[Outline, ...]
+    search: Search
+    choices: tuple[Choice, ...]
+    cards: tuple[int, ...]  # bytes
+    quant: tuple[str, ...] | None = None  # levels that were asked for
 
 
 def need(
@@ -196,6 +216,23 @@ def best(found: Sequence[Choice], vram_bytes: int) -> list[Choice]:
     """The choices that fit a card whole, least stated loss first, then the smaller one."""
     fitting = [choice for choice in found if choice.on(vram_bytes).fits]
     return sorted(fitting, key=lambda choice: (choice.loss, choice.card_bytes))[:BEST]
+
+
+def relieved(plan: Plan, vram_bytes: int) -> list[tuple[str, Choice]]:
+    """Better choices that a smaller cache makes room for: what to change, and the best then."""
+    search = plan.search
+    now = min((choice.loss for choice in best(plan.choices, vram_bytes)), default=float("inf"))
+    found = []
+    for how, changed in (
+        ("with --kv-type q8_0", replace(search, kv_type="q8_0")),
+        (f"with --width {search.width // 2}", replace(search, width=search.width // 2)),
+    ):
+        if changed == search or changed.width < 1:
+            continue
+        then = best(choices(plan.models, plan.quant, changed), vram_bytes)
+        if then and then[0].loss < now:
+            found.append((how, then[0]))
+    return found
 
 
 def stated_loss(level: str) -> float:
