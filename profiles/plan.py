@@ -37,12 +37,15 @@ class Search:
         return min(MAX_BRANCHES, 2 * self.width + 2)
 
     @property
-    def shared_cells(self) -> int:
-        """Tokens of KV cache, the prompt held once."""
-        if self.cells is not None:
-            return self.cells
+    def live_cells(self) -> int:
+        """Tokens that the paths hold at most, the prompt once."""
         own = self.context - self.prompt + (THOUGHT_CELLS if self.think else 0)
         return self.prompt + self.width * own
+
+    @property
+    def shared_cells(self) -> int:
+        """Tokens of KV cache to open an engine with."""
+        return self.live_cells if self.cells is None else self.cells
 
     @property
     def unshared_cells(self) -> int:
@@ -161,13 +164,15 @@ def need(
     outline: Outline, level: str, search: Search, *, scores: bool = False, thinks: bool = False
 ) -> Need:
     """One model at a level under a search. `scores`: it reads whole steps; `thinks`: talk head."""
+    step = min(STEP_TOKENS, search.context - search.prompt) if scores else 1
     load = Load(
-        search.shared_cells,
-        search.branches,
-        max(search.prompt, search.width * (STEP_TOKENS if scores else 1)),
-        search.width,
-        search.kv_type,
-        outline.hidden and scores,
+        cells=search.shared_cells,
+        branches=search.branches,
+        tokens=max(search.prompt, search.width * step),
+        rows=search.width,
+        kv_type=search.kv_type,
+        hidden=outline.hidden and scores,
+        live=search.live_cells,
     )
     found = footprint(outline.tensors, outline.types_at(level), outline.shape, load)
     each = found.kv / load.allocated_cells

@@ -30,11 +30,21 @@ class Load:
     rows: int  # of logits in one call, at most
     kv_type: KvType = "f16"
     hidden: bool = False  # hidden states are read, which makes every token of a call a row
+    live: int | None = None  # cells ever in use; None: all
 
     @property
     def allocated_cells(self) -> int:
         """The cells that the engine really asks for."""
-        return -(-self.cells // CONTEXT_STEP) * CONTEXT_STEP
+        return _rounded(self.cells)
+
+    @property
+    def live_cells(self) -> int:
+        """The cells that llama.cpp looks at."""
+        return self.allocated_cells if self.live is None else _rounded(min(self.live, self.cells))
+
+
+def _rounded(cells: int) -> int:
+    return -(-cells // CONTEXT_STEP) * CONTEXT_STEP
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +98,7 @@ def footprint(
     context = (shape, load.allocated_cells, load.branches, UBATCH_TOKENS)
     rotated = load.kv_type != "f16"
     rows = min(BATCH_TOKENS, load.tokens) if load.hidden else load.rows
-    used = (shape, load.allocated_cells, 1, min(UBATCH_TOKENS, load.tokens))
+    used = (shape, load.live_cells, 1, min(UBATCH_TOKENS, load.tokens))
     return Footprint(
         embedding=embedding,
         layers=_by_layer(sizes, shape.layers),
