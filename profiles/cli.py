@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from convert import command
 from methods.cli import METHODS
-from profiles import plan_cli
+from profiles import plan_cli, recommend_cli, tree_cli
 
 if TYPE_CHECKING:
     from profiles.grid import Request
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 BENCHMARK = "benchmark"
 LEVELS = ("f16", "q8_0", "q4_k_m", "q3_k_s", "q2_k")
+OTHERS = {"plan": plan_cli, "recommend": recommend_cli, "tree": tree_cli}  # modules of their own
 EPILOG = """\
 Without --policy and --reward the reference models are used; they are converted on first use.
 
@@ -62,7 +63,8 @@ def parser() -> argparse.ArgumentParser:
     report = commands.add_parser("report", help="render the report of a run again")
     report.add_argument("folder", type=Path, metavar="FOLDER", help="where the run wrote")
     report.add_argument("--json", action="store_true", help="print summary.json")
-    plan_cli.add_parser(commands)
+    for other in OTHERS.values():
+        other.add_parser(commands)
     return p
 
 
@@ -166,8 +168,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(given)
     if options.command == "report":
         return command.run("profile", lambda: _report(options))
-    if options.command == "plan":
-        return command.run("profile", lambda: plan_cli.execute(options))
+    if options.command in OTHERS:
+        return command.run("profile", lambda: OTHERS[options.command].execute(options))
     if options.resume and options.force:
         parser().error("--resume and --force contradict each other")
     return command.run("profile", lambda: _run(options, given))
