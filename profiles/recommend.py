@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from profiles.rows import Row
+from profiles.versus import Judge, Versus, by_intervals
 from runtime.devices import COMPUTE_BYTES, MARGIN_BYTES
 
 SUMMARY = "summary.json"
+FASTER = 0.8  # of the pick's median latency, before a row counts as faster
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +40,19 @@ class Ruled:
 
     row: Row
     breaches: tuple[Breach, ...]
+    against: Versus  # the pick
 
 
 @dataclass(frozen=True, slots=True)
 class Recommendation:
-    """The pick. `thrifty` is the fastest row whose interval overlaps the pick's, if not the pick.
+    """The pick. `thrifty` is the fastest row that cannot be told from it, if much faster.
 
     `better` are rows that were more accurate, the most accurate first, with what ruled them out.
     """
 
     pick: Row
     runner_up: Row | None
+    against: Versus | None  # the pick against the runner-up
     thrifty: Row | None
     better: tuple[Ruled, ...]
     qualified: int
@@ -86,25 +90,29 @@ def _known(document: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in document.items() if name in names}
 
 
-def recommend(rows: Sequence[Row], limits: Limits) -> Recommendation:
+def recommend(rows: Sequence[Row], limits: Limits, judge: Judge = by_intervals) -> Recommendation:
     """The most accurate row within the limits; of equals the fastest, then the smallest.
 
     Raises:
         ValueError: if no row keeps the limits; names the nearest and what it breaks.
     """
-    judged = [Ruled(row, tuple(breaches(row, limits))) for row in rows]
-    kept = sorted((j.row for j in judged if not j.breaches), key=_order)
+    broken = {n: tuple(breaches(row, limits)) for n, row in enumerate(rows)}
+    kept = sorted((rows[n] for n, found in broken.items() if not found), key=_order)
     if not kept:
-        raise ValueError(_nothing(judged))
-    pick = kept[0]
-    rest = kept[1:]
-    equal = [row for row in kept if overlap(row, pick) and _latency(row) < _latency(pick)]
-    better = [j for j in judged if j.breaches and j.row.accuracy > pick.accuracy]
+        raise ValueError(_nothing([(rows[n], found) for n, found in broken.items()]))
+    pick, rest = kept[0], kept[1:]
+    faster = [row for row in rest if _latency(row) <= FASTER * _latency(pick)]
+    better = [
+        Ruled(rows[n], found, judge(rows[n], pick))
+        for n, found in broken.items()
+        if found and rows[n].accuracy > pick.accuracy
+    ]
     return Recommendation(
         pick=pick,
         runner_up=rest[0] if rest else None,
-        thrifty=min(equal, key=_latency, default=None),
-        better=tuple(sorted(better, key=lambda j: _order(j.row))),
+        against=judge(pick, rest[0]) if rest else None,
+        thrifty=min((r for r in faster if judge(pick, r).same), key=_latency, default=None),
+        better=tuple(sorted(better, key=lambda ruled: _order(ruled.row))),
         qualified=len(kept),
         measured=len(rows),
     )
@@ -147,11 +155,6 @@ def card_bytes(row: Row) -> int | None:
     return files + row.kv_bytes + models * COMPUTE_BYTES + MARGIN_BYTES
 
 
-def overlap(a: Row, b: Row) -> bool:
-    """Whether the intervals of two accuracies have a point in common."""
-    return a.accuracy_low <= b.accuracy_high and b.accuracy_low <= a.accuracy_high
-
-
 def document(found: Recommendation, limits: Limits) -> dict[str, Any]:
     """A recommendation as JSON data."""
     return {
@@ -160,11 +163,15 @@ def document(found: Recommendation, limits: Limits) -> dict[str, Any]:
         "card_bytes": card_bytes(found.pick),
         "card_bytes_measured": found.pick.peak_vram_bytes is not None,
         "runner_up": None if found.runner_up is None else found.runner_up.document(),
-        "intervals_overlap": found.runner_up is not None and overlap(found.pick, found.runner_up),
+        "against_runner_up": None if found.against is None else asdict(found.against),
         "thrifty": None if found.thrifty is None else found.thrifty.document(),
         "ruled_out": [
-            {"row": j.row.document(), "reasons": [breach.text for breach in j.breaches]}
-            for j in found.better
+            {
+                "row": ruled.row.document(),
+                "reasons": [breach.text for breach in ruled.breaches],
+                "against_pick": asdict(ruled.against),
+            }
+            for ruled in found.better
         ],
         "qualified": found.qualified,
         "measured": found.measured,
@@ -179,12 +186,12 @@ def _latency(row: Row) -> float:
     return float("inf") if row.latency_p50_s is None else row.latency_p50_s
 
 
-def _nothing(judged: Sequence[Ruled]) -> str:
+def _nothing(judged: Sequence[tuple[Row, tuple[Breach, ...]]]) -> str:
     from profiles.recommend_text import name
 
-    nearest = min(judged, key=lambda j: (max(b.excess for b in j.breaches), _order(j.row)))
-    reasons = " and ".join(breach.text for breach in nearest.breaches)
+    row, broken = min(judged, key=lambda j: (max(b.excess for b in j[1]), _order(j[0])))
+    reasons = " and ".join(breach.text for breach in broken)
     return (
-        f"none of {len(judged)} measured rows qualifies; nearest: {name(nearest.row)}, "
-        f"{100 * nearest.row.accuracy:.1f} % right, but {reasons}"
+        f"none of {len(judged)} measured rows qualifies; nearest: {name(row)}, "
+        f"{100 * row.accuracy:.1f} % right, but {reasons}"
     )

@@ -54,6 +54,7 @@ def execute(options: argparse.Namespace) -> None:
     """
     from profiles.recommend import Limits, document, read_rows, recommend
     from profiles.recommend_text import text
+    from profiles.versus import by_questions
 
     limits = Limits(
         None if options.vram is None else int(options.vram * GIB),
@@ -61,7 +62,7 @@ def execute(options: argparse.Namespace) -> None:
         options.max_latency,
         options.min_accuracy,
     )
-    found = recommend(read_rows(options.folder), limits)
+    found = recommend(read_rows(options.folder), limits, by_questions(options.folder))
     if options.json:
         print(json.dumps(document(found, limits), ensure_ascii=False))
     else:

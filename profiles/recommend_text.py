@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from profiles.recommend import Limits, Recommendation, Ruled, card_bytes, overlap
+from profiles.recommend import Limits, Recommendation, Ruled, card_bytes
 from profiles.rows import Row
 from profiles.tables import method_name, percent, points, significant, size
+from profiles.versus import Versus
 
 SHOWN = 5  # rows that were ruled out
 GIB = 1 << 30
@@ -23,13 +24,12 @@ def text(found: Recommendation, limits: Limits) -> str:
     lines += [f"  {remark}" for remark in _remarks(pick, limits)]
     lines += _runner_up(found)
     if found.thrifty is not None:
-        lines += [
-            f"as good as {pick.n} questions can tell, and faster: {name(found.thrifty)}",
-            f"  {_accuracy(found.thrifty)}; {_latency(found.thrifty)}",
-        ]
+        same = "the runner-up" if found.thrifty == found.runner_up else name(found.thrifty)
+        lines.append(f"as good as {pick.n} questions can tell, and faster: {same}")
+        lines.append(f"  {_accuracy(found.thrifty)}; {_latency(found.thrifty)}")
     if found.better:
         lines.append("more accurate, but ruled out:")
-        lines += [f"  {_ruled(ruled, pick)}" for ruled in found.better[:SHOWN]]
+        lines += [f"  {_ruled(ruled)}" for ruled in found.better[:SHOWN]]
         if len(found.better) > SHOWN:
             lines.append(f"  and {len(found.better) - SHOWN} more")
     return "\n".join(lines)
@@ -88,20 +88,30 @@ def _remarks(row: Row, limits: Limits) -> list[str]:
 
 def _runner_up(found: Recommendation) -> list[str]:
     other = found.runner_up
-    if other is None:
+    if other is None or found.against is None:
         return ["runner-up: none, only this row keeps the limits"]
-    if overlap(found.pick, other):
-        verdict = f"the intervals overlap: {found.pick.n} questions do not tell the two apart"
-    else:
-        verdict = "the intervals do not overlap: the difference is real"
     return [
         f"runner-up: {name(other)}",
         f"  {_accuracy(other)}; {_latency(other)}; peak RSS {size(other.peak_rss_bytes)}",
-        f"  {verdict}",
+        f"  {_verdict(found.against, found.pick.n)}",
     ]
 
 
-def _ruled(ruled: Ruled, pick: Row) -> str:
+def _verdict(against: Versus, questions: int) -> str:
+    """What sets the pick apart from another row, if anything does."""
+    paired = against.paired
+    if paired is not None:
+        said = "no difference detected" if against.same else "a real difference"
+        return (
+            f"the pick minus it, paired by question: {points(paired.difference)} points "
+            f"[{points(paired.low)}, {points(paired.high)}], {said}"
+        )
+    if against.same:
+        return f"the intervals overlap: {questions} questions do not tell the two apart"
+    return "the intervals do not overlap: the difference is real"
+
+
+def _ruled(ruled: Ruled) -> str:
     reasons = " and ".join(breach.text for breach in ruled.breaches)
-    unsure = ", not surely better" if overlap(ruled.row, pick) else ""
+    unsure = ", not surely better" if ruled.against.same else ""
     return f"{name(ruled.row)}: {percent(ruled.row.accuracy)} %{unsure}; {reasons}"

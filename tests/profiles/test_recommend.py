@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from profiles.cli import main
-from profiles.recommend import Limits, card_bytes, overlap, read_rows, recommend
+from profiles.recommend import Limits, card_bytes, read_rows, recommend
 from profiles.recommend_text import text
 from profiles.rows import Row
+from profiles.versus import by_intervals, by_questions
 from runtime.devices import COMPUTE_BYTES, MARGIN_BYTES
 
 GIB = 1 << 30
@@ -87,14 +88,17 @@ def test_overlap_is_said_and_the_faster_equal_is_named() -> None:
     assert found.thrifty.level == "q3_k_s"
     said = text(found, Limits(latency_s=5))
     assert "the intervals overlap: 100 questions do not tell the two apart" in said
-    assert "as good as 100 questions can tell, and faster: gguf q3_k_s" in said
+    assert "as good as 100 questions can tell, and faster: the runner-up" in said
+    barely = replace(ROWS[3], latency_p50_s=1.7)
+    assert recommend([ROWS[2], barely], Limits()).thrifty is None  # 15 % is not worth a word
     apart = recommend([ROWS[2], ROWS[4]], Limits())
     assert apart.thrifty is None
     assert "the intervals do not overlap: the difference is real" in text(apart, Limits())
-    assert overlap(ROWS[0], ROWS[3])
-    assert not overlap(ROWS[0], ROWS[4])
+    assert by_intervals(ROWS[0], ROWS[3]).same
+    assert not by_intervals(ROWS[0], ROWS[4]).same
     touching = replace(ROWS[4], accuracy_high=ROWS[0].accuracy_low)
-    assert overlap(ROWS[0], touching) == overlap(touching, ROWS[0]) is True
+    assert by_intervals(ROWS[0], touching).same
+    assert by_intervals(touching, ROWS[0]).same
 
 
 def test_equal_rows_go_to_the_faster_then_the_smaller() -> None:
@@ -165,6 +169,29 @@ def test_the_command_reads_a_run(run_folder: Path, capsys: pytest.CaptureFixture
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert "nearest: " in error
+
+
+def test_rows_are_paired_by_question_where_the_records_are(run_folder: Path) -> None:
+    assert main(["report", str(run_folder)]) == 0
+    rows = read_rows(run_folder)
+    judge = by_questions(run_folder)
+    base = {(r.method, r.width): r for r in rows if r.baseline}
+    for r in rows:
+        if r.baseline:
+            continue
+        found = judge(r, base[r.method, r.width]).paired  # what the report itself compares
+        assert found is not None
+        assert (found.difference, found.low, found.high) == (
+            r.delta_accuracy,
+            r.delta_low,
+            r.delta_high,
+        )
+    best = recommend(rows, Limits(vram_bytes=8 * GIB), judge)
+    assert "paired by question: " in text(best, Limits())
+    for file in (run_folder / "records").glob("*.jsonl"):
+        file.unlink()
+    bare = by_questions(run_folder)(rows[0], rows[1])
+    assert bare == by_intervals(rows[0], rows[1])
 
 
 def test_rows_of_other_versions(run_folder: Path) -> None:
