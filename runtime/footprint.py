@@ -56,6 +56,7 @@ class Footprint:
     output: int  # final norm and output projection; on a card also where it is tied
     tied: bool
     repacked: tuple[int, ...]  # second copies that the CPU makes of its layers for speed
+    repacked_output: int
     kv: int
     compute: int  # reserved
     compute_used: int  # of it, what a batch touches
@@ -79,8 +80,8 @@ class Footprint:
         """In main memory while `layers` are on a card, resident at work; the process apart."""
         kept = len(self.layers) - max(0, layers - 1)
         weights = self.embedding + sum(self.layers[:kept]) + sum(self.repacked[:kept])
-        if layers == 0 and not self.tied:
-            weights += self.output
+        if layers == 0:
+            weights += self.repacked_output + (0 if self.tied else self.output)
         kv = int(self.kv * kept / len(self.layers))
         return weights + kv + (self.compute_used if kept else 0) + self.rows + self.tables
 
@@ -105,6 +106,7 @@ def footprint(
         output=rest + (embedding if tied else 0),
         tied=tied,
         repacked=_by_layer(copied, shape.layers),
+        repacked_output=copied["token_embd.weight" if tied else "output.weight"],
         kv=int(kv),
         compute=compute_bytes(*context, rotated=rotated),
         compute_used=compute_bytes(*used, logit_rows=rows, rotated=rotated),
@@ -124,8 +126,6 @@ def _by_layer(sizes: Mapping[str, int], layers: int) -> tuple[int, ...]:
 def _repacks(tensor: TensorShape, kind: int) -> bool:
     """Whether llama.cpp makes a copy of a matrix in another order for this processor."""
     rows = tensor.sides[0] if len(tensor.sides) == 2 else 1
-    if tensor.name == "token_embd.weight":
-        return False
     return rows % _repacked_types().get(kind, rows + 1) == 0
 
 

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from profiles.cli import main
+from profiles.intervals import Paired
 from profiles.recommend import Limits, card_bytes, read_rows, recommend
 from profiles.recommend_text import text
 from profiles.rows import Row
-from profiles.versus import by_intervals, by_questions
+from profiles.versus import Versus, by_intervals, by_questions
 from runtime.devices import COMPUTE_BYTES, MARGIN_BYTES
 
 GIB = 1 << 30
@@ -169,6 +170,16 @@ def test_the_command_reads_a_run(run_folder: Path, capsys: pytest.CaptureFixture
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert "nearest: " in error
+
+
+def test_the_verdict_of_a_pair_follows_its_interval() -> None:
+    found = recommend(ROWS, Limits())
+    sure = Versus(False, Paired(100, 1, 9, 0.08, 0.01, 0.15, 0.02))
+    unsure = Versus(True, Paired(100, 4, 6, 0.02, -0.05, 0.09, 0.75))
+    said = text(replace(found, against=sure), Limits())
+    assert "paired by question: +8.0 points [+1.0, +15.0], a real difference" in said
+    said = text(replace(found, against=unsure), Limits())
+    assert "+2.0 points [−5.0, +9.0], no difference detected" in said
 
 
 def test_rows_are_paired_by_question_where_the_records_are(run_folder: Path) -> None:

@@ -123,3 +123,14 @@ def quantized_mib(path: Path, ftype: int, *, imatrix: bool = False) -> float:
         code = llama.llama_model_quantize(str(path).encode(), target, ctypes.byref(parameters))
     assert code == 0, lines[-3:]
     return mib(lines, "quant size ")
+
+
+def quantize_pure(source: Path, out: Path, ftype: int) -> Path:
+    """A GGUF whose matrices all have the one type of a file type."""
+    parameters = llama.llama_model_quantize_default_params()
+    parameters.ftype, parameters.pure = ftype, True
+    with log() as lines:
+        names = str(source).encode(), str(out).encode()
+        code = llama.llama_model_quantize(*names, ctypes.byref(parameters))
+    assert code == 0, lines[-3:]
+    return out
