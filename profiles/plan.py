@@ -15,6 +15,7 @@ from runtime.footprint import PROCESS_BYTES, Footprint, Load, footprint
 from runtime.options import KvType
 
 THOUGHT_CELLS = 7  # that a path of a thinking engine takes beside its text, n_ahead - 1
+THOUGHT_ROWS = 3  # of a path: its token's, START's, and the mixed ones that are kept
 STEP_TOKENS = 96  # of one step at most, `solve --step-tokens`
 MAX_BRANCHES = 256  # of llama.cpp
 BEST = 3  # choices shown for a card
@@ -169,7 +170,7 @@ def need(
         cells=search.shared_cells,
         branches=search.branches,
         tokens=max(search.prompt, search.width * step),
-        rows=search.width,
+        rows=search.width * (THOUGHT_ROWS if thinks else 1),
         kv_type=search.kv_type,
         hidden=outline.hidden and scores,
         live=search.live_cells,

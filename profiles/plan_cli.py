@@ -31,7 +31,11 @@ def add_parser(commands: Any) -> None:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    p.add_argument("--policy", metavar="MODEL", default="reference:policy", help="see below")
+    p.add_argument(
+        "--policy",
+        metavar="MODEL",
+        help="see below; default: reference:policy (reference:thinker with --think)",
+    )
     p.add_argument(
         "--reward", metavar="MODEL", help="likewise; default with a reference policy: its own"
     )
@@ -90,7 +94,7 @@ def execute(options: argparse.Namespace) -> None:
     from profiles.plan import Plan, Search, choices
     from profiles.plan_text import document, text
 
-    models = [outline(name) for name in _names(options)]
+    models = [outline(name) for name in models_of(options)]
     search = Search(
         1 if options.method == "greedy" else options.width,
         options.context,
@@ -119,18 +123,24 @@ def execute(options: argparse.Namespace) -> None:
     print(json.dumps(document(plan)) if options.json else text(plan))
 
 
-def _names(options: argparse.Namespace) -> list[str]:
+def models_of(options: argparse.Namespace) -> list[str]:
+    """The models that a method opens, the policy first.
+
+    Raises:
+        ValueError: if it needs a reward model and there is none.
+    """
+    policy = options.policy or ("reference:thinker" if options.think else "reference:policy")
     if options.method in ("greedy", "majority"):
-        return [options.policy]
+        return [policy]
     reward = options.reward
-    if reward is None and options.policy.startswith("reference:"):
+    if reward is None and policy.startswith("reference:"):
         reward = "reference:reward"
     if reward is None:
         raise ValueError(
             f"{options.method} needs a reward model; give --reward, or choose --method greedy or "
             "majority"
         )
-    return [options.policy, reward]
+    return [policy, reward]
 
 
 def _count(text: str) -> int:

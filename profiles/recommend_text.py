@@ -36,10 +36,9 @@ def text(found: Recommendation, limits: Limits) -> str:
 
 
 def name(row: Row) -> str:
-    """`gguf q4_k_m, REBASE w=8`, with the reward level and thinking where they matter."""
+    """`gguf q4_k_m, REBASE w=8`, with the reward model's level where it differs."""
     reward = f" (reward {row.reward_level})" if row.reward_level not in (None, row.level) else ""
-    thinking = f", thinking {row.thinking}" if row.thinking != "off" else ""
-    return f"{row.format} {row.level}{reward}, {method_name(row)}{thinking}"
+    return f"{row.format} {row.level}{reward}, {method_name(row)}"
 
 
 def _accuracy(row: Row) -> str:

@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 
 from convert.levels import LEVELS
-from profiles.cli import main
+from convert.tensors import open_tensors
+from profiles import plan_cli
+from profiles.cli import main, parser
 from profiles.outlines import KNOWN, outline
 from profiles.plan import Choice, Search, best, choices, even, need, stated_loss
 from runtime.devices import MARGIN_BYTES, layers_that_fit
@@ -68,7 +70,9 @@ def test_thoughts_take_seven_cells_a_path_and_a_talk_head() -> None:
     assert [n.footprint.kv for n in found.needs] == [
         14_592 * 128 * 1024  # 14,576 cells, rounded up to 256
     ] * 2
-    assert found.ram_bytes - plain.ram_bytes == found.needs[0].talk_head
+    logits = found.needs[0].footprint.rows - plain.needs[0].footprint.rows
+    assert logits == 2 * 16 * 4 * 32000
+    assert found.ram_bytes - plain.ram_bytes >= found.needs[0].talk_head + logits
 
 
 def test_a_7b_cache_is_128_kib_a_token() -> None:
@@ -152,6 +156,27 @@ def test_the_command_prints_a_table_and_a_document(capsys: pytest.CaptureFixture
     assert parts["weights_bytes"] == pytest.approx(4.37e9, rel=0.01)  # of the files on the hub
     assert document["best"][0]["levels"][0] == ["q8_0", "q8_0"]
     assert document["cells"] == 14464
+
+
+def test_a_talk_head_is_counted(
+    tiny_thinker: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tiny_thinker(tmp_path / "thinker")
+    path = ["--policy", str(folder), "--method", "majority", "--context", "512"]
+    document = planned(capsys, *path, "--think")
+    head = document["choices"][0]["models"][0]["talk_head_bytes"]
+    stored = sum(t.elements for n, t in open_tensors(folder).items() if n.startswith("talk_head"))
+    assert head == pytest.approx(4 * stored, rel=0.01)
+    assert document["cells"] == planned(capsys, *path)["cells"] + 8 * 7
+
+
+def test_thinking_asks_for_the_reference_thinker() -> None:
+    options = parser().parse_args(["plan", "--think"])
+    assert plan_cli.models_of(options) == ["reference:thinker", "reference:reward"]
+    assert plan_cli.models_of(parser().parse_args(["plan"])) == [
+        "reference:policy",
+        "reference:reward",
+    ]
 
 
 def test_methods_without_a_reward_model_plan_one(capsys: pytest.CaptureFixture[str]) -> None:
