@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from convert import command
 from methods.cli import METHODS
+from profiles import fidelity_cli
 
 if TYPE_CHECKING:
     from profiles.grid import Request
@@ -61,6 +62,8 @@ def parser() -> argparse.ArgumentParser:
     report = commands.add_parser("report", help="render the report of a run again")
     report.add_argument("folder", type=Path, metavar="FOLDER", help="where the run wrote")
     report.add_argument("--json", action="store_true", help="print summary.json")
+    for module in (fidelity_cli,):
+        module.add_parser(commands)
     return p
 
 
@@ -162,6 +165,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run `profile`; returns the exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     options = parser().parse_args(given)
+    if hasattr(options, "body"):  # a subcommand with a module of its own
+        return command.run("profile", lambda: options.body(options, given))
     if options.command == "report":
         return command.run("profile", lambda: _report(options))
     if options.resume and options.force:
