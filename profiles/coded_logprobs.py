@@ -19,6 +19,7 @@ STEPS = np.float32(65535)
 
 Codes = npt.NDArray[np.uint16]
 Floats = npt.NDArray[np.float32]
+Values = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +39,27 @@ def encode(logits: Logits) -> Coded:
     """(S, V) logits as coded log-probabilities."""
     top = logits.max(axis=1)
     bottom = np.maximum(logits.min(axis=1), top - RANGE_NATS)
-    total = np.exp(logits - top[:, None]).sum(axis=1, dtype=np.float64)
     scale = (top - bottom) / STEPS
     inverse = np.divide(1, scale, out=np.zeros_like(scale), where=scale > 0)
     steps = np.rint(np.maximum(logits - bottom[:, None], 0) * inverse[:, None])
-    low = bottom - top - np.log(total).astype(np.float32)
+    low = bottom - top - log_total(logits)
     return Coded(np.minimum(steps, STEPS).astype(np.uint16), scale, low)
+
+
+def exp(values: Floats) -> Floats:
+    """Exponentials rounded correctly to float32, as C's `expf` does all but always."""
+    return np.exp(values.astype(np.float64)).astype(np.float32)
+
+
+def log_total(logits: Logits) -> Floats:
+    """(S,): the logarithm of the sum of exponentials of each row, its largest entry taken as 0.
+
+    The sum is in float64 over float32 terms, as in llama.cpp's tool. The error of its rounding to
+    float32 shows in the tool's last printed digits, so that the same numbers have to be rounded.
+    """
+    top = logits.max(axis=1, keepdims=True)
+    total: Values = exp(logits - top).sum(axis=1, dtype=np.float64)
+    return np.log(total).astype(np.float32)
 
 
 class Store:

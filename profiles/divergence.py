@@ -8,13 +8,11 @@ from dataclasses import dataclass, fields
 import numpy as np
 import numpy.typing as npt
 
-from profiles.coded_logprobs import Coded
+from profiles.coded_logprobs import Coded, Values, exp, log_total
 from runtime.engine import Logits
 
 FLOOR_NATS = -16.0  # entries that the baseline holds less likely add nothing
 BLOCK_ENTRIES = 1 << 22  # of a vocabulary times rows, worked on at a time
-
-Values = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +25,20 @@ class Divergences:
 
 
 def losses(logits: Logits, targets: npt.NDArray[np.int64]) -> Values:
-    """(S,): negative log-likelihoods of the tokens that follow, in nats, from (S, V) logits."""
-    return _normalisers(logits) - logits[np.arange(len(targets)), targets]
+    """(S,): negative log-likelihoods of the tokens that follow, in nats, from (S, V) logits.
+
+    Rounded to float32 where llama.cpp's tool rounds, so that its last printed digit is met.
+    """
+    top = logits.max(axis=1)
+    found: Logits = top + log_total(logits) - logits[np.arange(len(targets)), targets]
+    return found.astype(np.float64)
 
 
 def divergences(logits: Logits, targets: npt.NDArray[np.int64], base: Coded) -> Divergences:
-    """(S, V) logits against the baseline's coded rows, in blocks of rows."""
+    """(S, V) logits against the baseline's coded rows, in blocks of rows.
+
+    Terms are rounded to float32 and added in float64, as llama.cpp's tool does.
+    """
     size = max(1, BLOCK_ENTRIES // logits.shape[1])
     blocks = [
         _block(
@@ -53,20 +59,14 @@ def joined(parts: Sequence[Divergences]) -> Divergences:
 
 
 def _block(logits: Logits, targets: npt.NDArray[np.int64], base: Coded) -> Divergences:
-    theirs = base.logprobs().astype(np.float64)  # (S, V)
-    ours = logits.astype(np.float64) - _normalisers(logits)[:, None]
-    shares = np.exp(theirs)
-    terms = np.where(theirs > FLOOR_NATS, shares * (theirs - ours), 0.0)
+    theirs = base.logprobs()  # (S, V)
+    normaliser = logits.max(axis=1) + log_total(logits)
+    shares = exp(theirs)
+    terms = np.where(theirs > FLOOR_NATS, shares * (theirs - logits + normaliser[:, None]), 0)
     rows = np.arange(len(targets))
+    ours = exp(logits[rows, targets] - normaliser)
     return Divergences(
-        kl=terms.sum(axis=1),
+        kl=terms.sum(axis=1, dtype=np.float64),
         same_top=(logits.argmax(axis=1) == theirs.argmax(axis=1)).astype(np.float64),
-        probability_change=np.exp(ours[rows, targets]) - shares[rows, targets],
+        probability_change=(ours - shares[rows, targets]).astype(np.float64),
     )
-
-
-def _normalisers(logits: Logits) -> Values:
-    """(S,): the logarithm of the sum of exponentials of each row."""
-    top = logits.max(axis=1)
-    total = np.exp(logits - top[:, None]).sum(axis=1, dtype=np.float64)
-    return np.asarray(np.log(total) + top)

@@ -10,7 +10,8 @@ from typing import Any, Literal
 import numpy as np
 from scipy.stats import t as student
 
-from profiles.divergence import Divergences, Values
+from profiles.coded_logprobs import Values
+from profiles.divergence import Divergences
 from profiles.intervals import CONFIDENCE
 from profiles.process import Model
 
@@ -110,6 +111,16 @@ def chunk_interval(values: Values, chunks: int) -> tuple[float | None, float | N
     return float(means.mean()) - reach * error, float(means.mean()) + reach * error
 
 
+def percentile(values: Values, fraction: float) -> float:
+    """Linear between the nearest values; in float32, as llama.cpp's tool has it."""
+    place = np.float32(fraction) * np.float32(len(values) - 1)
+    below = int(place)
+    above = min(below + 1, len(values) - 1)
+    low, high = np.partition(values, [below, above])[[below, above]].astype(np.float32)
+    share = place - np.float32(below)
+    return float((np.float32(1) - share) * low + share * high)
+
+
 def _perplexity_ratio(differences: Values, chunks: int) -> dict[str, float | None]:
     low, high = chunk_interval(differences, chunks)
     return {
@@ -126,9 +137,9 @@ def _divergences(found: Divergences, chunks: int) -> dict[str, float | None]:
         "kl_mean_nats": float(kl.mean()),
         "kl_mean_se_nats": standard_error(kl),
         "kl_median_nats": float(np.median(kl)),
-        "kl_median_se_nats": _resampled_error(kl, chunks, lambda v: np.median(v, axis=1)),
-        "kl_p99_nats": float(np.percentile(kl, 99)),
-        "kl_p99_se_nats": _resampled_error(kl, chunks, lambda v: np.percentile(v, 99, axis=1)),
+        "kl_median_se_nats": _resampled_error(kl, chunks, lambda v: float(np.median(v))),
+        "kl_p99_nats": percentile(kl, 0.99),
+        "kl_p99_se_nats": _resampled_error(kl, chunks, lambda v: percentile(v, 0.99)),
         "kl_max_nats": float(kl.max()),
         "same_top": float(found.same_top.mean()),
         "same_top_se": standard_error(found.same_top),
@@ -138,12 +149,12 @@ def _divergences(found: Divergences, chunks: int) -> dict[str, float | None]:
 
 
 def _resampled_error(
-    values: Values, chunks: int, statistic: Callable[[Values], Values]
+    values: Values, chunks: int, statistic: Callable[[Values], float]
 ) -> float | None:
     """The standard deviation of a statistic over resampled chunks, with a fixed seed."""
     if chunks < 2:
         return None
     draws = np.random.default_rng(0).integers(chunks, size=(RESAMPLES, chunks))
     rows = values.reshape(chunks, -1)
-    found = [float(statistic(rows[draw].reshape(1, -1))[0]) for draw in draws]
+    found = [statistic(rows[draw].ravel()) for draw in draws]
     return float(np.std(found, ddof=1))
