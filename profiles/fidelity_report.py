@@ -12,6 +12,7 @@ from profiles.fidelity_rows import FidelityRow
 from profiles.tables import NONE, signed, significant
 
 TITLES = (
+    "model",
     "level",
     "format",
     "bits/weight",
@@ -44,7 +45,7 @@ def document(found: Fidelity, header: Mapping[str, Any]) -> Document:
 
 def table(rows: Sequence[FidelityRow]) -> str:
     """One line a model; ± are standard errors."""
-    return markdown_table(TITLES, [_cells(row) for row in rows], texts=2)
+    return markdown_table(TITLES, [_cells(row) for row in rows], texts=3)
 
 
 def findings(found: Fidelity) -> list[str]:
@@ -65,7 +66,7 @@ def findings(found: Fidelity) -> list[str]:
 
 def verdict(row: FidelityRow) -> str:
     """Whether a level differs from the baseline in KL and in perplexity."""
-    return f"{row.level}: {_divergence(row)}; {_perplexity(row)}."
+    return f"{row.model} at {row.level}: {_divergence(row)}; {_perplexity(row)}."
 
 
 def _noise(row: FidelityRow) -> str:
@@ -105,7 +106,13 @@ def _perplexity(row: FidelityRow) -> str:
 
 def _cells(row: FidelityRow) -> list[str]:
     level = row.level if row.kind == "level" else f"{row.level} ({row.kind})"
-    cells = [level, row.format, significant(row.bits_per_weight), _with(row.perplexity, row)]
+    cells = [
+        row.model,
+        level,
+        row.format,
+        significant(row.bits_per_weight),
+        _with(row.perplexity, row),
+    ]
     if row.kl_mean_nats is None:
         return cells + [NONE] * (len(TITLES) - len(cells))
     return [
@@ -140,7 +147,7 @@ def nats(value: float | None) -> str:
     """Nats with six decimals as llama.cpp prints them, smaller ones with an exponent."""
     if value is None:
         return NONE
-    return f"{value:.6f}" if abs(value) >= 1e-4 else f"{value:.1e}"
+    return f"{value:.6f}" if abs(value) >= 1e-4 or value == 0 else f"{value:.1e}"
 
 
 def _nats_with(value: float | None, error: float | None) -> str:
