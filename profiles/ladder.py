@@ -16,6 +16,11 @@ class Ladder:
     baseline: Path
     levels: tuple[Path, ...]
 
+    @property
+    def converted(self) -> tuple[Path, ...]:
+        """All GGUF files: a baseline that is a checkpoint is left out."""
+        return tuple(path for path in (self.baseline, *self.levels) if is_gguf(path.name))
+
 
 @dataclass(frozen=True, slots=True)
 class Sources:
