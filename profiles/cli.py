@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from convert import command
 from methods.cli import METHODS
-from profiles import fidelity_cli, reward_grid_cli
+from profiles import fidelity_cli, latency_cli, reward_grid_cli
 
 if TYPE_CHECKING:
     from profiles.grid import Request
@@ -62,7 +62,7 @@ def parser() -> argparse.ArgumentParser:
     report = commands.add_parser("report", help="render the report of a run again")
     report.add_argument("folder", type=Path, metavar="FOLDER", help="where the run wrote")
     report.add_argument("--json", action="store_true", help="print summary.json")
-    for module in (fidelity_cli, reward_grid_cli):
+    for module in (fidelity_cli, reward_grid_cli, latency_cli):
         module.add_parser(commands)
     return p
 
