@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 from scipy.stats import t as student
 
 from profiles.coded_logprobs import Values
@@ -111,7 +112,7 @@ def chunk_interval(values: Values, chunks: int) -> tuple[float | None, float | N
     return float(means.mean()) - reach * error, float(means.mean()) + reach * error
 
 
-def percentile(values: Values, fraction: float) -> float:
+def percentile(values: npt.NDArray[np.floating[Any]], fraction: float) -> float:
     """Linear between the nearest values; in float32, as llama.cpp's tool has it."""
     place = np.float32(fraction) * np.float32(len(values) - 1)
     below = int(place)
@@ -132,15 +133,16 @@ def _perplexity_ratio(differences: Values, chunks: int) -> dict[str, float | Non
 
 def _divergences(found: Divergences, chunks: int) -> dict[str, float | None]:
     kl, squares = found.kl, found.probability_change**2
+    values = kl.astype(np.float32)  # which llama.cpp's tool sorts
     rms = math.sqrt(squares.mean())
     return {
         "kl_mean_nats": float(kl.mean()),
         "kl_mean_se_nats": standard_error(kl),
-        "kl_median_nats": float(np.median(kl)),
+        "kl_median_nats": float(np.median(values)),
         "kl_median_se_nats": _resampled_error(kl, chunks, lambda v: float(np.median(v))),
-        "kl_p99_nats": percentile(kl, 0.99),
+        "kl_p99_nats": percentile(values, 0.99),
         "kl_p99_se_nats": _resampled_error(kl, chunks, lambda v: percentile(v, 0.99)),
-        "kl_max_nats": float(kl.max()),
+        "kl_max_nats": float(values.max()),
         "same_top": float(found.same_top.mean()),
         "same_top_se": standard_error(found.same_top),
         "probability_change_rms": rms,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 REFERENCE = "reference:"
+FILES = (".gguf", ".onnx")
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,8 +19,8 @@ class Ladder:
 
     @property
     def converted(self) -> tuple[Path, ...]:
-        """All GGUF files: a baseline that is a checkpoint is left out."""
-        return tuple(path for path in (self.baseline, *self.levels) if is_gguf(path.name))
+        """All files: a baseline that is a checkpoint is left out."""
+        return tuple(path for path in (self.baseline, *self.levels) if is_file(path.name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,35 +47,35 @@ def real_sources(*, offline: bool) -> Sources:
 def ladder(
     models: Sequence[str], levels: Sequence[str], baseline: str | None, sources: Sources
 ) -> Ladder:
-    """The models of a request: GGUF files as they stand, or one source at levels.
+    """The models of a request: files as they stand, or one source at levels.
 
-    Without a named baseline it is full precision, the checkpoint itself; among GGUF files, which
-    have none, the first.
+    Without a named baseline it is full precision, the checkpoint itself; among files, which have
+    none, the first.
 
     Raises:
         ValueError: if files and sources are mixed, or there is nothing to compare.
         FileNotFoundError: if a file or a source does not exist.
     """
-    if any(is_gguf(model) for model in models):
-        if strangers := [model for model in models if not is_gguf(model)]:
-            raise ValueError(f"{strangers[0]} is no .gguf file; give files only, or one source")
+    if any(is_file(model) for model in models):
+        if strangers := [model for model in models if not is_file(model)]:
+            raise ValueError(f"{strangers[0]} is no model file; give files only, or one source")
         paths = [_existing(model) for model in models]
         if baseline is None:
             return Ladder(paths[0], tuple(paths[1:]))
         return Ladder(_named(baseline, sources), tuple(paths))
     if len(models) > 1:
-        raise ValueError(f"{len(models)} sources were given; choose one, or .gguf files")
+        raise ValueError(f"{len(models)} sources were given; choose one, or model files")
     full = sources.folder(models[0]) if baseline is None else _named(baseline, sources)
     return Ladder(full, tuple(sources.convert(models[0], levels)))
 
 
-def is_gguf(source: str) -> bool:
-    """Whether a source is a GGUF file by its name."""
-    return source.lower().endswith(".gguf")
+def is_file(source: str) -> bool:
+    """Whether a source is one model file by its name."""
+    return source.lower().endswith(FILES)
 
 
 def _named(source: str, sources: Sources) -> Path:
-    return _existing(source) if is_gguf(source) else sources.folder(source)
+    return _existing(source) if is_file(source) else sources.folder(source)
 
 
 def _existing(source: str) -> Path:

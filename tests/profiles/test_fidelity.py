@@ -175,7 +175,7 @@ def test_the_command_writes_every_form(
     [
         (["--context", "2000"], "--context 2000 is not in 4..512, which clean knows"),
         (["--context", "512"], "tokens and 1024 are needed"),
-        (["--policy", "a.gguf", "b"], "b is no .gguf file"),
+        (["--policy", "a.gguf", "b"], "b is no model file"),
         (["--policy", "a.gguf"], "a.gguf does not exist"),
         (["--policy", "reference:reward"], "is a reward model, which writes no text"),
         (["-o", "none/f.json"], "none is not a folder"),

@@ -43,7 +43,7 @@ def test_a_named_baseline_leaves_all_as_levels(files: list[str]) -> None:
 
 @pytest.mark.parametrize(
     ("models", "said"),
-    [(["a", "b"], "2 sources were given"), (["a.gguf", "b"], "b is no .gguf file")],
+    [(["a", "b"], "2 sources were given"), (["a.gguf", "b"], "b is no model file")],
 )
 def test_what_cannot_be_compared_is_named(models: list[str], said: str) -> None:
     with pytest.raises(ValueError, match=said):
