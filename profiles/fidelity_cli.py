@@ -49,7 +49,10 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--text", type=Path, metavar="FILE", help="default: solutions of the bundled benchmark"
     )
     text.add_argument(
-        "--context", type=arguments.positive, metavar="TOKENS", default=512, help="of a chunk"
+        "--context",
+        type=arguments.positive,
+        metavar="TOKENS",
+        help="of a chunk (default: 512; of the benchmark's solutions, 128)",
     )
     text.add_argument("--chunks", type=arguments.positive, metavar="N", help="default: all")
     text.add_argument(
@@ -71,11 +74,12 @@ def run(options: argparse.Namespace, given: Sequence[str]) -> None:
 
     documents.check(options.output, force=options.force)
     text = _text(options)
+    context = options.context or text.context
     engines = EngineOptions(
-        device=options.device, context=options.context, max_branches=2, threads=options.threads
+        device=options.device, context=context, max_branches=2, threads=options.threads
     )
     found = measure(
-        _plan(options, text),
+        _plan(options, text.content, context),
         lambda path: open_engine(path, engines),
         Progress(visible=sys.stderr.isatty()),
     )
@@ -103,7 +107,7 @@ def _text(options: argparse.Namespace) -> Text:
     return benchmark_solutions()
 
 
-def _plan(options: argparse.Namespace, text: Text) -> Plan:
+def _plan(options: argparse.Namespace, text: str, context: int) -> Plan:
     from profiles.fidelity import Plan
     from profiles.ladder import ladder, real_sources
 
@@ -112,8 +116,8 @@ def _plan(options: argparse.Namespace, text: Text) -> Plan:
     return Plan(
         models.baseline,
         models.levels,
-        text.content,
-        context=options.context,
+        text,
+        context=context,
         chunks=options.chunks,
         batch=options.batch,
     )

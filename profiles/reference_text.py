@@ -1,4 +1,4 @@
-"""What the reference policy writes, from the benchmark's gold solutions: its natural text."""
+"""Texts to measure on: a file, or what the reference policy was trained to write."""
 
 from __future__ import annotations
 
@@ -7,17 +7,21 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from profiles.chunks import CONTEXT
+
 TEMPLATE = "{question}\n{steps}\n"
 STEP = "Step {k}: {step} ки"
 SOLUTIONS = "benchmark solutions"
+ONE_PROBLEM = 128  # tokens: the reference policy has seen one problem at a time, never many
 
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A text and how a report names it."""
+    """A text, how a report names it, and the tokens of a chunk that suit it."""
 
     name: str
     content: str
+    context: int = CONTEXT
 
     @property
     def sha256(self) -> str:
@@ -42,7 +46,9 @@ def benchmark_solutions() -> Text:
 
     path = Path(convert.__file__).parent / "reference" / "benchmark.jsonl"
     records = map(json.loads, path.read_text(encoding="utf-8").splitlines())
-    return Text(SOLUTIONS, "".join(_rendered(r["question"], r["answer"]) for r in records))
+    return Text(
+        SOLUTIONS, "".join(_rendered(r["question"], r["answer"]) for r in records), ONE_PROBLEM
+    )
 
 
 def _rendered(question: str, answer: str) -> str:

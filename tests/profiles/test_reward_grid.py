@@ -99,6 +99,7 @@ def test_measures_worked_by_hand(process: Callable[..., Any]) -> None:
         [
             [("5", [0.9, 0.8]), ("6", [0.5, 0.3]), ("6", [0.1, 0.4])],
             [("5", [0.9, 0.6]), ("7", [0.2, 0.5]), ("7", [0.3, 0.05])],
+            [("5", [0.9]), ("7", [0.2])],
         ],
     )
     ours = scored(
@@ -107,26 +108,27 @@ def test_measures_worked_by_hand(process: Callable[..., Any]) -> None:
         [
             [("5", [0.9, 0.8]), ("6", [0.5, 0.3]), ("6", [0.1, 0.4])],
             [("5", [0.5, 0.2]), ("7", [0.6, 0.9]), ("7", [0.3, 0.05])],
+            [("5", [0.9]), ("7", [0.2])],
         ],
     )
     found = cell(ours, base, {}, "last", 0.1)
-    assert found.score_error == pytest.approx((0.4 + 0.4 + 0.4 + 0.4) / 12)
+    assert found.score_error == pytest.approx((0.4 + 0.4 + 0.4 + 0.4) / 14)
     # the first problem keeps its order; in the second one pair of three turns round
-    assert found.kendall_tau == pytest.approx((1 + 1 / 3) / 2)
-    assert found.kendall_problems == 2
-    # one level of each problem has three unfinished paths; the second one allocates otherwise:
+    assert found.kendall_tau == pytest.approx((1 + 1 / 3 + 1) / 3)
+    assert found.kendall_problems == 3
+    # one level of two problems has three unfinished paths; the second one allocates otherwise:
     # the first path takes all 3 there; here the second does, its 3 * 0.705 rounded up
     assert found.widths_changed == 0.5
     assert found.children_moved == 3 / 6
-    assert found.answers_changed_weighted == 0.5
-    assert found.answers_changed_best == 0.5
-    assert (found.accuracy_weighted, found.accuracy_best) == (0.5, 0.5)
-    assert (found.delta_weighted, found.delta_best) == (-0.5, -0.5)
+    assert found.answers_changed_weighted == 1 / 3
+    assert found.answers_changed_best == 1 / 3
+    assert (found.accuracy_weighted, found.accuracy_best) == (2 / 3, 2 / 3)
+    assert (found.delta_weighted, found.delta_best) == (-1 / 3, -1 / 3)
     assert found.weighted_mcnemar_p == 1.0
     own = cell(base, base, {}, "last", 0.1)
     assert own.baseline
     assert own.accuracy_weighted == own.accuracy_best == 1.0
-    assert own.accuracy_majority == 0.0
+    assert own.accuracy_majority == 1 / 3
     assert own.score_error is None
 
 
@@ -173,7 +175,12 @@ def test_labels_equal_those_the_reward_model_was_trained_on(solutions: list[str]
     for number, text in enumerate(solutions[:60]):
         answers = json.loads(BENCHMARK.read_text().splitlines()[number])["answer"]
         assert list(gold[str(number)]) == grading.gold_values(answers)
-        wrong = text.replace("= 1", "= 2", 1), text.replace("ки\n", "ки\nStep 9: 1 + 1 = 2 ки\n", 1)
+        early = text.replace(" ки", f" The answer is: {gold[str(number)][-1]} ки", 1)
+        wrong = (
+            text.replace("= 1", "= 2", 1),
+            text.replace("ки\n", "ки\nStep 9: 1 + 1 = 2 ки\n", 1),
+            early,
+        )
         for solution in (text, *wrong, text[: len(text) // 2]):
             parts = solution.split("ки")
             steps = [Step(part + "ки", (), (), "stop") for part in parts[:-1]]
