@@ -6,7 +6,7 @@ import argparse
 import json
 import math
 import sys
-from typing import Any
+from collections.abc import Sequence
 
 from methods.cli import METHODS
 
@@ -22,7 +22,7 @@ examples:
 """
 
 
-def add_parser(commands: Any) -> None:
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Register the subcommand."""
     p = commands.add_parser(
         "plan",
@@ -81,9 +81,10 @@ def add_parser(commands: Any) -> None:
         help="sizes of cards (default: 8 12 24)",
     )
     p.add_argument("--json", action="store_true", help="print one JSON document")
+    p.set_defaults(body=run)
 
 
-def execute(options: argparse.Namespace) -> None:
+def run(options: argparse.Namespace, _given: Sequence[str]) -> None:
     """Print the plan.
 
     Raises:

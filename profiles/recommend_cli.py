@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 GIB = 1 << 30
 EPILOG = """\
@@ -16,7 +16,7 @@ examples:
 """
 
 
-def add_parser(commands: Any) -> None:
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Register the subcommand."""
     p = commands.add_parser(
         "recommend",
@@ -43,9 +43,10 @@ def add_parser(commands: Any) -> None:
     )
     p.add_argument("--min-accuracy", type=_percent, metavar="PERCENT", help="of right answers")
     p.add_argument("--json", action="store_true", help="print one JSON document")
+    p.set_defaults(body=run)
 
 
-def execute(options: argparse.Namespace) -> None:
+def run(options: argparse.Namespace, _given: Sequence[str]) -> None:
     """Print a recommendation.
 
     Raises:

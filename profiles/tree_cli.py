@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 EPILOG = """\
 examples:
@@ -13,7 +13,7 @@ examples:
 """
 
 
-def add_parser(commands: Any) -> None:
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Register the subcommand."""
     p = commands.add_parser(
         "tree",
@@ -28,9 +28,10 @@ def add_parser(commands: Any) -> None:
         "-o", "--output", type=Path, metavar="PAGE", help="default: FILE with .html at its end"
     )
     p.add_argument("--force", action="store_true", help="overwrite PAGE")
+    p.set_defaults(body=run)
 
 
-def execute(options: argparse.Namespace) -> None:
+def run(options: argparse.Namespace, _given: Sequence[str]) -> None:
     """Write the page, whole or not at all, and print its path.
 
     Raises:
