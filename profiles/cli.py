@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from convert import command
 from profiles import (
+    drift_cli,
     fidelity_cli,
     latency_cli,
     plan_cli,
@@ -25,7 +26,15 @@ from profiles.run_arguments import add_arguments, request
 if TYPE_CHECKING:
     from profiles.summary import Summary
 
-OTHERS = (fidelity_cli, reward_grid_cli, latency_cli, plan_cli, recommend_cli, tree_cli)
+OTHERS = (
+    fidelity_cli,
+    reward_grid_cli,
+    drift_cli,
+    latency_cli,
+    plan_cli,
+    recommend_cli,
+    tree_cli,
+)
 EPILOG = """\
 Without --policy and --reward the reference models are used; they are converted on first use.
 
