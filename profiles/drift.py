@@ -29,6 +29,8 @@ class ReplayEngine(ThinkingEngine):
     """Thinks given thoughts, or notes those that it samples."""
 
     def __init__(self, engine: Engine, given: Thoughts | None) -> None:
+        if engine.artifact.thought is None:
+            raise ValueError(f"{engine.artifact.path} is no Quiet-STaR model: it does not think")
         super().__init__(engine, read_talk_head(engine.artifact))
         self.noted: Thoughts = []
         self._given = None if given is None else iter(given)

@@ -48,10 +48,11 @@ def test_a_row_by_hand() -> None:
     model = Model("m", "m", "gguf", "q4_0", "CPU", None, 1, 4.5)  # type: ignore[arg-type]
     p, q = np.log([[0.5, 0.5], [0.9, 0.1]]), np.log([[0.25, 0.75], [0.1, 0.9]])
     base = drift.Reading(model, np.array([0.2, -0.1]), p, [])
-    row = drift.row(drift.Reading(model, np.array([0.1, 0.1]), q, []), base)
+    row = drift.row(drift.Reading(model, np.array([0.1, 0.3]), q, []), base)
     first, second = 0.5 * np.log(2) + 0.5 * np.log(0.5 / 0.75), 0.8 * np.log(9)
     assert row.kl_mean_nats == pytest.approx((first + second) / 2)
-    assert row.w_change_rms == pytest.approx(np.sqrt((0.01 + 0.04) / 2))
+    assert row.w_change_rms == pytest.approx(np.sqrt((0.01 + 0.16) / 2))
+    assert row.w_correlation == pytest.approx(-1)
     assert (row.sign_changes, row.same_top) == (0.5, 0.0)
 
 
