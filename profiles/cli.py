@@ -13,11 +13,29 @@ from typing import TYPE_CHECKING, NoReturn
 
 from convert import command
 from convert.levels import UnknownLevel
+from profiles import (
+    drift_cli,
+    fidelity_cli,
+    latency_cli,
+    plan_cli,
+    recommend_cli,
+    reward_grid_cli,
+    tree_cli,
+)
 from profiles.run_arguments import add_arguments, request, resolve_levels
 
 if TYPE_CHECKING:
     from profiles.summary import Summary
 
+OTHERS = (
+    fidelity_cli,
+    reward_grid_cli,
+    drift_cli,
+    latency_cli,
+    plan_cli,
+    recommend_cli,
+    tree_cli,
+)
 EPILOG = """\
 Without --policy and --reward the reference models are used; they are converted on first use.
 
@@ -59,6 +77,8 @@ def parser() -> argparse.ArgumentParser:
     report = commands.add_parser("report", help="render the report of a run again")
     report.add_argument("folder", type=Path, metavar="FOLDER", help="where the run wrote")
     report.add_argument("--json", action="store_true", help="print summary.json")
+    for module in OTHERS:
+        module.add_parser(commands)
     return p
 
 
@@ -66,6 +86,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run `profile`; returns the exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     options = parser().parse_args(given)
+    if hasattr(options, "body"):  # a subcommand with a module of its own
+        return command.run("profile", lambda: options.body(options, given))
     if options.command == "report":
         return command.run("profile", lambda: _report(options))
     if options.resume and options.force:

@@ -41,6 +41,7 @@ class Request:
     spec: MethodSpec  # search, width and selection are filled in
     think: tuple[Thinking, ...] = ("off",)
     thinker: str | None = None  # None: the reference thinker, or the policy itself
+    think_levels: tuple[str, ...] | None = None  # None: all
     suite: bool = False  # the paper's systems under both protocols
     shuffle: int | None = None
     offline: bool = False
@@ -99,7 +100,7 @@ def configurations(request: Request, models: Models) -> list[Configuration]:
         for policies, thinkings in groups(request)
         for pair in pairs(request, policies, models)
         for thinking, spec in cells(request)
-        if thinking in thinkings and _can_think(pair.policy, thinking)
+        if thinking in thinkings and _wanted(request, pair, thinking)
     ]
     slugs = [configuration.slug for configuration in made]
     for slug in slugs:
@@ -139,13 +140,17 @@ def _under_protocol(spec: MethodSpec) -> MethodSpec:
     return seed_spec(spec.search, spec.width) if spec.protocol == "seed" else spec
 
 
-def _can_think(policy: Artifact, thinking: Thinking) -> bool:
-    if thinking != "off" and policy.thought is None:
+def _wanted(request: Request, pair: Pair, thinking: Thinking) -> bool:
+    """Whether a pair runs in this way of thinking, which it must be able to."""
+    if thinking == "off":
+        return True
+    if pair.policy.thought is None:
         raise ValueError(
-            f"{policy.path.name} is no Quiet-STaR model and cannot think; "
+            f"{pair.policy.path.name} is no Quiet-STaR model and cannot think; "
             "give --thinker, or choose --think off"
         )
-    return True
+    levels = request.think_levels
+    return levels is None or pair.baseline or pair.policy.level in levels
 
 
 def searches(request: Request) -> Iterator[tuple[Search, int]]:

@@ -60,6 +60,7 @@ def _models(group: argparse._ArgumentGroup) -> None:
         help="level of the reward model (default: same as the policy)",
     )
     group.add_argument("--device", choices=("auto", "cuda", "cpu"), default="auto")
+    group.add_argument("--threads", type=_positive, metavar="N", help="default: physical cores")
     group.add_argument("--offline", action="store_true", help="never ask the hub")
     group.add_argument(
         "--no-baseline",
@@ -121,6 +122,13 @@ def _thinking(group: argparse._ArgumentGroup) -> None:
         "--thinker",
         metavar="MODEL",
         help="Quiet-STaR model for on and gated (default: reference:thinker, or the policy)",
+    )
+    group.add_argument(
+        "--think-levels",
+        nargs="+",
+        metavar="LEVEL",
+        type=_level,
+        help="levels at which thoughts run, beside full precision (default: all of --levels)",
     )
     group.add_argument(
         "--gate",
@@ -190,6 +198,7 @@ def request(options: argparse.Namespace) -> Request:
         seed=options.seed,
         options=EngineOptions(
             device=options.device,
+            threads=options.threads,
             gate_by=options.gate_by,
             gate=_gate(options),
             thought_temperature=options.thought_temperature,
@@ -206,6 +215,7 @@ def request(options: argparse.Namespace) -> Request:
         ),
         think=("off", "on") if suite else tuple(dict.fromkeys(options.think)),
         thinker=options.thinker,
+        think_levels=tuple(dict.fromkeys(options.think_levels or options.levels)),
         suite=suite,
         shuffle=paper.SHUFFLE if suite and options.shuffle is None else options.shuffle,
         offline=options.offline,

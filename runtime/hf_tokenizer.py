@@ -49,6 +49,9 @@ class HfTokenizer:
 
     def _ids(self, text: str, *, add_special: bool, special: bool) -> list[int]:
         ids: list[int] = self._tokenizer.encode(
-            text, add_special_tokens=add_special, split_special_tokens=not special
+            text,
+            add_special_tokens=add_special,
+            split_special_tokens=not special,
+            verbose=False,  # a text longer than the model's context may be cut up later
         )
         return ids

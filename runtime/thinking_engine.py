@@ -70,6 +70,7 @@ class ThinkingEngine:
         self._thought, self._hidden_ids = thought, [thought.start_id, thought.end_id]
         self._temperature = temperature
         self._sampler = Sampler()
+        self.weights: Hidden = np.zeros((0, 1), np.float32)  # (thoughts, 1) w of the last feed
         self._rows: dict[int, Logits] = {}  # branch id -> (V,) mixed logits
         self._open = 0  # trees
         self._seed = 0
@@ -232,8 +233,8 @@ class ThinkingEngine:
         assert base.hidden is not None
         assert thought.hidden is not None
         states = base.hidden[which]
-        weight = self._head(np.concatenate([states, thought.hidden], axis=1))  # (B, 1)
-        base.hidden[which] += weight * (thought.hidden - states)
+        self.weights = self._head(np.concatenate([states, thought.hidden], axis=1))
+        base.hidden[which] += self.weights * (thought.hidden - states)
         difference = thought.logits - base.logits[which]
         difference[:, self._hidden_ids] = 0
-        base.logits[which] += weight * difference
+        base.logits[which] += self.weights * difference

@@ -188,6 +188,15 @@ def test_thinking_runs_on_the_thinker_and_plain_on_the_policy(
     assert made[-1].options.context >= 1024 + 8 * (256 + 7)
 
 
+def test_thoughts_at_some_levels_only(request_: Request, tmp_path: Path) -> None:
+    asked = replace(
+        request_, think=("off", "on"), think_levels=("q4_k_m",), methods=("rebase",), widths=(8,)
+    )
+    made = configurations(asked, ThinkingShelf(tmp_path).models())
+    assert [c.level for c in made if c.thinking == "on"] == ["f32", "q4_k_m"]
+    assert [c.level for c in made if c.thinking == "off"] == ["f32", "q8_0", "q4_k_m"]
+
+
 def test_a_thinker_without_thoughts_is_one_more_policy(request_: Request, tmp_path: Path) -> None:
     asked = replace(
         request_, policies=("reference:thinker",), think=("off", "on"), methods=("greedy",)

@@ -1,0 +1,87 @@
+"""Arguments that several subcommands of `profile` share."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+LEVELS = ("f16", "q8_0", "q4_k_m", "q3_k_s", "q2_k")
+SUFFIXES = (".json", ".csv", ".md")
+SOURCE = "a checkpoint folder, a hub id, reference:NAME, or one or more .gguf files"
+
+
+def add_model(group: argparse._ArgumentGroup, role: str) -> None:
+    """`--policy` or `--reward`: one source or several files."""
+    group.add_argument(
+        f"--{role}",
+        nargs="+",
+        metavar="MODEL",
+        default=[f"reference:{role}"],
+        help=f"{SOURCE} (default: reference:{role})",
+    )
+
+
+def add_place(group: argparse._ArgumentGroup) -> None:
+    """Where models run and come from."""
+    group.add_argument("--device", choices=("auto", "cuda", "cpu"), default="auto")
+    group.add_argument("--threads", type=positive, metavar="N", help="default: physical cores")
+    group.add_argument("--offline", action="store_true", help="never ask the hub")
+
+
+def add_levels(group: argparse._ArgumentGroup, name: str, default: tuple[str, ...]) -> None:
+    """Levels that a source is converted to."""
+    group.add_argument(
+        name,
+        nargs="+",
+        metavar="LEVEL",
+        type=level,
+        default=list(default),
+        help=f"levels of a source; files have theirs (default: {' '.join(default)})",
+    )
+
+
+def add_output(group: argparse._ArgumentGroup) -> None:
+    """Files to write, and what to print."""
+    group.add_argument(
+        "-o",
+        "--output",
+        nargs="+",
+        type=_document,
+        metavar="FILE",
+        default=[],
+        help="write FILE.json, FILE.csv or FILE.md; several are all written",
+    )
+    group.add_argument("--force", action="store_true", help="overwrite FILE")
+    group.add_argument("--json", action="store_true", help="print JSON instead of a table")
+
+
+def positive(text: str) -> int:
+    """A whole number above zero.
+
+    Raises:
+        argparse.ArgumentTypeError: for anything else.
+    """
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
+    return int(text)
+
+
+def level(text: str) -> str:
+    """A level under its one name.
+
+    Raises:
+        argparse.ArgumentTypeError: for a level that llama.cpp does not have; lists those it has.
+    """
+    from convert.levels import parse_level
+
+    try:
+        return parse_level(text).name
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _document(text: str) -> Path:
+    path = Path(text)
+    if path.suffix not in SUFFIXES:
+        raise argparse.ArgumentTypeError(f"{text!r} does not end in {', '.join(SUFFIXES)}")
+    return path

@@ -1,0 +1,85 @@
+"""The models that one report compares: a baseline and levels of the same source."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+REFERENCE = "reference:"
+FILES = (".gguf", ".onnx")
+
+
+@dataclass(frozen=True, slots=True)
+class Ladder:
+    """Where the models stand. The baseline need not be one of the levels."""
+
+    baseline: Path
+    levels: tuple[Path, ...]
+
+    @property
+    def converted(self) -> tuple[Path, ...]:
+        """All files: a baseline that is a checkpoint is left out."""
+        return tuple(path for path in (self.baseline, *self.levels) if is_file(path.name))
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where models come from: `convert` outside tests."""
+
+    folder: Callable[[str], Path]  # the checkpoint of a source
+    convert: Callable[[str, Sequence[str]], Sequence[Path]]  # a source at levels
+
+
+def real_sources(*, offline: bool) -> Sources:
+    """Sources resolved and converted by `convert`."""
+    from convert.ensure import ensure_all
+    from convert.sources import resolve
+
+    return Sources(
+        folder=lambda source: resolve(source, offline=offline).path,
+        convert=lambda source, levels: [
+            artifact.path for artifact in ensure_all(source, levels, offline=offline)
+        ],
+    )
+
+
+def ladder(
+    models: Sequence[str], levels: Sequence[str], baseline: str | None, sources: Sources
+) -> Ladder:
+    """The models of a request: files as they stand, or one source at levels.
+
+    Without a named baseline it is full precision, the checkpoint itself; among files, which have
+    none, the first.
+
+    Raises:
+        ValueError: if files and sources are mixed, or there is nothing to compare.
+        FileNotFoundError: if a file or a source does not exist.
+    """
+    if any(is_file(model) for model in models):
+        if strangers := [model for model in models if not is_file(model)]:
+            raise ValueError(f"{strangers[0]} is no model file; give files only, or one source")
+        paths = [_existing(model) for model in models]
+        if baseline is None:
+            return Ladder(paths[0], tuple(paths[1:]))
+        return Ladder(_named(baseline, sources), tuple(paths))
+    if len(models) > 1:
+        raise ValueError(f"{len(models)} sources were given; choose one, or model files")
+    full = sources.folder(models[0]) if baseline is None else _named(baseline, sources)
+    return Ladder(full, tuple(sources.convert(models[0], levels)))
+
+
+def is_file(source: str) -> bool:
+    """Whether a source is one model file by its name."""
+    return source.lower().endswith(FILES)
+
+
+def _named(source: str, sources: Sources) -> Path:
+    return _existing(source) if is_file(source) else sources.folder(source)
+
+
+def _existing(source: str) -> Path:
+    path = Path(source)
+    if not path.exists():
+        raise FileNotFoundError(f"{source} does not exist; make it with convert --quant LEVEL")
+    return path
