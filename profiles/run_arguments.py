@@ -127,7 +127,6 @@ def _thinking(group: argparse._ArgumentGroup) -> None:
         "--think-levels",
         nargs="+",
         metavar="LEVEL",
-        type=_level,
         help="levels at which thoughts run, beside full precision (default: all of --levels)",
     )
     group.add_argument(
@@ -247,5 +246,7 @@ def resolve_levels(options: argparse.Namespace) -> None:
     formats = tuple(dict.fromkeys(options.formats))
     wanted = options.levels or [level for form in formats for level in LEVELS[form]]
     options.levels = tuple(dict.fromkeys(parse(level, formats).name for level in wanted))
+    if options.think_levels:
+        options.think_levels = [parse(level, formats).name for level in options.think_levels]
     if options.reward_level != "same":
         options.reward_level = parse(options.reward_level, formats).name

@@ -20,7 +20,9 @@ def describe_model(path: Path) -> Artifact:
         ValueError: if it is not a model; says what was expected.
     """
     if not path.exists():
-        raise FileNotFoundError(f"{path} does not exist; give a .gguf file or a checkpoint folder")
+        raise FileNotFoundError(
+            f"{path} does not exist; give a .gguf or .onnx file, or a checkpoint folder"
+        )
     if path.is_dir():
         from convert.checkpoint import describe
 
