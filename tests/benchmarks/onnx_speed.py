@@ -77,13 +77,12 @@ def engine_speed(engine: Engine, rows: int) -> dict[str, float]:
         engine.extend(branches, Sampling(max_tokens=TOKENS))
         decode_s = time.perf_counter() - started
         inside = timed.seconds - inside if isinstance(timed, Timed) else 0.0
-    decoded = (engine.usage - before).decode_tokens
-    return {
-        "prefill": PROMPT / prefill_s,
-        "decode": decoded / decode_s,
-        "own": 1 - inside / decode_s,
-        "own without sampling": 1 - (inside + (engine.usage - before).sampling_s) / decode_s,
-    }
+    spent = engine.usage - before
+    found = {"prefill": PROMPT / prefill_s, "decode": spent.decode_tokens / decode_s}
+    if isinstance(timed, Timed):
+        found["own"] = 1 - inside / decode_s
+        found["own without sampling"] = 1 - (inside + spent.sampling_s) / decode_s
+    return found
 
 
 def torch_speed(model: Any, rows: int) -> dict[str, float]:
