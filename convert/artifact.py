@@ -11,6 +11,7 @@ from typing import Any, Literal
 Role = Literal["policy", "reward", "thinker"]
 Format = Literal["gguf", "onnx", "torch"]
 RewardKind = Literal["token_logits", "value", "classify"]
+ThoughtEmbedding = Literal["trained", "dash"]
 
 MANIFEST_SUFFIX = ".manifest.json"
 
@@ -89,7 +90,7 @@ class ThoughtProtocol:
     start_id: int
     end_id: int
     n_ahead: int = 8
-    embedding: Literal["trained", "dash"] = "trained"
+    embedding: ThoughtEmbedding = "trained"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
-from convert.artifact import Artifact, Role
+from convert.artifact import Artifact, Role, ThoughtEmbedding
 from convert.checkpoint import Checkpoint, read_checkpoint
 from convert.files import need_space, refuse_overwrite, sha256, whole
 from convert.gguf_artifact import artifact_from_gguf
@@ -19,6 +19,7 @@ from convert.imatrix import read_imatrix
 from convert.levels import LEVELS, UNQUANTIZED, Level
 from convert.progress import Progress
 from convert.quantize import quantize
+from convert.sizes import EMBEDDING_LEVEL, Weights, weights_of_checkpoint, weights_of_gguf
 from convert.sources import Source
 from convert.to_gguf import ExceedsFloat16, write_gguf
 
@@ -36,6 +37,7 @@ class Order:
     imatrix: Path | None = None
     calibrate: Path | None = None  # a text to compute the importance matrix from
     force: bool = False
+    thought_embedding: ThoughtEmbedding | None = None  # of a thinker; the trained one by default
 
     def path(self, level: Level) -> Path:
         """Where a level's file goes: `policy-q4_k_m.gguf`."""
@@ -47,13 +49,26 @@ class Order:
         return self.folder / f"{self.source.name}.imatrix.gguf"
 
     def checkpoint(self) -> Checkpoint | None:
-        """The source as a checkpoint; None where it is a GGUF."""
+        """The source as a checkpoint, a thinker's tensors checked; None where it is a GGUF.
+
+        Raises:
+            ValueError: if a thought embedding is asked for and the source can give none.
+        """
+        asked = f"--thought-embedding {self.thought_embedding}: {self.source.origin}"
         if self.source.is_gguf:
+            if self.thought_embedding:
+                raise ValueError(f"{asked} is a GGUF, whose embeddings stay; give the checkpoint")
             return None
-        found = read_checkpoint(self.source.path, self.role)
-        if found.role == "thinker":
-            raise ValueError(f"{self.source.origin} is a Quiet-STaR model: not supported yet")
+        found = read_checkpoint(self.source.path, self.role, self.thought_embedding)
+        if found.thought is None and self.thought_embedding:
+            raise ValueError(f"{asked} is a {found.role} model; only thinkers have a choice")
         return found
+
+    def weights(self, checkpoint: Checkpoint | None) -> Weights:
+        """How many weights the source has."""
+        if checkpoint is None:
+            return weights_of_gguf(self.source.path)
+        return weights_of_checkpoint(checkpoint)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +93,7 @@ def build(order: Order, progress: Progress | None = None) -> list[Artifact]:
     _check(order)
     checkpoint = order.checkpoint()
     order.folder.mkdir(parents=True, exist_ok=True)
-    need_space(order.folder, size_bytes(order, checkpoint))
+    need_space(order.folder, order.weights(checkpoint).needed_bytes(order.levels))
     job = _Job(order, checkpoint, _write_heads(order, checkpoint), progress or Progress())
     exact = [level for level in order.levels if checkpoint and level.name in UNQUANTIZED]
     built = {level.name: _export(job, level) for level in exact}
@@ -88,18 +103,6 @@ def build(order: Order, progress: Progress | None = None) -> list[Artifact]:
             imatrix = _imatrix(job, master)
             built |= {level.name: _quantize(job, level, master, imatrix) for level in rest}
     return [built[level.name] for level in order.levels]
-
-
-def size_bytes(order: Order, checkpoint: Checkpoint | None) -> int:
-    """About how much the files of an order take, the master included."""
-    return int(weights(order, checkpoint) * (16 + sum(level.bits for level in order.levels)) / 8)
-
-
-def weights(order: Order, checkpoint: Checkpoint | None) -> int:
-    """How many weights a source has."""
-    if checkpoint is not None:
-        return sum(tensor.elements for tensor in checkpoint.tensors.values())
-    return sum(tensor.elements for tensor in read_header(order.source.path).tensors)
 
 
 def _check(order: Order) -> None:
@@ -123,13 +126,13 @@ def _check(order: Order) -> None:
 
 
 def _write_heads(order: Order, checkpoint: Checkpoint | None) -> Path | None:
-    """Reward heads go beside the model: they have no place in it."""
+    """Heads go beside the model: they have no place in it."""
     if checkpoint is None:
         return _copy_heads(order)
-    tensors = head_tensors(checkpoint) if checkpoint.role == "reward" else {}
+    tensors = head_tensors(checkpoint)
     if not tensors:
         return None
-    make_head(tensors, checkpoint.shape.hidden)  # fits, or says what does not
+    make_head(tensors, checkpoint.shape.hidden, checkpoint.role)  # fits, or says what does not
     path = order.folder / f"{order.source.name}{SUFFIX}"
     with whole(path) as part:
         write_heads(part, tensors)
@@ -191,7 +194,9 @@ def _export(job: _Job, level: Level) -> Artifact:
 
 def _quantize(job: _Job, level: Level, master: Path, imatrix: Path | None) -> Artifact:
     out = job.order.path(level)
-    total = len(read_header(master).tensors)
+    header = read_header(master)
+    thinks = header.values.get("starbase.role") == "thinker"
+    total = len(header.tensors)
     with whole(out) as part, job.progress.bar(level.name, total) as bar:
         quantize(
             master,
@@ -199,6 +204,7 @@ def _quantize(job: _Job, level: Level, master: Path, imatrix: Path | None) -> Ar
             level.ftype,
             imatrix=imatrix,
             requantize=job.checkpoint is None,
+            keep_embedding=thinks and level.bits < EMBEDDING_LEVEL.bits,
             progress=bar.step,
         )
     return _finish(job, out, level)

@@ -5,14 +5,23 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from convert.artifact import Artifact, PromptFormat, RewardProtocol, Role, Shape
+from convert.artifact import (
+    Artifact,
+    PromptFormat,
+    RewardProtocol,
+    Role,
+    Shape,
+    ThoughtEmbedding,
+    ThoughtProtocol,
+)
 from convert.roles import detect_role, reward_protocol
 from convert.tensors import Tensor, open_tensors
+from convert.thoughts import check_protocol, check_tensors, thought_protocol
 
 ARCHITECTURES = ("mistral", "llama", "qwen2")
 TOKENIZERS = ("tokenizer.model", "tokenizer.json")
@@ -27,6 +36,7 @@ class Checkpoint:
     folder: Path
     config: dict[str, Any]
     role_override: Role | None = None
+    thought_embedding: ThoughtEmbedding | None = None
 
     @property
     def architecture(self) -> str:
@@ -64,6 +74,20 @@ class Checkpoint:
             return RewardProtocol(**found) if found else reward_protocol(self)
 
     @cached_property
+    def thought(self) -> ThoughtProtocol | None:
+        """How a thinker thinks; its tensors have been checked then."""
+        if self.role != "thinker":
+            return None
+        check_tensors(self)
+        found = self.protocol.get("thought")
+        with _readable(self.folder / "protocol.json" if found else self.folder):
+            protocol = ThoughtProtocol(**found) if found else thought_protocol(self)
+            if self.thought_embedding:
+                protocol = replace(protocol, embedding=self.thought_embedding)
+            check_protocol(self.folder, self.shape.vocab, protocol)
+        return protocol
+
+    @cached_property
     def shape(self) -> Shape:
         config = self.config
         heads = int(config["num_attention_heads"])
@@ -93,7 +117,9 @@ class Checkpoint:
         return sum(t.elements * BYTES.get(t.dtype, 2) for t in self.tensors.values())
 
 
-def read_checkpoint(folder: Path, role: Role | None = None) -> Checkpoint:
+def read_checkpoint(
+    folder: Path, role: Role | None = None, thought_embedding: ThoughtEmbedding | None = None
+) -> Checkpoint:
     """Look at a checkpoint folder.
 
     Raises:
@@ -112,15 +138,17 @@ def read_checkpoint(folder: Path, role: Role | None = None) -> Checkpoint:
         )
     if not any((folder / name).exists() for name in TOKENIZERS):
         raise FileNotFoundError(f"{folder} has no tokenizer: expected {' or '.join(TOKENIZERS)}")
-    checkpoint = Checkpoint(folder, config, role)
+    checkpoint = Checkpoint(folder, config, role, thought_embedding)
     with _readable(path):
         _ = checkpoint.shape
     return checkpoint
 
 
-def describe(path: Path, role: Role | None = None) -> Artifact:
+def describe(
+    path: Path, role: Role | None = None, thought_embedding: ThoughtEmbedding | None = None
+) -> Artifact:
     """A checkpoint folder as an artifact that torch opens as it is."""
-    checkpoint = read_checkpoint(path, role)
+    checkpoint = read_checkpoint(path, role, thought_embedding)
     dtype = checkpoint.dtype
     return Artifact(
         path=path,
@@ -134,6 +162,7 @@ def describe(path: Path, role: Role | None = None) -> Artifact:
         source=path.name,
         prompt=checkpoint.prompt,
         reward=checkpoint.reward,
+        thought=checkpoint.thought,
     )
 
 

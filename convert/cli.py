@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,15 +16,18 @@ from convert.levels import LEVELS, Level, UnknownLevel, parse_level
 if TYPE_CHECKING:
     from convert.artifact import Artifact
     from convert.build import Order
+    from convert.sizes import Weights
 
 EPILOG = """\
 SOURCE is a checkpoint folder, a .gguf file, a hub id (owner/name, optional @revision), or
-reference:policy (the default), reference:reward. Levels are llama.cpp's: convert --list.
+one of reference:policy (the default), reference:reward, reference:thinker. Levels are llama.cpp's:
+convert --list.
 
 examples:
   convert --quant q4_k_m
   convert mistralai/Mistral-7B-v0.1 --quant q8_0 q4_k_m -o models
   convert peiyi9979/math-shepherd-mistral-7b-prm --role reward --quant q4_k_m
+  convert ezelikman/quietstar-8-ahead --quant q4_k_m --thought-embedding dash
   convert model-f16.gguf --quant iq2_xs --calibrate wiki.train.raw
 """
 
@@ -40,7 +43,12 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("source", metavar="SOURCE", nargs="?", default="reference:policy")
     p.add_argument("--quant", metavar="LEVEL", nargs="+", type=_level, help="default: q4_k_m")
     p.add_argument("--format", choices=("gguf",), default="gguf")
-    p.add_argument("--role", choices=("policy", "reward"), help="default: detected")
+    p.add_argument("--role", choices=("policy", "reward", "thinker"), help="default: detected")
+    p.add_argument(
+        "--thought-embedding",
+        choices=("trained", "dash"),
+        help="how a thinker's thoughts begin and end: trained (default), or the embedding of ---",
+    )
     p.add_argument("-o", "--output", type=Path, metavar="FOLDER", default=Path("models"))
     p.add_argument("--imatrix", type=Path, metavar="FILE", help="importance matrix to use")
     p.add_argument("--calibrate", type=Path, metavar="TEXT", help="compute one from a text")
@@ -86,6 +94,7 @@ def _convert(options: argparse.Namespace) -> None:
         options.imatrix,
         options.calibrate,
         options.force,
+        options.thought_embedding,
     )
     if warning := requantizes(order):
         print(f"convert: warning: {warning}", file=sys.stderr)
@@ -97,34 +106,36 @@ def _convert(options: argparse.Namespace) -> None:
 
 
 def _dry_run(options: argparse.Namespace, order: Order) -> None:
-    from convert.build import weights
-
     checkpoint = order.checkpoint()
-    count = weights(order, checkpoint)
+    weights = order.weights(checkpoint)
     documents = [
         {
             "path": str(order.path(level)),
             "level": level.name,
-            "bits_per_weight": level.bits,
-            "size_bytes_estimated": int(count * level.bits / 8),
+            "bits_per_weight": weights.bits(level),
+            "size_bytes_estimated": weights.size_bytes(level),
             "exists": order.path(level).exists(),
         }
         for level in order.levels
     ]
     role = checkpoint.role if checkpoint else "as in the file"
-    heading = f"{order.source.origin}: {count / 1e6:,.1f} M weights, role {role}; nothing written"
-    _print(options, documents, f"{heading}\n\n{_level_table(order.levels, count)}")
+    count = f"{weights.total / 1e6:,.1f} M weights"
+    heading = f"{order.source.origin}: {count}, role {role}; nothing written"
+    _print(options, documents, f"{heading}\n\n{_level_table(order.levels, weights)}")
 
 
-def _level_table(levels: object, count: int | None = None) -> str:
+def _level_table(levels: Iterable[Level], weights: Weights | None = None) -> str:
     """Levels with bits per weight, size, and the loss that llama-quantize states."""
     lines = [f"{'level':<9} {'bits/weight':>11} {'size':>10}  perplexity, stated by llama.cpp"]
-    for level in levels:  # type: ignore[attr-defined]
-        size = f"{count * level.bits / 8e6:,.1f} MB" if count else f"{7.24 * level.bits / 8:.2f} GB"
+    for level in levels:
+        bits = weights.bits(level) if weights else level.bits
+        size = (
+            f"{weights.size_bytes(level) / 1e6:,.1f} MB" if weights else f"{7.24 * bits / 8:.2f} GB"
+        )
         loss = f"{level.loss:+.4f}" if level.loss is not None else "not stated"
         need = ", needs an importance matrix" if level.needs_imatrix else ""
-        lines.append(f"{level.name:<9} {level.bits:>11.2f} {size:>10}  {loss}{need}")
-    note = "sizes are estimated" + ("" if count else " for Mistral-7B (7.24 B weights)")
+        lines.append(f"{level.name:<9} {bits:>11.2f} {size:>10}  {loss}{need}")
+    note = "sizes are estimated" + ("" if weights else " for Mistral-7B (7.24 B weights)")
     return "\n".join([*lines, "", f"{note}; losses are of Llama-3-8B, f16 and bf16 of Mistral-7B"])
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from convert.artifact import Artifact, Role, read_artifact
+from convert.artifact import Artifact, Role, ThoughtEmbedding, read_artifact
 from convert.build import Order, build
 from convert.levels import Level, parse_level
 from convert.progress import Progress
@@ -24,9 +24,13 @@ def ensure(
     role: Role | None = None,
     *,
     offline: bool = False,
+    thought_embedding: ThoughtEmbedding | None = None,
 ) -> Artifact:
     """The artifact of a source at a level, from the cache or converted now."""
-    return ensure_all(source, [level], folder, role, offline=offline)[0]
+    (artifact,) = ensure_all(
+        source, [level], folder, role, offline=offline, thought_embedding=thought_embedding
+    )
+    return artifact
 
 
 def ensure_all(
@@ -37,6 +41,7 @@ def ensure_all(
     *,
     offline: bool = False,
     progress: Progress | None = None,
+    thought_embedding: ThoughtEmbedding | None = None,
 ) -> list[Artifact]:
     """Artifacts of a source at several levels; what is missing or outdated shares one export.
 
@@ -47,8 +52,9 @@ def ensure_all(
         FileNotFoundError: if the source does not exist.
     """
     found, parsed = resolve(source, offline=offline), [parse_level(level) for level in levels]
-    state = _fingerprint(found, role)
-    order = Order(found, parsed, (folder or _cache()) / state[:16], role, force=True)
+    state = _fingerprint(found, role, thought_embedding)
+    home = (folder or _cache()) / state[:16]
+    order = Order(found, parsed, home, role, force=True, thought_embedding=thought_embedding)
     order.folder.mkdir(parents=True, exist_ok=True)
     with FileLock(order.folder / "lock"):  # another process may want the same model
         ready = {level.name: _ready(order, level) for level in parsed}
@@ -65,7 +71,9 @@ def _ready(order: Order, level: Level) -> Artifact | None:
         artifact = read_artifact(path)
     except (FileNotFoundError, ValueError):
         return None
-    return artifact if path.exists() and path.stat().st_size == artifact.size_bytes else None
+    whole = path.exists() and path.stat().st_size == artifact.size_bytes
+    heads = artifact.heads_path
+    return artifact if whole and (heads is None or heads.exists()) else None
 
 
 def _cache() -> Path:
@@ -74,11 +82,11 @@ def _cache() -> Path:
     return user_cache_path("starbase-edge") / "models"
 
 
-def _fingerprint(source: Source, role: Role | None) -> str:
-    """Changes with a file of the source (name, size or time), the role, or this package."""
+def _fingerprint(source: Source, role: Role | None, embedding: ThoughtEmbedding | None) -> str:
+    """Changes with a file of the source (name, size or time), the options, or this package."""
     paths = (
         [source.path] if source.is_gguf else sorted(p for p in source.path.iterdir() if p.is_file())
     )
     facts = [f"{p.name} {p.stat().st_size} {p.stat().st_mtime_ns}" for p in paths]
-    facts += [source.origin, role or "", version("starbase-edge")]
+    facts += [source.origin, role or "", version("starbase-edge"), *filter(None, [embedding])]
     return hashlib.sha256("\n".join(facts).encode()).hexdigest()

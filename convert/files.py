@@ -1,13 +1,15 @@
-"""Files that appear whole or not at all."""
+"""Files: written whole or not at all, hashed, and read where they are JSON."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 SPARE_BYTES = 64 << 20  # left free on the disk
 BLOCK_BYTES = 1 << 22
@@ -48,3 +50,17 @@ def sha256(path: Path) -> str:
         while block := file.read(BLOCK_BYTES):
             found.update(block)
     return found.hexdigest()
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The table in a JSON file; an empty one where there is no file.
+
+    Raises:
+        ValueError: if it is not JSON; names the file.
+    """
+    if not path.exists():
+        return {}
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except ValueError as error:
+        raise ValueError(f"{path} is not valid JSON: {error}") from error

@@ -5,7 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, cast
 
-from convert.artifact import Artifact, PromptFormat, RewardKind, RewardProtocol, Role, Shape
+from convert.artifact import (
+    Artifact,
+    PromptFormat,
+    RewardKind,
+    RewardProtocol,
+    Role,
+    Shape,
+    ThoughtProtocol,
+)
 from convert.gguf_header import Header, read_header
 from convert.levels import level_of_ftype
 
@@ -34,6 +42,7 @@ def artifact_from_gguf(path: Path) -> Artifact:
         revision=values.get("starbase.revision"),
         prompt=_prompt(values),
         reward=_reward(values) if role == "reward" else None,
+        thought=_thought(values) if role == "thinker" else None,
         heads=values.get("starbase.heads"),
     )
 
@@ -74,6 +83,11 @@ def _reward(values: dict[str, Any]) -> RewardProtocol | None:
     found = _own(values, "reward", names)
     kind = values.get("starbase.reward.kind")
     return RewardProtocol(cast("RewardKind", kind), **found) if kind else None
+
+
+def _thought(values: dict[str, Any]) -> ThoughtProtocol | None:
+    found = _own(values, "thought", ("start_id", "end_id", "n_ahead", "embedding"))
+    return ThoughtProtocol(**found) if {"start_id", "end_id"} <= found.keys() else None
 
 
 def _own(values: dict[str, Any], group: str, names: tuple[str, ...]) -> dict[str, Any]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import gguf
 from gguf import TokenType
+
+from convert.files import read_json
 
 UNUSED_SCORE = -10000.0
 ADDED_SCORE = -1000.0
@@ -44,6 +46,12 @@ class Vocabulary:
             self.tokens[i], self.scores[i] = token.encode(), score
             self.types[i] = int(kind)
 
+    def make_control(self, i: int, token: str) -> None:
+        """Make id `i` a control token, with this text where it had none."""
+        if self.types[i] == TokenType.UNUSED:
+            self.set(i, token, self.scores[i], TokenType.CONTROL)
+        self.types[i] = int(TokenType.CONTROL)
+
     def add(self, i: int, entry: dict[str, Any], score: float) -> None:
         """Define a token that was added to the vocabulary afterwards."""
         token = str(entry["content"])
@@ -54,19 +62,30 @@ class Vocabulary:
             self.set(i, token.replace("\u2581", " "), score, TokenType.USER_DEFINED)
 
 
-def add_tokenizer(writer: Any, folder: Path, vocab_size: int) -> None:
+def add_tokenizer(
+    writer: Any, folder: Path, vocab_size: int, control: Mapping[int, str] | None = None
+) -> None:
     """Write the tokenizer of a checkpoint folder into a GGUF.
+
+    Ids of `control` become control tokens, with that text where the tokenizer lacks them.
 
     Raises:
         ValueError: if llama.cpp has no equivalent, or the vocabulary exceeds the embeddings.
     """
-    if (folder / "tokenizer.model").exists():
-        _add_sentencepiece(writer, folder, vocab_size)
-    else:
-        _add_tokenizer_json(writer, folder, vocab_size)
+    vocabulary = Vocabulary.blank(vocab_size)
+    sentencepiece = (folder / "tokenizer.model").exists()
+    read = _read_sentencepiece if sentencepiece else _read_tokenizer_json
+    model, pre = read(folder, vocabulary)
+    for i, token in (control or {}).items():
+        vocabulary.make_control(i, token)
+    _write(writer, folder, vocabulary, model, pre)
+    prefix = read_json(folder / "tokenizer_config.json").get("add_prefix_space")
+    if sentencepiece and prefix is not None:
+        writer.add_add_space_prefix(prefix)
 
 
-def _add_sentencepiece(writer: Any, folder: Path, vocab_size: int) -> None:
+def _read_sentencepiece(folder: Path, vocabulary: Vocabulary) -> tuple[str, str]:
+    """Fill the vocabulary from tokenizer.model; returns llama.cpp's model and pre-tokenizer."""
     from sentencepiece import SentencePieceProcessor
 
     path = folder / "tokenizer.model"
@@ -74,8 +93,7 @@ def _add_sentencepiece(writer: Any, folder: Path, vocab_size: int) -> None:
         pieces = SentencePieceProcessor(model_file=str(path))
     except (RuntimeError, OSError) as error:
         raise ValueError(f"{path} is not a SentencePiece model: {error}") from error
-    _check_size(path, pieces.vocab_size(), vocab_size)
-    vocabulary = Vocabulary.blank(vocab_size)
+    _check_size(path, pieces.vocab_size(), len(vocabulary.tokens))
     for i in range(pieces.vocab_size()):
         kind = (
             TokenType.UNKNOWN
@@ -90,42 +108,36 @@ def _add_sentencepiece(writer: Any, folder: Path, vocab_size: int) -> None:
         )
         vocabulary.set(i, pieces.id_to_piece(i), pieces.get_score(i), kind)
     _add_added_tokens(vocabulary, folder)
-    _write(writer, folder, vocabulary, model="llama", pre="default", merges=False)
-    prefix = _read_json(folder / "tokenizer_config.json").get("add_prefix_space")
-    if prefix is not None:
-        writer.add_add_space_prefix(prefix)
+    return "llama", "default"
 
 
 def _add_added_tokens(vocabulary: Vocabulary, folder: Path) -> None:
     """Tokens that were added around a SentencePiece model: they win over its pieces."""
-    for token, i in _read_json(folder / "added_tokens.json").items():
+    for token, i in read_json(folder / "added_tokens.json").items():
         vocabulary.set(i, token, ADDED_SCORE, TokenType.USER_DEFINED)
-    decoder = _read_json(folder / "tokenizer_config.json").get("added_tokens_decoder", {})
+    decoder = read_json(folder / "tokenizer_config.json").get("added_tokens_decoder", {})
     for key, entry in decoder.items():
         vocabulary.add(int(key), entry, ADDED_SCORE)
 
 
-def _add_tokenizer_json(writer: Any, folder: Path, vocab_size: int) -> None:
+def _read_tokenizer_json(folder: Path, vocabulary: Vocabulary) -> tuple[str, str]:
+    """Fill the vocabulary from tokenizer.json; returns llama.cpp's model and pre-tokenizer."""
     path = folder / "tokenizer.json"
-    document = _read_json(path)
+    document = read_json(path)
     model = document.get("model") or {}
     if model.get("type") != "BPE":
         raise ValueError(f"{path} holds a {model.get('type')} model; only BPE can go into a GGUF")
     table: dict[str, int] = model["vocab"]
-    _check_size(path, max(table.values()) + 1, vocab_size)
+    _check_size(path, max(table.values()) + 1, len(vocabulary.tokens))
     sentencepiece = bool(model.get("byte_fallback")) and "<0x0A>" in table
     scores = _scores_of_merges(model["merges"]) if sentencepiece else {}
-    vocabulary = Vocabulary.blank(vocab_size)
     for token, i in table.items():
         byte = sentencepiece and len(token) == 6 and token.startswith("<0x")
         score = scores.get(token, UNUSED_SCORE - len(scores)) if sentencepiece else 0.0
         vocabulary.set(i, token, score, TokenType.BYTE if byte else TokenType.NORMAL)
     for entry in document.get("added_tokens", []):
         vocabulary.add(entry["id"], entry, ADDED_SCORE if sentencepiece else 0.0)
-    if sentencepiece:
-        _write(writer, folder, vocabulary, model="llama", pre="default", merges=False)
-    else:
-        _write(writer, folder, vocabulary, model="gpt2", pre=_pre_type(path, document), merges=True)
+    return ("llama", "default") if sentencepiece else ("gpt2", _pre_type(path, document))
 
 
 def _scores_of_merges(merges: list[str | list[str]]) -> dict[str, float]:
@@ -156,9 +168,7 @@ def _pre_type(path: Path, document: dict[str, Any]) -> str:
     )
 
 
-def _write(
-    writer: Any, folder: Path, vocabulary: Vocabulary, *, model: str, pre: str, merges: bool
-) -> None:
+def _write(writer: Any, folder: Path, vocabulary: Vocabulary, model: str, pre: str) -> None:
     writer.add_tokenizer_model(model)
     writer.add_tokenizer_pre(pre)
     writer.add_token_list(vocabulary.tokens)
@@ -166,6 +176,7 @@ def _write(
         writer.add_token_scores(vocabulary.scores)
     writer.add_token_types(vocabulary.types)
     logging.getLogger("gguf.vocab").setLevel(logging.ERROR)  # template details that no one reads
+    merges = model == "gpt2"
     special = gguf.SpecialVocab(folder, load_merges=merges, n_vocab=len(vocabulary.tokens))
     if model == "gpt2":
         special.add_special_token.setdefault("bos", False)  # llama.cpp's default depends on `pre`
@@ -175,12 +186,3 @@ def _write(
 def _check_size(path: Path, tokens: int, embeddings: int) -> None:
     if tokens > embeddings:
         raise ValueError(f"{path} has {tokens} tokens, the model embeds only {embeddings}")
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    if not path.exists():
-        return {}
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except ValueError as error:
-        raise ValueError(f"{path} is not valid JSON: {error}") from error

@@ -1,4 +1,4 @@
-"""Reward heads: they have no place in a GGUF, so they stand beside it as safetensors."""
+"""Reward and talk heads: they have no place in a GGUF, so they stand beside it as safetensors."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from convert.artifact import Artifact
+from convert.artifact import Artifact, Role
 from convert.checkpoint import Checkpoint, read_checkpoint
+from convert.thoughts import THOUGHT_TENSORS
 
 Floats = npt.NDArray[np.float32]
 SUFFIX = ".heads.safetensors"
-PREFIXES = ("score.", "v_head.", "classifier.")
+REWARD_HEADS = ("score.", "v_head.", "classifier.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +35,19 @@ class Head:
 
 
 def head_tensors(checkpoint: Checkpoint) -> dict[str, Floats]:
-    """The tensors of a checkpoint's reward head in float32; empty where it scores with tokens.
+    """The tensors that stand beside a checkpoint's backbone, in float32.
+
+    Those of a reward head, or a thinker's talk head and thought embeddings; empty for a policy, and
+    for a reward model that scores with tokens.
 
     Raises:
-        ValueError: if a weight has the wrong width or is not finite.
+        ValueError: if a weight is not finite, or not a weight of such a head.
     """
-    found = {n: t for n, t in checkpoint.tensors.items() if n.startswith(PREFIXES)}
+    if checkpoint.role == "policy":
+        return {}
+    _ = checkpoint.thought  # checks a thinker's tensors
+    beside = THOUGHT_TENSORS if checkpoint.role == "thinker" else REWARD_HEADS
+    found = {n: t for n, t in checkpoint.tensors.items() if n.startswith(beside)}
     return {name: tensor.float32() for name, tensor in found.items()}
 
 
@@ -57,23 +65,39 @@ def read_heads(artifact: Artifact) -> Head:
         FileNotFoundError: if the file that the manifest names is gone.
         ValueError: if there is no head, or it does not fit the model's hidden size.
     """
+    return _read_head(artifact, "reward")
+
+
+def read_talk_head(artifact: Artifact) -> Head:
+    """The talk head of a thinker: (B, 2 D) to (B, 1), the weight of the thought, unbounded.
+
+    Its input is concat(base, thought), hidden states after the final norm.
+
+    Raises:
+        FileNotFoundError: if the file that the manifest names is gone.
+        ValueError: if there is no head, or it does not fit the model's hidden size.
+    """
+    return _read_head(artifact, "thinker")
+
+
+def _read_head(artifact: Artifact, role: Role) -> Head:
     if artifact.format == "torch":
-        tensors = head_tensors(read_checkpoint(artifact.path, "reward"))
+        tensors = head_tensors(read_checkpoint(artifact.path, role))
     else:
         tensors = _read(artifact)
     if not tensors:
-        raise ValueError(f"{artifact.path} has no reward head")
-    return make_head(tensors, artifact.shape.hidden)
+        raise ValueError(f"{artifact.path} has no {'talk' if role == 'thinker' else role} head")
+    return make_head(tensors, artifact.shape.hidden, role)
 
 
-def make_head(tensors: dict[str, Floats], hidden: int) -> Head:
-    """The head that tensors form, first layer first.
+def make_head(tensors: dict[str, Floats], hidden: int, role: Role) -> Head:
+    """The head that the weights and biases among tensors form, first layer first.
 
     Raises:
         ValueError: if a layer does not fit the one before it.
     """
     layers = []
-    width = hidden
+    width = 2 * hidden if role == "thinker" else hidden  # base and thought
     for name in sorted(name for name in tensors if name.endswith("weight")):
         weight, bias = tensors[name], tensors.get(name.removesuffix("weight") + "bias")
         if weight.ndim != 2 or weight.shape[1] != width:
@@ -88,7 +112,7 @@ def _read(artifact: Artifact) -> dict[str, Floats]:
 
     path = artifact.heads_path
     if path is None:
-        raise ValueError(f"{artifact.path} names no heads file; convert the reward model again")
+        raise ValueError(f"{artifact.path} names no heads file; convert the model again")
     if not path.exists():
         raise FileNotFoundError(f"{path} is missing; it belongs beside {artifact.path.name}")
-    return {name: np.asarray(tensor) for name, tensor in load_file(path).items()}
+    return {name: np.require(t, np.float32, ["C", "A"]) for name, t in load_file(path).items()}

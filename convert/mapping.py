@@ -11,16 +11,11 @@ import numpy.typing as npt
 
 from convert.artifact import Shape
 from convert.checkpoint import Checkpoint
+from convert.heads import REWARD_HEADS
+from convert.thoughts import THOUGHT_TENSORS
 
 Floats = npt.NDArray[np.float32]
-HEAD_PREFIXES = (
-    "score.",
-    "v_head.",
-    "classifier.",
-    "talk_head.",
-    "start_embedding",
-    "end_embedding",
-)
+BESIDE = (*REWARD_HEADS, *THOUGHT_TENSORS)  # has no place in a GGUF
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +115,7 @@ def _check(checkpoint: Checkpoint, mapped: list[Mapped]) -> None:
         name
         for name in names
         if name not in read
-        and not name.startswith(HEAD_PREFIXES)
+        and not name.startswith(BESIDE)
         and not name.endswith("rotary_emb.inv_freq")
     ]
     if extra:

@@ -25,10 +25,12 @@ def quantize(
     *,
     imatrix: Path | None = None,
     requantize: bool = False,
+    keep_embedding: bool = False,
     progress: Callable[[str], None] = lambda _: None,
 ) -> None:
     """Quantize a GGUF to `out`; byte for byte what llama-quantize writes from the same file.
 
+    With `keep_embedding` as with `--token-embedding-type q8_0`, whatever the level.
     `progress` is called with the name of every tensor as it begins. An interrupt stops the child.
 
     Raises:
@@ -40,6 +42,7 @@ def quantize(
         "ftype": ftype,
         "imatrix": None if imatrix is None else str(imatrix),
         "requantize": requantize,
+        "keep_embedding": keep_embedding,
     }
     with _start() as child:
         try:
@@ -104,6 +107,8 @@ def main() -> int:
     parameters.ftype = request["ftype"]
     parameters.allow_requantize = request["requantize"]
     parameters.max_buf_size = SLAB_BYTES
+    if request["keep_embedding"]:
+        parameters.token_embedding_type = llama.GGML_TYPE_Q8_0
     kept = _attach_imatrix(parameters, request["imatrix"]) if request["imatrix"] else None
     source, out = request["source"].encode(), request["out"].encode()
     code = int(llama.llama_model_quantize(source, out, ctypes.byref(parameters)))

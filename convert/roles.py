@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from convert.artifact import RewardProtocol, Role
+from convert.thoughts import THOUGHT_TENSORS
 
 if TYPE_CHECKING:
     from convert.checkpoint import Checkpoint
@@ -23,7 +24,7 @@ QWEN_PRM = (  # what Qwen2.5-Math-PRM reads before the first step, by its model 
 def detect_role(checkpoint: Checkpoint) -> Role:
     """The role that architecture, tensor names and the folder's name tell."""
     names = checkpoint.tensors
-    if any(name.startswith("talk_head.") for name in names):
+    if any(name.startswith(THOUGHT_TENSORS) for name in names):
         return "thinker"
     architecture = (checkpoint.config.get("architectures") or [""])[0]
     if architecture.endswith(CLASSIFIERS) or any(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-REFERENCES = ("policy", "reward")
+REFERENCES = ("policy", "reward", "thinker")
 WANTED = (  # files of a hub repository that a conversion reads
     "config.json",
     "generation_config.json",

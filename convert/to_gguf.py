@@ -18,6 +18,7 @@ from convert.levels import parse_level
 from convert.mapping import Mapped, tensor_map
 from convert.rope import add_rope, rope_factors
 from convert.tensors import Tensor
+from convert.thoughts import TOKENS, thought_rows
 
 TYPES = {"f32": Type.F32, "f16": Type.F16, "bf16": Type.BF16}
 STORED = {"f32": np.float32, "f16": np.float16, "bf16": np.uint16}  # bfloat16 as its bits
@@ -47,17 +48,23 @@ def write_gguf(
     """
     mapped = tensor_map(checkpoint)
     extra = rope_factors(checkpoint)
+    rows = _own_rows(checkpoint)
     writer = gguf.GGUFWriter(out, "qwen2" if checkpoint.architecture == "qwen2" else "llama")
     try:
         _add_sizes(writer, checkpoint, origin)
         writer.add_file_type(parse_level(level).ftype)
         writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
         add_rope(writer, checkpoint)
-        add_tokenizer(writer, checkpoint.folder, checkpoint.shape.vocab)
+        thought = checkpoint.thought
+        control = (
+            dict(zip((thought.start_id, thought.end_id), TOKENS, strict=True)) if thought else {}
+        )
+        add_tokenizer(writer, checkpoint.folder, checkpoint.shape.vocab, control)
         add_own_keys(writer, checkpoint, origin, revision, heads)
         _add_tensors(writer, mapped, extra, level)
         for m in mapped:
-            writer.write_tensor_data(_values(m, checkpoint.tensors[m.source], level))
+            patch = rows if m.name == "token_embd.weight" else {}
+            writer.write_tensor_data(_values(m, checkpoint.tensors[m.source], level, patch))
             progress(m.name)
         if extra is not None:
             writer.write_tensor_data(extra)
@@ -78,11 +85,23 @@ def _add_tensors(writer: Any, mapped: list[Mapped], extra: Any, level: str) -> N
     writer.write_ti_data_to_file()
 
 
-def _values(mapped: Mapped, tensor: Tensor, level: str) -> Any:
-    """The tensor's values in the type they are written in."""
+def _own_rows(checkpoint: Checkpoint) -> dict[int, Any]:
+    """Rows of the embedding matrix that are not the checkpoint's: START and END of a thinker."""
+    thought = checkpoint.thought
+    if thought is None:
+        return {}
+    start, end = thought_rows(checkpoint, thought.embedding)
+    return {thought.start_id: start, thought.end_id: end}
+
+
+def _values(mapped: Mapped, tensor: Tensor, level: str, patch: dict[int, Any]) -> Any:
+    """The tensor's values in the type they are written in, some rows replaced."""
     kind = "f32" if mapped.full else level
     values = np.empty(mapped.shape, STORED[kind])
     for part, block in tensor.blocks():
+        for i, row in patch.items():
+            if part.start <= i < part.stop:
+                block[i - part.start] = row
         if kind == "bf16":
             bits = gguf.quants.quantize(block, Type.BF16)  # as bytes
             values[part] = bits.view(np.uint16).reshape(block.shape)
@@ -134,7 +153,12 @@ def own_keys(
         "heads": heads,
     }
     groups = {"": plain}
-    for name, protocol in (("prompt.", checkpoint.prompt), ("reward.", checkpoint.reward)):
+    protocols = {
+        "prompt.": checkpoint.prompt,
+        "reward.": checkpoint.reward,
+        "thought.": checkpoint.thought,
+    }
+    for name, protocol in protocols.items():
         groups[name] = asdict(protocol) if protocol is not None else {}
     for group, values in groups.items():
         for key, value in values.items():

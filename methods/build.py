@@ -11,10 +11,13 @@ from methods.baseline import SampleVote
 from methods.candidate import Aggregation, Answer, Level, Selection
 from methods.problem import Problem
 from methods.rebase import Rebase
-from methods.scorers import Scorer
+from methods.scorers import ProcessRewardScorer
+from methods.seed_rebase import SeedRebase
+from methods.seed_vote import SeedVote
 from runtime.engine import Engine, Sampling
 
 Search = Literal["greedy", "sample", "rebase"]
+ProtocolName = Literal["fair", "seed"]  # the same for all systems, or the code of arXiv 2412.16260
 
 SELECTIONS: dict[Search, tuple[Selection, ...]] = {
     "greedy": ("greedy",),
@@ -38,6 +41,26 @@ class MethodSpec:
     elicit: bool = True  # ask paths that a limit cut off for their answer
     aggregation: Aggregation = "last"
     selection: Selection = "weighted"
+    protocol: ProtocolName = "fair"
+
+
+def seed_spec(search: Search, width: int) -> MethodSpec:
+    """A search with the settings of the code of arXiv 2412.16260.
+
+    Raises:
+        ValueError: for a search that it does not have.
+    """
+    if search == "greedy":
+        raise ValueError("the seed protocol has no greedy; choose majority or rebase")
+    return MethodSpec(
+        search,
+        width,
+        max_tokens=384,
+        balance=0.2,
+        allocation="ceil_fp32",
+        selection="majority" if search == "sample" else "best-of-n",
+        protocol="seed",
+    )
 
 
 class Method(Protocol):
@@ -55,7 +78,7 @@ class Method(Protocol):
 def build(
     spec: MethodSpec,
     engine: Engine,
-    scorer: Scorer | None,
+    scorer: ProcessRewardScorer | None,
     watch: Callable[[Level], None] = lambda _: None,
 ) -> Method:
     """The method of a description. `scorer` may be None for greedy and for a majority vote.
@@ -65,6 +88,8 @@ def build(
     """
     if spec.width < 1:
         raise ValueError(f"width {spec.width} is not positive")
+    if spec.protocol == "seed":
+        return _seed(spec, engine, scorer, watch)
     if spec.search == "greedy":
         greedy = Sampling(temperature=0, max_tokens=spec.max_tokens)
         return SampleVote(engine, None, 1, greedy, "greedy", elicit=spec.elicit)
@@ -89,4 +114,21 @@ def build(
         spec.aggregation,
         spec.elicit,
         watch=watch,
+    )
+
+
+def _seed(
+    spec: MethodSpec,
+    engine: Engine,
+    scorer: ProcessRewardScorer | None,
+    watch: Callable[[Level], None],
+) -> Method:
+    """A method of the seed protocol, which reads its own settings off the description."""
+    if spec.search == "sample":
+        return SeedVote(engine, spec.width, Sampling(spec.temperature, 1.0, spec.max_tokens))
+    if scorer is None:
+        raise ValueError("rebase needs a reward model; give --reward, or choose majority")
+    step = Sampling(spec.temperature, 1.0, spec.step_tokens)
+    return SeedRebase(
+        engine, scorer, spec.width, step, spec.max_tokens, spec.balance, spec.allocation, watch
     )

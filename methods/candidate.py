@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from methods.answers import Extraction, extract
 from runtime.engine import Branch, Step, Usage
 
 Aggregation = Literal["last", "min", "prod", "mean"]
@@ -28,10 +29,16 @@ class Candidate:
     steps: tuple[Step, ...] = ()
     scores: tuple[float, ...] = ()
     finished: bool = False
+    read_as: Extraction | None = None  # by a protocol with an extraction of its own
 
     @property
     def text(self) -> str:
         return "".join(step.text for step in self.steps)
+
+    @property
+    def reading(self) -> Extraction:
+        """The answer, as the protocol of the run reads it."""
+        return self.read_as or extract(self.text)
 
     @property
     def tokens(self) -> int:
@@ -89,3 +96,4 @@ class Answer:
     ttft_s: float  # from the start to the first token's logits
     levels: tuple[Level, ...] = ()
     dropped: int = 0
+    booked_tokens: int | None = None  # what the paper's code would charge; None: visible tokens

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from methods.build import MethodSpec, Search
     from methods.candidate import Answer, Level, Selection
     from runtime.engine import Engine
+    from runtime.options import Thinking
 
 METHODS: dict[str, tuple[Search, Selection]] = {
     "greedy": ("greedy", "greedy"),
@@ -31,6 +32,7 @@ examples:
   solve "Mia bakes 6 trays of 8 rolls and sells 20. How many are left?"
   solve --method majority --width 16 --policy models/mistral-q4_k_m.gguf "..."
   solve --method rebase --policy P.gguf --reward R.gguf --tree search.json "..."
+  solve --think gated "..."
 """
 
 
@@ -44,8 +46,12 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("question", help="the question, or - to read it from standard input")
     models = p.add_argument_group("models")
-    source = "a .gguf file, a checkpoint folder, a hub id, or %(default)s"
-    models.add_argument("--policy", metavar="MODEL", default="reference:policy", help=source)
+    models.add_argument(
+        "--policy",
+        metavar="MODEL",
+        help="a .gguf file, a checkpoint folder, a hub id, or reference:policy (the default; "
+        "reference:thinker where --think asks for thoughts)",
+    )
     models.add_argument(
         "--reward", metavar="MODEL", help="likewise; a reference policy has its own"
     )
@@ -75,6 +81,21 @@ def parser() -> argparse.ArgumentParser:
         "--no-elicit", action="store_true", help="leave paths cut off by a limit as they are"
     )
     search.add_argument("--seed", type=int, default=0)
+    think = p.add_argument_group("thinking (Quiet-STaR models)")
+    think.add_argument(
+        "--think",
+        choices=("off", "on", "gated"),
+        default="off",
+        help="before no token, before each, or only where the model is unsure",
+    )
+    think.add_argument(
+        "--gate",
+        type=float,
+        metavar="X",
+        help="unsure: the top probability is below X, or the entropy above (default: 0.9, 0.3)",
+    )
+    think.add_argument("--gate-by", choices=("probability", "entropy"), default="probability")
+    think.add_argument("--thought-temperature", type=float, default=1.0)
     out = p.add_argument_group("output")
     out.add_argument("--tree", type=Path, metavar="FILE", help="write the whole search as JSON")
     out.add_argument("--force", action="store_true", help="overwrite FILE")
@@ -113,7 +134,7 @@ def _answer(options: argparse.Namespace, problem: Any) -> Answer:
     from runtime.prompt import prompt_format
 
     spec = _spec(options)
-    with _open(options.policy, options) as policy:
+    with _open(_policy(options), options, options.think) as policy:
         _say(f"policy: {policy.artifact.path.name}, {policy.artifact.level}; {policy.device}")
         if options.method in ("greedy", "majority"):
             return build(spec, policy, None).solve(problem, options.seed)
@@ -123,9 +144,14 @@ def _answer(options: argparse.Namespace, problem: Any) -> Answer:
             return build(spec, policy, scorer, _watch()).solve(problem, options.seed)
 
 
+def _policy(options: argparse.Namespace) -> str:
+    plain = options.think == "off"
+    return options.policy or ("reference:policy" if plain else "reference:thinker")
+
+
 def _own_reward(policy: Engine) -> str:
     """The reward model that goes with a reference policy; nobody else's policy has one."""
-    if policy.artifact.source != "reference:policy":
+    if policy.artifact.source not in ("reference:policy", "reference:thinker"):
         raise ValueError(
             f"{policy.artifact.path.name} needs a reward model; give --reward, or choose "
             "--method greedy or majority"
@@ -152,8 +178,9 @@ def _spec(options: argparse.Namespace) -> MethodSpec:
     )
 
 
-def _open(model: str, options: argparse.Namespace) -> Engine:
+def _open(model: str, options: argparse.Namespace, think: Thinking = "off") -> Engine:
     """An engine for a path as it stands, or for a source that is converted first."""
+    from runtime.gate import DEFAULTS
     from runtime.load import open_engine
     from runtime.options import EngineOptions
 
@@ -173,6 +200,10 @@ def _open(model: str, options: argparse.Namespace) -> Engine:
             kv_type=options.kv_type,
             gpu_layers=options.gpu_layers,
             threads=options.threads,
+            think=think,
+            gate_by=options.gate_by,
+            gate=DEFAULTS[options.gate_by] if options.gate is None else options.gate,
+            thought_temperature=options.thought_temperature,
         ),
     )
 

@@ -6,6 +6,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from methods.answers import gold_answer
 
 
@@ -18,8 +20,13 @@ class Problem:
     gold: str | None = None
 
 
-def read_problems(path: Path, limit: int | None = None) -> list[Problem]:
-    """The problems of a file in GSM8K's format: `question` and `answer` ending in `#### N`.
+def read_problems(
+    path: Path, limit: int | None = None, shuffle: int | None = None
+) -> list[Problem]:
+    """The first problems of a file in GSM8K's format: `question` and `answer` ending in `#### N`.
+
+    With `shuffle` they come in the order that this seed gives; 42 on GSM8K's test set is the order
+    of arXiv 2412.16260 (`datasets.Dataset.shuffle`).
 
     Raises:
         ValueError: for an empty file, or a line that is not such a problem; names the line.
@@ -27,13 +34,16 @@ def read_problems(path: Path, limit: int | None = None) -> list[Problem]:
     problems: list[Problem] = []
     with path.open(encoding="utf-8") as lines:
         for number, line in enumerate(lines, 1):
-            if limit is not None and len(problems) == limit:
+            if shuffle is None and limit is not None and len(problems) == limit:
                 break
             if line.strip():
                 problems.append(_parse(line, path, number))
     if not problems:
         raise ValueError(f"{path} holds no problems; expected lines with 'question' and 'answer'")
-    return problems
+    if shuffle is None:
+        return problems
+    order = np.random.default_rng(shuffle).permutation(len(problems))
+    return [problems[i] for i in order[:limit]]
 
 
 def _parse(line: str, path: Path, number: int) -> Problem:

@@ -57,7 +57,7 @@ class ProcessRewardScorer:
         self.seconds = 0.0
         self._protocol = protocol
         self._policy_stop = policy_stop
-        self._read = _reader(engine, protocol)
+        self._read = score_reader(engine, protocol)
         self._branches: dict[int, Branch] = {}  # policy branch id -> reward branch
         self._tag = len(engine.tokenizer.encode_more(protocol.step_tag))
 
@@ -85,10 +85,7 @@ class ProcessRewardScorer:
         if new:
             fed = [branches[i] for i in new]
             tokens = [self._tokens(candidates[i], steps[i]) for i in new]
-            read = self._read(
-                self.engine.feed(fed, tokens, hidden=self._protocol.kind != "token_logits")
-            )
-            for i, score in zip(new, read, strict=True):
+            for i, score in zip(new, self._score_fed(fed, tokens), strict=True):
                 scores[i] = float(score)
             for i, branch in zip(new, fed, strict=True):
                 if steps[i].finish == "length":  # the step goes on: its tag was only for the score
@@ -96,8 +93,43 @@ class ProcessRewardScorer:
         self.seconds += time.perf_counter() - started
         return scores
 
+    def score_texts(self, question: str, texts: Sequence[str]) -> list[float]:
+        """Scores of whole texts with a tag put at each end: the mean over all tags inside."""
+        if not texts:
+            return []
+        started = time.perf_counter()
+        parts = [self._tagged(text + self._protocol.step_tag) for text in texts]
+        found: list[list[float]] = [[] for _ in texts]
+        with self.engine.open(self.engine.tokenizer.encode(question)) as root:
+            branches = self.engine.fork(root, len(texts))
+            for depth in range(max(map(len, parts))):
+                rows = [i for i, cuts in enumerate(parts) if depth < len(cuts)]
+                fed, tokens = [branches[i] for i in rows], [parts[i][depth] for i in rows]
+                for i, score in zip(rows, self._score_fed(fed, tokens), strict=True):
+                    found[i].append(float(score))
+        self.seconds += time.perf_counter() - started
+        return [sum(scores) / len(scores) for scores in found]
+
     def release(self, branches: Sequence[Branch]) -> None:
         self.engine.release([self._branches.pop(b.id) for b in branches if b.id in self._branches])
+
+    def _score_fed(
+        self, branches: Sequence[Branch], tokens: Sequence[Sequence[int]]
+    ) -> Sequence[float]:
+        """Scores at the last tokens, once they are read."""
+        hidden = self._protocol.kind != "token_logits"
+        return self._read(self.engine.feed(branches, tokens, hidden=hidden))
+
+    def _tagged(self, text: str) -> list[list[int]]:
+        """The ids of a text in parts that end with a step tag."""
+        tokenizer = self.engine.tokenizer
+        parts: list[list[int]] = [[]]
+        tag = tokenizer.encode_more(self._protocol.step_tag)[-1]
+        for token in tokenizer.encode_more(text):
+            parts[-1].append(token)
+            if token == tag:
+                parts.append([])
+        return [part for part in parts if part]
 
     def _branches_of(self, policy: Sequence[Branch]) -> list[Branch]:
         """The reward branch of every policy branch, forked from its parent's where it is new."""
@@ -123,7 +155,7 @@ class ProcessRewardScorer:
         return self.engine.tokenizer.encode_more(text)
 
 
-def _reader(engine: Engine, protocol: RewardProtocol) -> Callable[[Output], Sequence[float]]:
+def score_reader(engine: Engine, protocol: RewardProtocol) -> Callable[[Output], Sequence[float]]:
     """How scores come out of an engine's rows."""
     if protocol.kind == "token_logits":
         ids = np.array([protocol.good_id, protocol.bad_id])

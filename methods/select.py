@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from methods.answers import extract
 from methods.candidate import AGGREGATIONS, Aggregation, Candidate, Selection
 
 
@@ -38,5 +37,5 @@ def select(
 
 
 def _read(candidate: Candidate, strict: bool) -> str | None:
-    found = extract(candidate.text)
+    found = candidate.reading
     return None if strict and found.rule != "marker" else found.answer

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from methods.answers import extract
 from methods.candidate import AGGREGATIONS, Aggregation, Answer, Candidate, Level
 from runtime.engine import Step, Usage
 
@@ -44,7 +43,7 @@ def tree(question: str, answer: Answer, aggregation: Aggregation) -> dict[str, A
 
 def best_path(answer: Answer, aggregation: Aggregation) -> Candidate | None:
     """The highest scored candidate that gave the chosen answer."""
-    givers = [c for c in answer.candidates if extract(c.text).answer == answer.text]
+    givers = [c for c in answer.candidates if c.reading.answer == answer.text]
     return max(givers, key=lambda c: _score(c, aggregation), default=None)
 
 
@@ -61,7 +60,7 @@ def _path(candidate: Candidate) -> list[str]:
 
 
 def _votes(answer: Answer, aggregation: Aggregation) -> list[str]:
-    found = [(extract(c.text).answer, c) for c in answer.candidates]
+    found = [(c.reading.answer, c) for c in answer.candidates]
     counts = Counter(a for a, _ in found if a is not None)
     weights: Counter[str] = Counter()
     for text, candidate in found:
@@ -84,6 +83,11 @@ def _cost(answer: Answer) -> list[str]:
         f"  policy {policy.tokens} tokens ({policy.prefill_tokens} prefill, "
         f"{policy.decode_tokens} decode) in {policy.calls} calls",
     ]
+    if places := policy.thoughts + policy.skipped_thoughts:
+        lines.append(
+            f"  and {policy.thought_tokens} thought tokens, in {policy.thoughts} thoughts after "
+            f"{100 * policy.thoughts / places:.0f} % of the tokens"
+        )
     if reward.tokens:
         lines.append(f"  reward {reward.tokens} tokens in {reward.calls} calls")
     if answer.levels:
@@ -114,7 +118,7 @@ def _level(depth: int, level: Level) -> dict[str, Any]:
 
 
 def _candidate(candidate: Candidate, aggregation: Aggregation) -> dict[str, Any]:
-    found = extract(candidate.text)
+    found = candidate.reading
     return {
         "branch": candidate.branch.id,
         "answer": found.answer,

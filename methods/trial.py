@@ -28,15 +28,20 @@ class Trial:
         self._ttft_s = 0.0
 
     @contextmanager
-    def open(self, problem: Problem) -> Iterator[Branch]:
-        """The root branch, its prompt read by both models."""
-        with self._engine.open(prompt_tokens(self._engine, problem.question)) as root:
-            self._ttft_s = time.perf_counter() - self._started
+    def open(self, problem: Problem, prompt: Sequence[int] = ()) -> Iterator[Branch]:
+        """The root branch, after a prompt, or the model's own; the reward model reads too."""
+        tokens = prompt or prompt_tokens(self._engine, problem.question)
+        with self._engine.open(tokens) as root:
+            self.first_token()
             if self._scorer is None:
                 yield root
             else:
                 with self._scorer.open(problem, root):
                     yield root
+
+    def first_token(self) -> None:
+        """The logits of the first token are there; only the first call counts."""
+        self._ttft_s = self._ttft_s or time.perf_counter() - self._started
 
     def elicit(self, candidates: Sequence[Candidate]) -> list[Candidate]:
         """Candidates that a limit cut off, asked for their answer: the marker, then greedy tokens.
@@ -61,6 +66,7 @@ class Trial:
         aggregation: Aggregation,
         levels: Sequence[Level] = (),
         dropped: int = 0,
+        booked_tokens: int | None = None,
     ) -> Answer:
         """Choose, and close the books."""
         scorer = self._scorer
@@ -75,6 +81,7 @@ class Trial:
             ttft_s=self._ttft_s,
             levels=tuple(levels),
             dropped=dropped,
+            booked_tokens=booked_tokens,
         )
 
 

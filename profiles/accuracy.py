@@ -102,6 +102,7 @@ def _costs(ran: Sequence[Record], process: Process, charged: bool) -> dict[str, 
     latency = [record.latency_s - (0.0 if charged else record.scorer_s) for record in ran]
     policy = sum((record.policy for record in ran), Usage())
     reward = sum((record.reward for record in ran), Usage()) if charged else Usage()
+    booked = sum(_booked(record) for record in ran)
     policy_flops = flops(policy, process.policy.shape)
     reward_flops = flops(reward, process.reward.shape) if process.reward else 0
     return {
@@ -115,11 +116,12 @@ def _costs(ran: Sequence[Record], process: Process, charged: bool) -> dict[str, 
         "prompt_tokens_per_question": _ratio(policy.prefill_tokens, len(ran)),
         "decode_tokens_per_question": _ratio(policy.decode_tokens, len(ran)),
         "thought_tokens_per_question": _ratio(policy.thought_tokens, len(ran)),
+        "thought_share": _ratio(policy.thoughts, policy.thoughts + policy.skipped_thoughts),
         "reward_tokens_per_question": _ratio(reward.tokens, len(ran)),
         "flops_per_question": _ratio(policy_flops + reward_flops, len(ran)),
         "policy_flops_per_question": _ratio(policy_flops, len(ran)),
         "reward_flops_per_question": _ratio(reward_flops, len(ran)),
-        "seed_flops_per_question": _ratio(seed_flops(policy, process.policy.shape), len(ran)),
+        "seed_flops_per_question": _ratio(seed_flops(booked, process.policy.shape), len(ran)),
     }
 
 
@@ -136,6 +138,12 @@ def _memory(records: Sequence[Record], process: Process, charged: bool) -> dict[
         "peak_vram_bytes": process.peak_vram_bytes,
         "load_s": process.load_s,
     }
+
+
+def _booked(record: Record) -> int:
+    """Tokens that the paper's code would charge."""
+    tokens = record.booked_tokens
+    return record.policy.decode_tokens if tokens is None else tokens
 
 
 def _ratio(total: float, count: float) -> float | None:

@@ -7,14 +7,12 @@ import json
 import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from convert.artifact import Format
-from methods.build import SELECTIONS, MethodSpec, Search
+from methods.build import SELECTIONS, MethodSpec, ProtocolName, Search
 from methods.candidate import Selection
-from runtime.options import EngineOptions
-
-Thinking = Literal["off", "on", "gated"]
+from runtime.options import EngineOptions, Thinking
 
 ROW_NAMES: dict[tuple[Search, Selection], str] = {
     ("greedy", "greedy"): "greedy",
@@ -45,19 +43,28 @@ class Configuration:
     policy_fingerprint: str
     reward_fingerprint: str | None = None
     limit: int | None = None
+    shuffle: int | None = None  # seed of the order that `limit` cuts
     seed: int = 0
     baseline: bool = False  # full precision, what the others are compared with
-    thinking: Thinking = "off"
-    protocol: str = "fair"
+
+    @property
+    def thinking(self) -> Thinking:
+        return self.options.think
+
+    @property
+    def protocol(self) -> ProtocolName:
+        return self.spec.protocol
 
     @property
     def slug(self) -> str:
-        """A file name: `policy-gguf-q4_k_m-sample-8`; the reward level where it differs."""
+        """A file name: `policy-gguf-q4_k_m-sample-8`; what is out of the ordinary is named too."""
         stem = self.policy.name.removesuffix(".gguf").lower().replace(self.level, "")
         parts = [stem.strip("-_."), self.format, self.level]
         if self.reward_level not in (None, self.level):
             parts.append(f"reward-{self.reward_level}")
         parts += [self.spec.search, str(self.spec.width)]
+        parts += {"off": [], "on": ["thinking"], "gated": ["gated"]}[self.thinking]
+        parts += ["seed"] if self.protocol == "seed" else []
         return re.sub(r"[^A-Za-z0-9._-]+", "_", "-".join(parts))
 
     @property
@@ -65,6 +72,8 @@ class Configuration:
         """The ways of choosing an answer that one run serves."""
         if self.spec.search == "sample" and self.reward is None:
             return ("majority",)
+        if self.protocol == "seed":
+            return ("best-of-n",)
         return SELECTIONS[self.spec.search]
 
     @property

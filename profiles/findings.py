@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from profiles.rows import Row
 from profiles.summary import Comparison, Summary
-from profiles.tables import method_name, p_value, percent, points
+from profiles.tables import THINKING, method_name, p_value, percent, points, significant
+from profiles.thinking import Effect, Versus
 
 EQUAL = 0.05  # token counts that differ by less are equal
 
@@ -95,10 +96,10 @@ def rebase_against_majority(comparisons: Sequence[Comparison]) -> list[str]:
 
     Each tree is set against the measured vote whose decode tokens are nearest to its own.
     """
-    trees = dict.fromkeys((c.format, c.level, c.width) for c in comparisons)
+    trees = dict.fromkeys(_tree(c) for c in comparisons)
     nearest = [
         min(
-            (c for c in comparisons if (c.format, c.level, c.width) == tree),
+            (c for c in comparisons if _tree(c) == tree),
             key=lambda c: abs(math.log(_token_ratio(c))),
         )
         for tree in trees
@@ -131,12 +132,39 @@ def _versus(c: Comparison) -> str:
     else:
         cost = f"{percent(abs(ratio - 1), 0)} % {'more' if ratio > 1 else 'fewer'} tokens"
     return (
-        f"{c.format} {c.level}: REBASE w={c.width} {percent(c.accuracy)} % with "
-        f"{c.decode_tokens:.0f} decode tokens a question, majority@{c.majority_width} "
+        f"{c.format} {c.level}: REBASE w={c.width}{THINKING[c.thinking]} {percent(c.accuracy)} % "
+        f"with {c.decode_tokens:.0f} decode tokens a question, majority@{c.majority_width} "
         f"{percent(c.majority_accuracy)} % with {c.majority_decode_tokens:.0f}: "
         f"{points(c.paired.difference)} points "
         f"[{points(c.paired.low)}, {points(c.paired.high)}], {chance(c.paired.mcnemar_p)}, "
         f"for {cost}."
+    )
+
+
+def thinking_sentences(effects: Sequence[Effect]) -> list[str]:
+    """What thinking gained, row by row."""
+    return [_thinking(effect) for effect in effects]
+
+
+def _thinking(effect: Effect) -> str:
+    row = effect.row
+    parts = [
+        f"{row.format} {row.level}: {method_name(row)} {percent(row.accuracy)} % with "
+        f"≈ {significant((row.flops_per_question or 0) / 1e9)} GFLOP a question"
+    ]
+    if effect.same:
+        ratio = (row.flops_per_question or 0) / (effect.same.row.flops_per_question or 1)
+        parts.append(f"{_gain(effect.same)}, for {significant(ratio, 2)} times the operations")
+    if effect.rival:
+        parts.append(f"{_gain(effect.rival)}, the best without thoughts for no more operations")
+    return "; ".join(parts) + "."
+
+
+def _gain(versus: Versus) -> str:
+    paired, row = versus.paired, versus.row
+    return (
+        f"{points(paired.difference)} points [{points(paired.low)}, {points(paired.high)}] to "
+        f"{method_name(row)} ({percent(row.accuracy)} %)"
     )
 
 
@@ -147,7 +175,7 @@ def chance(p: float | None) -> str:
 
 
 def _tree(c: Comparison) -> str:
-    return f"{c.format} {c.level} w={c.width}"
+    return f"{c.format} {c.level} w={c.width}{THINKING[c.thinking]}"
 
 
 def _token_ratio(c: Comparison) -> float:

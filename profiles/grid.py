@@ -6,20 +6,19 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 from convert.artifact import Artifact
-from methods.build import SELECTIONS, MethodSpec, Search
+from methods.build import SELECTIONS, MethodSpec, Search, seed_spec
 from methods.candidate import Selection
 from methods.cli import METHODS
+from profiles import paper
 from profiles.configurations import Configuration, fingerprint
-from runtime.options import EngineOptions
-
-Device = Literal["auto", "cuda", "cpu"]
+from runtime.options import EngineOptions, Thinking
 
 REFERENCE = "reference:"
 BENCHMARK = Path("reference") / "benchmark.jsonl"  # in the convert package
 PROMPT_TOKENS = 1024  # of the KV cache, beside the paths
+THOUGHT_TOKENS = 16  # of the KV cache, for the thought of one path
 SAME = "same"
 JUDGED = ("best-of-n", "weighted", "rebase")
 
@@ -37,9 +36,14 @@ class Request:
     data: Path
     limit: int | None
     seed: int
-    device: Device
+    options: EngineOptions  # context, branches and thinking are filled in
     baseline: bool
     spec: MethodSpec  # search, width and selection are filled in
+    think: tuple[Thinking, ...] = ("off",)
+    thinker: str | None = None  # None: the reference thinker, or the policy itself
+    think_levels: tuple[str, ...] | None = None  # None: all
+    suite: bool = False  # the paper's systems under both protocols
+    shuffle: int | None = None
     offline: bool = False
 
     @property
@@ -92,15 +96,61 @@ def configurations(request: Request, models: Models) -> list[Configuration]:
     """
     fingerprints: dict[Path, str] = {}
     made = [
-        _configuration(request, pair, search, width, fingerprints)
-        for pair in pairs(request, models)
-        for search, width in searches(request)
+        _configuration(request, pair, thinking, spec, fingerprints)
+        for policies, thinkings in groups(request)
+        for pair in pairs(request, policies, models)
+        for thinking, spec in cells(request)
+        if thinking in thinkings and _wanted(request, pair, thinking)
     ]
     slugs = [configuration.slug for configuration in made]
     for slug in slugs:
         if slugs.count(slug) > 1:
             raise ValueError(f"two models would be called {slug}; rename one of the files")
     return made
+
+
+def groups(request: Request) -> list[tuple[tuple[str, ...], tuple[Thinking, ...]]]:
+    """Which models serve which ways of thinking."""
+    plain = tuple(t for t in request.think if t == "off")
+    thinking = tuple(t for t in request.think if t != "off")
+    thinker = request.thinker
+    if thinker is None and request.policies == ("reference:policy",):
+        thinker = "reference:thinker"
+    if thinker is None or not thinking:
+        return [(request.policies, request.think)]
+    found = [(request.policies, plain), ((thinker,), thinking)]
+    return [group for group in found if group[1]]
+
+
+def cells(request: Request) -> list[tuple[Thinking, MethodSpec]]:
+    """Ways of thinking times searches; the selection says whether the reward model is read."""
+    if request.suite:
+        return list(paper.cells(request.spec))
+    found = []
+    for thinking in request.think:
+        for search, width in searches(request):
+            judged = request.judges(search)
+            selection: Selection = "weighted" if judged else SELECTIONS[search][0]
+            spec = replace(request.spec, search=search, width=width, selection=selection)
+            found.append((thinking, _under_protocol(spec)))
+    return found
+
+
+def _under_protocol(spec: MethodSpec) -> MethodSpec:
+    return seed_spec(spec.search, spec.width) if spec.protocol == "seed" else spec
+
+
+def _wanted(request: Request, pair: Pair, thinking: Thinking) -> bool:
+    """Whether a pair runs in this way of thinking, which it must be able to."""
+    if thinking == "off":
+        return True
+    if pair.policy.thought is None:
+        raise ValueError(
+            f"{pair.policy.path.name} is no Quiet-STaR model and cannot think; "
+            "give --thinker, or choose --think off"
+        )
+    levels = request.think_levels
+    return levels is None or pair.baseline or pair.policy.level in levels
 
 
 def searches(request: Request) -> Iterator[tuple[Search, int]]:
@@ -111,24 +161,24 @@ def searches(request: Request) -> Iterator[tuple[Search, int]]:
             yield search, width
 
 
-def pairs(request: Request, models: Models) -> list[Pair]:
+def pairs(request: Request, sources: Sequence[str], models: Models) -> list[Pair]:
     """Policy and reward model of every level, the baseline first."""
     reward = _reward_source(request) if request.needs_reward else None
-    if _is_gguf(request.policies[0]):
-        policies = [models.describe(Path(path)) for path in request.policies]
+    if _is_gguf(sources[0]):
+        policies = [models.describe(Path(path)) for path in sources]
         levels = [policy.level for policy in policies]
         full = None
     else:
-        policies = list(models.convert(request.policies[0], request.levels))
+        policies = list(models.convert(sources[0], request.levels))
         levels = list(request.levels)
-        full = _full_precision(request, reward, models) if request.baseline else None
+        full = _full_precision(sources[0], reward, models) if request.baseline else None
     rewards = _rewards(request, reward, levels, models)
     found = [Pair(policy, judge) for policy, judge in zip(policies, rewards, strict=True)]
     return [full, *found] if full else [replace(found[0], baseline=True), *found[1:]]
 
 
-def _full_precision(request: Request, reward: str | None, models: Models) -> Pair:
-    policy = models.describe(models.folder(request.policies[0]))
+def _full_precision(source: str, reward: str | None, models: Models) -> Pair:
+    policy = models.describe(models.folder(source))
     judge = None
     if reward is not None:
         path = Path(reward) if _is_gguf(reward) else models.folder(reward)
@@ -170,12 +220,13 @@ def _rewards(
 
 
 def _configuration(
-    request: Request, pair: Pair, search: Search, width: int, fingerprints: dict[Path, str]
+    request: Request,
+    pair: Pair,
+    thinking: Thinking,
+    spec: MethodSpec,
+    fingerprints: dict[Path, str],
 ) -> Configuration:
-    judged = request.judges(search)
-    reward = pair.reward if judged else None
-    selection: Selection = "weighted" if judged else SELECTIONS[search][0]
-    spec = replace(request.spec, search=search, width=width, selection=selection)
+    reward = pair.reward if request.judges(spec.search) else None
     for model in (pair.policy, reward):
         if model is not None and model.path not in fingerprints:
             fingerprints[model.path] = fingerprint(model.path)
@@ -186,22 +237,24 @@ def _configuration(
         level=pair.policy.level,
         reward_level=reward.level if reward else None,
         spec=spec,
-        options=_options(request, width),
+        options=_options(request.options, spec, thinking),
         data=request.data,
         data_sha256=hashlib.sha256(request.data.read_bytes()).hexdigest(),
         policy_fingerprint=fingerprints[pair.policy.path],
         reward_fingerprint=fingerprints[reward.path] if reward else None,
         limit=request.limit,
+        shuffle=request.shuffle,
         seed=request.seed,
         baseline=pair.baseline,
     )
 
 
-def _options(request: Request, width: int) -> EngineOptions:
+def _options(options: EngineOptions, spec: MethodSpec, thinking: Thinking) -> EngineOptions:
     """A KV cache with room for every path at full length, beside the prompt."""
-    options = EngineOptions(device=request.device)
-    context = max(options.context, PROMPT_TOKENS + width * request.spec.max_tokens)
-    return replace(options, context=context, max_branches=max(options.max_branches, 2 * width + 2))
+    path = spec.max_tokens + (0 if thinking == "off" else THOUGHT_TOKENS)
+    context = max(options.context, PROMPT_TOKENS + spec.width * path)
+    branches = max(options.max_branches, 2 * spec.width + 2)
+    return replace(options, context=context, max_branches=branches, think=thinking)
 
 
 def _is_gguf(source: str) -> bool:

@@ -7,6 +7,11 @@ from typing import Any
 from profiles.summary import Summary
 from profiles.tables import size
 
+PROTOCOLS = {
+    "fair": "the same prompt, token budget, elicitation and extraction for all",
+    "seed": "the code of arXiv 2412.16260 with its faults",
+}
+
 
 def title(summary: Summary) -> str:
     """What was measured."""
@@ -55,9 +60,10 @@ def facts(summary: Summary) -> list[tuple[str, str]]:
         ("command", header["command"]),
         ("policy", header["models"]["policy"]),
         ("reward model", header["models"]["reward"] or "none"),
+        ("thinker", header["models"].get("thinker") or "none"),
         ("questions", f"{data['name']}, sha256 {data['sha256']}"),
         ("seed", f"{header['seed']}; each question has its own, the same at every level"),
-        ("protocol", f"{header['protocol']}: same prompt, token budget and extraction for all"),
+        ("protocol", "; ".join(f"{p}: {PROTOCOLS[p]}" for p in header["protocols"])),
         ("search", ", ".join(f"{k} {v}" for k, v in header["search"].items())),
         ("processor", f"{system['cpu']}, {_cores(system)}, {size(system['ram_bytes'])}"),
         ("graphics card", "; ".join(cards) or "none"),

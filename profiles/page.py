@@ -10,7 +10,8 @@ from typing import Any
 
 import jinja2
 
-from profiles.findings import findings, rebase_against_majority
+from profiles import paper
+from profiles.findings import findings, rebase_against_majority, thinking_sentences
 from profiles.header import facts, subtitle, title, warnings
 from profiles.plots import plots
 from profiles.rows import Row
@@ -45,6 +46,8 @@ def page(summary: Summary) -> str:
         lines=_lines(summary.rows, shown),
         findings=findings(summary),
         rebase=rebase_against_majority(summary.comparisons),
+        thinking=thinking_sentences(summary.effects),
+        paper=paper.table(summary.rows) if summary.header.get("suite") else [],
         plots=plots(summary.rows),
         flips=_flips(summary),
         facts=facts(summary),

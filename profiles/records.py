@@ -40,6 +40,7 @@ class Record:
     candidates: int = 0
     truncated: int = 0  # candidates that a limit cut off
     dropped: int = 0  # scored candidates that got no children
+    booked_tokens: int | None = None  # by the paper's count, where it is not the visible tokens
     failed: str | None = None  # why there is no answer
     policy_kv_bytes: int = 0
     reward_kv_bytes: int = 0

@@ -42,17 +42,25 @@ def read_text(path: Path) -> Text:
 
 def benchmark_solutions() -> Text:
     """All problems of the bundled benchmark, each with its gold steps in the policy's own form."""
+    rendered = [
+        TEMPLATE.format(question=r["question"], steps=_steps(r["answer"])) for r in _records()
+    ]
+    return Text(SOLUTIONS, "".join(rendered), ONE_PROBLEM)
+
+
+def solved_problems(count: int) -> list[tuple[str, str]]:
+    """The first problems of the bundled benchmark as (prompt, gold solution)."""
+    return [(f"{r['question']}\n", _steps(r["answer"])) for r in _records()[:count]]
+
+
+def _records() -> list[dict[str, str]]:
     import convert
 
     path = Path(convert.__file__).parent / "reference" / "benchmark.jsonl"
-    records = map(json.loads, path.read_text(encoding="utf-8").splitlines())
-    return Text(
-        SOLUTIONS, "".join(_rendered(r["question"], r["answer"]) for r in records), ONE_PROBLEM
-    )
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def _rendered(question: str, answer: str) -> str:
+def _steps(answer: str) -> str:
     *steps, result = answer.split("\n")
     steps[-1] += " The answer is: " + result.removeprefix("#### ")
-    written = [STEP.format(k=k, step=step) for k, step in enumerate(steps, 1)]
-    return TEMPLATE.format(question=question, steps="\n".join(written))
+    return "\n".join(STEP.format(k=k, step=step) for k, step in enumerate(steps, 1))

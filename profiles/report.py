@@ -6,8 +6,8 @@ import csv
 import io
 from pathlib import Path
 
-from profiles import store
-from profiles.findings import findings, rebase_against_majority
+from profiles import paper, store
+from profiles.findings import findings, rebase_against_majority, thinking_sentences
 from profiles.header import facts, subtitle, title, warnings
 from profiles.page import page
 from profiles.rows import Row
@@ -54,5 +54,9 @@ def markdown(summary: Summary) -> str:
     if lines := rebase_against_majority(summary.comparisons):
         parts += ["## REBASE against a majority vote", lines[0]]
         parts.append("\n".join(f"- {line}" for line in lines[1:]))
+    if effects := thinking_sentences(summary.effects):
+        parts += ["## What thinking gained", "\n".join(f"- {line}" for line in effects)]
+    if summary.header.get("suite"):
+        parts += ["## The paper's table", paper.markdown(summary.rows)]
     listed = "\n".join(f"- {name}: {value}" for name, value in facts(summary))
     return "\n\n".join([*parts, "## How it was measured", listed]) + "\n"

@@ -46,6 +46,7 @@ class Row:
     prompt_tokens_per_question: float | None
     decode_tokens_per_question: float | None
     thought_tokens_per_question: float | None
+    thought_share: float | None  # of the tokens that a thinking engine could think after
     reward_tokens_per_question: float | None
     flops_per_question: float | None
     policy_flops_per_question: float | None

@@ -44,7 +44,7 @@ def run_all(
         title = f"[{number}/{len(configurations)}] {configuration.slug}"
         records = store.records_path(folder, configuration)
         done = read_records(records)
-        total = len(read_problems(configuration.data, configuration.limit))
+        total = len(read_problems(configuration.data, configuration.limit, configuration.shuffle))
         correct = sum(record.verdict(configuration.primary).correct for record in done)
         progress.start(title, total, len(done), correct)
         reason = _run_one(folder, configuration, progress.event, worker)
@@ -112,11 +112,13 @@ def describe(
         "models": {
             "policy": ", ".join(map(_public, request.policies)),
             "reward": _public(reward) if judged and reward else None,
+            "thinker": _thinker(made),
         },
         "data": {"name": request.data.name, "sha256": first.data_sha256},
         "questions": questions,
         "seed": request.seed,
-        "protocol": first.protocol,
+        "protocols": list(dict.fromkeys(one.protocol for one in made)),
+        "suite": request.suite,
         "search": {
             "temperature": request.spec.temperature,
             "top_p": request.spec.top_p,
@@ -126,12 +128,29 @@ def describe(
             "allocation": request.spec.allocation,
             "aggregation": request.spec.aggregation,
             "elicit": request.spec.elicit,
-        },
+        }
+        | _gates(request, made),
         "methods": list(request.methods),
         "configurations": [one.slug for one in made],
         "environment": environment(),
         "failures": [],
     }
+
+
+def _thinker(made: Sequence[Configuration]) -> str | None:
+    """The files that think."""
+    names = dict.fromkeys(one.policy.name for one in made if one.thinking != "off")
+    return ", ".join(names) or None
+
+
+def _gates(request: Request, made: Sequence[Configuration]) -> dict[str, Any]:
+    """How thoughts were drawn and where, if there were any."""
+    found: dict[str, Any] = {}
+    if any(one.thinking != "off" for one in made):
+        found["thought_temperature"] = request.options.thought_temperature
+    if any(one.thinking == "gated" for one in made):
+        found["gate"] = f"{request.options.gate_by} {request.options.gate:g}"
+    return found
 
 
 def _public(argument: str) -> str:

@@ -14,6 +14,9 @@ from profiles.intervals import Paired
 from profiles.records import Record
 from profiles.rows import Row
 from profiles.store import Measured, read_measured, read_run
+from profiles.tables import method_name
+from profiles.thinking import Effect, effects
+from runtime.options import Thinking
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,7 @@ class Comparison:
     accuracy: float
     majority_accuracy: float
     paired: Paired
+    thinking: Thinking = "off"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,7 @@ class Summary:
     rows: tuple[Row, ...]
     flips: tuple[tuple[Flip, ...], ...]
     comparisons: tuple[Comparison, ...]
+    effects: tuple[Effect, ...] = ()
 
     def document(self) -> dict[str, Any]:
         """The content of summary.json."""
@@ -58,6 +63,7 @@ class Summary:
             "header": self.header,
             "rows": [row.document() for row in self.rows],
             "comparisons": [asdict(comparison) for comparison in self.comparisons],
+            "thinking": [_effect_document(effect) for effect in self.effects],
         }
 
 
@@ -87,7 +93,27 @@ def summarize(folder: Path) -> Summary:
         "measured": len(measured),
         "data": run["data"] | {"n": max(row.n for row in rows)},
     }
-    return Summary(header, tuple(rows), tuple(flips), tuple(_comparisons(measured)))
+    return Summary(
+        header,
+        tuple(rows),
+        tuple(flips),
+        tuple(_comparisons(measured)),
+        tuple(effects(measured)),
+    )
+
+
+def _effect_document(effect: Effect) -> dict[str, Any]:
+    return {
+        "row": _name(effect.row),
+        "same": asdict(effect.same.paired) if effect.same else None,
+        "rival": asdict(effect.rival.paired) | {"row": _name(effect.rival.row)}
+        if effect.rival
+        else None,
+    }
+
+
+def _name(row: Row) -> str:
+    return f"{row.format} {row.level} {method_name(row)}"
 
 
 def wanted(configuration: Configuration, methods: Sequence[str]) -> list[Selection]:
@@ -118,16 +144,21 @@ def _flips(before: Sequence[Record], after: Sequence[Record], selection: Selecti
 
 
 def _comparisons(measured: Sequence[Measured]) -> list[Comparison]:
-    """Every REBASE run against every majority vote on the same models."""
+    """Every REBASE run against every majority vote on the same models, thinking alike."""
     found: list[Comparison] = []
-    for tree in (m for m in measured if m.configuration.spec.search == "rebase"):
-        for vote in (m for m in measured if m.configuration.spec.search == "sample"):
-            if tree.configuration.policy != vote.configuration.policy:
+    fair = [m for m in measured if m.configuration.protocol == "fair"]
+    for tree in (m for m in fair if m.configuration.spec.search == "rebase"):
+        for vote in (m for m in fair if m.configuration.spec.search == "sample"):
+            if _engine(tree) != _engine(vote):
                 continue
             paired = pair(vote.records, tree.records, "weighted", "majority")
             if paired is not None:
                 found.append(_comparison(tree, vote, paired))
     return found
+
+
+def _engine(measured: Measured) -> tuple[Path, Thinking]:
+    return measured.configuration.policy, measured.configuration.thinking
 
 
 def _comparison(tree: Measured, vote: Measured, paired: Paired) -> Comparison:
@@ -143,4 +174,5 @@ def _comparison(tree: Measured, vote: Measured, paired: Paired) -> Comparison:
         a.accuracy,
         b.accuracy,
         paired,
+        tree.configuration.thinking,
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from profiles.rows import Row
 
 NONE = "–"
+THINKING = {"off": "", "on": ", thinking", "gated": ", gated"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,15 @@ def p_value(p: float | None) -> str:
 
 
 def method_name(row: Row) -> str:
-    """A method with its width, as papers write it: `majority@8`, `REBASE w=8`."""
+    """A method as papers write it: `majority@8`, `REBASE w=8, thinking`."""
+    return (
+        _search_name(row)
+        + THINKING[row.thinking]
+        + (", seed protocol" if row.protocol == "seed" else "")
+    )
+
+
+def _search_name(row: Row) -> str:
     if row.method == "greedy":
         return "greedy"
     if row.search == "rebase":
@@ -121,6 +130,13 @@ def tokens_cell(row: Row) -> str:
         return NONE
     reward = row.reward_tokens_per_question
     return f"{sum(value or 0 for value in policy):.0f} / {reward or 0:.0f}"
+
+
+def thoughts_cell(row: Row) -> str:
+    """Thought tokens a question, and at which share of the tokens there was a thought."""
+    if row.thought_share is None:
+        return NONE
+    return f"{row.thought_tokens_per_question:.0f} at {percent(row.thought_share, 0)} %"
 
 
 def seconds_cell(row: Row) -> str:
@@ -188,12 +204,18 @@ COLUMNS: tuple[Column, ...] = (
     Column(M, "model", "File sizes: policy + reward model.", weights_cell),
     Column(M, "peak RSS", "Of the process, both models in it.", lambda r: size(r.peak_rss_bytes)),
 )
+THOUGHTS = Column(
+    C, "thought tokens", "Included in tokens; at which share of the tokens.", thoughts_cell
+)
 VRAM = Column(M, "peak VRAM", "On the card, this process.", lambda r: size(r.peak_vram_bytes))
 
 
 def columns(rows: Sequence[Row]) -> tuple[Column, ...]:
-    """The columns that these rows need: VRAM only where there is a card."""
-    return (*COLUMNS, VRAM) if any(r.peak_vram_bytes is not None for r in rows) else COLUMNS
+    """The columns that these rows need: VRAM with a card, thoughts where there are any."""
+    shown = list(COLUMNS)
+    if any(r.thought_share is not None for r in rows):
+        shown.insert(1 + [c.title for c in shown].index("tokens policy / reward"), THOUGHTS)
+    return (*shown, VRAM) if any(r.peak_vram_bytes is not None for r in rows) else tuple(shown)
 
 
 def markdown_table(rows: Sequence[Row]) -> str:
@@ -213,11 +235,17 @@ def text_table(rows: Sequence[Row]) -> str:
     titles |= {"s p50 / p95", "decode tok/s", "peak RSS"}
     shown = [column for column in COLUMNS if column.title in titles]
     cells = [[c.title for c in shown]] + [[c.cell(row) for c in shown] for row in rows]
-    widths = [max(len(line[i]) for line in cells) for i in range(len(shown))]
+    return aligned(cells, [c.number for c in shown])
+
+
+def aligned(cells: Sequence[Sequence[str]], right: Sequence[bool] = ()) -> str:
+    """Lines of cells in columns; all but the first are set to the right unless told."""
+    right = right or [False] + [True] * (len(cells[0]) - 1)
+    widths = [max(len(line[i]) for line in cells) for i in range(len(cells[0]))]
     return "\n".join(
         "  ".join(
-            text.rjust(width) if column.number else text.ljust(width)
-            for text, width, column in zip(line, widths, shown, strict=True)
+            text.rjust(width) if to_right else text.ljust(width)
+            for text, width, to_right in zip(line, widths, right, strict=True)
         ).rstrip()
         for line in cells
     )

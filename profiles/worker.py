@@ -55,7 +55,8 @@ def open_models(configuration: Configuration) -> Iterator[Models]:
         if configuration.reward is None:
             yield Models(policy, None)
         else:
-            with open_engine(configuration.reward, configuration.options) as reward:
+            plain = replace(configuration.options, think="off")
+            with open_engine(configuration.reward, plain) as reward:
                 yield Models(policy, reward)
 
 
@@ -66,7 +67,7 @@ def measure(
     opener: Opener = open_models,
 ) -> None:
     """Answer what the records at `out` lack; every line is whole before the next question."""
-    problems = read_problems(configuration.data, configuration.limit)
+    problems = read_problems(configuration.data, configuration.limit, configuration.shuffle)
     done = {record.id for record in read_records(out)}
     todo = [problem for problem in problems if problem.id not in done]
     if not todo and process_path(out).exists():
@@ -113,6 +114,7 @@ def answer(
         candidates=len(found.candidates),
         truncated=sum(candidate.truncated for candidate in found.candidates),
         dropped=found.dropped,
+        booked_tokens=found.booked_tokens,
         policy_kv_bytes=models.policy.kv_bytes,
         reward_kv_bytes=models.reward.kv_bytes if models.reward else 0,
     )

@@ -97,7 +97,8 @@ class BranchEngine(ABC):
             )
         root = self._new(None)
         try:
-            self.feed([root], [tokens])
+            if tokens:
+                self.feed([root], [tokens])
             yield root
         finally:
             self._forget([branch for branch, tree in self._roots.items() if tree == root.id])

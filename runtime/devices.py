@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 from dataclasses import dataclass
 
 import psutil
@@ -26,8 +27,9 @@ class Card:
 
 
 def threads() -> int:
-    """Physical cores: more threads than cores make every decode slower."""
-    return psutil.cpu_count(logical=False) or 1
+    """Physical cores that this process may use: more threads make every decode slower."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return min(psutil.cpu_count(logical=False) or 1, allowed or 1)
 
 
 def llama_cards() -> list[Card]:

@@ -61,7 +61,8 @@ class Usage:
 
     A token is counted where it is evaluated: `prefill` for given text, `decode` for sampled text,
     `thought` for hidden tokens. `context_tokens` sums, over evaluated tokens, the tokens each one
-    attends to, itself included. `logit_rows` counts rows of the output projection.
+    attends to, itself included. `logit_rows` counts rows of the output projection. `thoughts` and
+    `skipped_thoughts` count text tokens that a thinking engine thought after and did not.
     """
 
     prefill_tokens: int = 0
@@ -69,6 +70,8 @@ class Usage:
     thought_tokens: int = 0
     context_tokens: int = 0
     logit_rows: int = 0
+    thoughts: int = 0
+    skipped_thoughts: int = 0
     calls: int = 0
     prefill_s: float = 0.0
     decode_s: float = 0.0

@@ -39,10 +39,37 @@ def open_engine(path: Path, options: EngineOptions | None = None) -> Engine:
 
     Raises:
         FileNotFoundError: if there is nothing at `path`.
-        ValueError: if it is not a model that can be opened; says what was found.
+        ValueError: if it is not a model that can be opened, or cannot think and should; says what
+            was found.
     """
     options = options or EngineOptions()
     artifact = describe_model(path)
+    if options.think == "off":
+        return _open(artifact, options)
+    if artifact.thought is None:
+        raise ValueError(
+            f"{path} is no Quiet-STaR model: it cannot think; choose --think off, or a model such "
+            "as reference:thinker"
+        )
+    return _thinking(artifact, options)
+
+
+def _thinking(artifact: Artifact, options: EngineOptions) -> Engine:
+    from convert.heads import read_talk_head
+    from runtime.gate import Gate
+    from runtime.thinking_engine import ThinkingEngine
+
+    head = read_talk_head(artifact)
+    gate = Gate(options.gate_by, options.gate) if options.think == "gated" else None
+    engine = _open(artifact, options)
+    try:
+        return ThinkingEngine(engine, head, gate=gate, temperature=options.thought_temperature)
+    except ValueError:
+        engine.close()
+        raise
+
+
+def _open(artifact: Artifact, options: EngineOptions) -> Engine:
     if artifact.format == "gguf":
         from runtime.gguf_engine import GgufEngine
 
@@ -51,4 +78,6 @@ def open_engine(path: Path, options: EngineOptions | None = None) -> Engine:
         from runtime.torch_engine import TorchEngine
 
         return TorchEngine(replace(artifact, level="f32"), options)
-    raise ValueError(f"{path} is in format {artifact.format}; choose a .gguf file or a checkpoint")
+    raise ValueError(
+        f"{artifact.path} is in format {artifact.format}; choose a .gguf file or a checkpoint"
+    )

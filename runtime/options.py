@@ -7,6 +7,8 @@ from typing import Literal
 
 Device = Literal["auto", "cuda", "cpu"]
 KvType = Literal["f16", "q8_0", "q4_0"]
+Thinking = Literal["off", "on", "gated"]
+GateBy = Literal["probability", "entropy"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,3 +21,7 @@ class EngineOptions:
     kv_type: KvType = "f16"
     gpu_layers: int | None = None  # None: as many as fit
     threads: int | None = None  # None: all physical cores
+    think: Thinking = "off"  # before each token, as Quiet-STaR does, or only where unsure
+    gate_by: GateBy = "probability"
+    gate: float = 0.9  # think where the top probability is below, or the entropy above, in nats
+    thought_temperature: float = 1.0

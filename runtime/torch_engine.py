@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModel, AutoModelForCausalLM
+from transformers import (
+    MODEL_FOR_CAUSAL_LM_MAPPING,
+    AutoConfig,
+    AutoModel,
+    AutoModelForCausalLM,
+)
 
 from convert.artifact import Artifact
+from convert.checkpoint import read_checkpoint
+from convert.thoughts import THOUGHT_TENSORS, thought_rows
 from runtime import devices
 from runtime.branching import BranchEngine
 from runtime.engine import ContextFull, Output
@@ -45,13 +53,25 @@ class TorchEngine(BranchEngine):
         headless = reward is not None and reward.kind != "token_logits"
         config = AutoConfig.from_pretrained(self.artifact.path, local_files_only=True)
         family: Any = AutoModel if headless else AutoModelForCausalLM
+        if self.artifact.thought is not None:
+            family = _thinker_class(config)
         model = family.from_pretrained(
             self.artifact.path, config=config, dtype=dtype, local_files_only=True
         )
+        self._embed_thoughts(model.get_input_embeddings().weight)
         model = model.eval().to(self._device)
         self._backbone = model if headless else model.model
         output = model.get_input_embeddings() if headless else model.get_output_embeddings()
         self._head: torch.Tensor = output.weight
+
+    @torch.no_grad()
+    def _embed_thoughts(self, embeddings: torch.Tensor) -> None:
+        """Put a thinker's START and END into its embeddings (V, D), in place."""
+        thought = self.artifact.thought
+        if thought is not None:
+            checkpoint = read_checkpoint(self.artifact.path, self.artifact.role)
+            rows = torch.from_numpy(thought_rows(checkpoint, thought.embedding))
+            embeddings[[thought.start_id, thought.end_id]] = rows.to(embeddings)
 
     @property
     def kv_bytes(self) -> int:
@@ -179,6 +199,13 @@ def _choose_cuda(options: EngineOptions) -> bool:
     if options.device == "cuda" and not torch.cuda.is_available():
         raise ValueError("--device cuda: torch sees no CUDA card; choose auto or cpu")
     return options.device != "cpu" and torch.cuda.is_available()
+
+
+def _thinker_class(config: Any) -> Any:
+    """The model class of a configuration, that passes over what a thinker has beside it."""
+    base = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]
+    beside = [f"^{re.escape(prefix)}" for prefix in THOUGHT_TENSORS]
+    return type(base.__name__, (base,), {"_keys_to_ignore_on_load_unexpected": beside})
 
 
 def _eos_ids(config: Any) -> list[int]:

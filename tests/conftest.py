@@ -58,28 +58,71 @@ def _solution(answer: str) -> str:
 @pytest.fixture
 def tiny() -> Callable[..., Any]:
     """`tiny(folder, model_class, **config)` saves a seeded two-layer checkpoint into a folder."""
+    return _save_tiny
+
+
+@pytest.fixture
+def tiny_thinker() -> Callable[..., Path]:
+    """`tiny_thinker(folder)` saves a seeded two-layer Quiet-STaR checkpoint there.
+
+    Its talk head weighs thoughts with 0.1 to 1 in size, and START and END embed like other tokens.
+    """
+    return _save_tiny_thinker
+
+
+def _save_tiny_thinker(folder: Path, *, max_thoughts: int = 10, seed: int = 0) -> Path:
+    import torch
+    import transformers as tf
+    from safetensors.torch import save_file
+
+    sizes = {"vocab_size": 1026, "max_thoughts": max_thoughts, "initializer_range": 0.06}
+    model = _save_tiny(folder, tf.MistralForCausalLM, tf.MistralConfig, seed=seed, **sizes)
+    shapes = {
+        "talk_head.0.0.weight": (256, 512),
+        "talk_head.0.0.bias": (256,),
+        "talk_head.0.2.weight": (256, 256),
+        "talk_head.0.2.bias": (256,),
+        "talk_head.0.4.weight": (1, 256),
+        "start_embedding": (2, 256),
+        "end_embedding": (2, 256),
+    }
+    tensors = {name: 0.06 * torch.randn(shape) for name, shape in shapes.items()}
+    for name in ("start_embedding", "end_embedding"):
+        tensors[name] /= 100  # as they are stored
+    tensors |= model.state_dict()
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    path = folder / "tokenizer.json"
+    document = json.loads(path.read_text(encoding="utf-8"))
+    document["added_tokens"] += [
+        document["added_tokens"][0] | {"id": 1024 + k, "content": token}
+        for k, token in enumerate(("<|startthought|>", "<|endthought|>"))
+    ]
+    path.write_text(json.dumps(document, ensure_ascii=False), encoding="utf-8")
+    return folder
+
+
+def _save_tiny(
+    folder: Path, model_class: Any, config_class: Any, *, seed: int = 0, **changes: Any
+) -> Any:
     import shutil
 
     import torch
 
-    def save(folder: Path, model_class: Any, config_class: Any, **changes: Any) -> Any:
-        torch.manual_seed(0)
-        sizes = {
-            "vocab_size": 1024,
-            "hidden_size": 256,
-            "intermediate_size": 512,
-            "num_hidden_layers": 2,
-            "num_attention_heads": 4,
-            "num_key_value_heads": 2,
-            "max_position_embeddings": 512,
-            "bos_token_id": 1,
-            "eos_token_id": 2,
-            "tie_word_embeddings": False,
-        }
-        model = model_class(config_class(**sizes | changes)).eval()
-        model.save_pretrained(folder)
-        for path in (REFERENCE / "policy").glob("tokenizer*"):
-            shutil.copy(path, folder)
-        return model
-
-    return save
+    torch.manual_seed(seed)
+    sizes = {
+        "vocab_size": 1024,
+        "hidden_size": 256,
+        "intermediate_size": 512,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": 512,
+        "bos_token_id": 1,
+        "eos_token_id": 2,
+        "tie_word_embeddings": False,
+    }
+    model = model_class(config_class(**sizes | changes)).eval()
+    model.save_pretrained(folder)
+    for path in (REFERENCE / "policy").glob("tokenizer*"):
+        shutil.copy(path, folder)
+    return model

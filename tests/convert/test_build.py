@@ -103,13 +103,6 @@ def test_a_head_that_does_not_fit_leaves_nothing(mistral, tmp_path, edit):
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_a_thinker_is_refused(mistral, tmp_path, edit):
-    edit(mistral, **{"talk_head.0.weight": np.ones((256, 512), np.float32)})
-    with pytest.raises(ValueError, match=r"Quiet-STaR model: not supported yet"):
-        build(_order(mistral, tmp_path / "out", "f16"))
-    assert not (tmp_path / "out").exists()
-
-
 def test_a_master_in_bf16_where_f16_overflows(mistral, tmp_path, edit):
     weights = np.random.default_rng(0).normal(0, 1e5, (512, 256)).astype(np.float32)
     edit(mistral, **{"model.layers.1.mlp.up_proj.weight": weights})

@@ -68,6 +68,7 @@ def test_list_and_dry_run_write_nothing(tmp_path, capsys):
         (["--quant", "q4_k_m", "owner/name"], "put SOURCE before --quant: owner/name"),
         (["--format", "onnx"], "choose from"),
         (["--role", "poet"], "choose from"),
+        (["--thought-embedding", "dashed"], "choose from"),
         (["--quant"], "expected at least one argument"),
     ],
 )
@@ -76,6 +77,20 @@ def test_bad_usage_is_exit_code_2(capsys, arguments, message):
         main(arguments)
     assert stop.value.code == 2
     assert message in capsys.readouterr().err
+
+
+def test_a_thinker_shows_its_embedding_at_q8_0(tmp_path, tiny_thinker, capsys):
+    source, out = str(tiny_thinker(tmp_path / "thinker")), str(tmp_path / "out")
+    options = [source, "--quant", "q4_k_m", "-o", out, "--thought-embedding", "dash", "--json"]
+    assert main([*options, "--dry-run"]) == 0
+    (planned,) = json.loads(capsys.readouterr().out)
+    assert main([*options, "--role", "thinker"]) == 0
+    (made,) = json.loads(capsys.readouterr().out)
+    assert planned["bits_per_weight"] == pytest.approx(made["bits_per_weight"], abs=0.3)
+    assert made["bits_per_weight"] > 5.3
+    assert made["thought"] == {"start_id": 1024, "end_id": 1025, "n_ahead": 8, "embedding": "dash"}
+    assert main([source, "--role", "thinker", "--dry-run"]) == 0
+    assert "1.9 M weights, role thinker; nothing written" in capsys.readouterr().out
 
 
 def test_known_errors_are_one_line(mistral, tmp_path, capsys, edit):
@@ -90,6 +105,8 @@ def test_known_errors_are_one_line(mistral, tmp_path, capsys, edit):
     (tmp_path / "x.gguf").write_bytes(b"else")
     assert "x.gguf is not a GGUF" in _failure(capsys, [str(tmp_path / "x.gguf"), "-o", out])
     assert f"{__file__}: file exists" in _failure(capsys, ["-o", __file__])
+    plain = [str(mistral), "--role", "thinker", "-o", out]
+    assert "mistral lacks tensor talk_head.0.0.weight" in _failure(capsys, plain)
     edit(mistral, **{"lm_head.weight": np.full((1024, 256), np.nan, np.float32)})
     assert "lm_head.weight holds NaN" in _failure(capsys, [str(mistral), "-o", out])
     assert not any(Path(out).glob("*"))

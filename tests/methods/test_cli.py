@@ -114,3 +114,20 @@ def test_help_is_instant() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_thinking_is_shown_and_booked(
+    reference: Callable[[str, str], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    models = ["--policy", str(reference("thinker", "q8_0")), "--device", "cpu", "--threads", "1"]
+    models += ["--reward", str(reference("reward", "q8_0"))]
+    for think in ("on", "gated"):
+        assert main([QUESTION, "--think", think, "--width", "4", *models]) == 0
+        out, _ = capsys.readouterr()
+        assert out.startswith("Answer: 28\n")
+        assert "thought tokens, in" in out
+        assert "thought" not in out.split("Votes")[0]  # of the text itself nothing is seen
+    assert main([QUESTION, "--think", "gated", "--gate", "1.5", *models]) == 1
+    assert "gate 1.5 by probability: choose 0 to 1" in capsys.readouterr().err
+    assert main([QUESTION, "--think", "on", "--policy", str(reference("policy", "q8_0"))]) == 1
+    assert "is no Quiet-STaR model: it cannot think" in capsys.readouterr().err

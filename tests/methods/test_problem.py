@@ -29,3 +29,12 @@ def test_an_empty_file_is_an_error(tmp_path: Path) -> None:
     path.write_text("\n")
     with pytest.raises(ValueError, match="no problems"):
         read_problems(path)
+
+
+def test_seed_42_gives_the_papers_order(tmp_path: Path) -> None:
+    """The first of its 128 questions, as its result files name them (methods.md 1.3)."""
+    path = tmp_path / "gsm8k.jsonl"
+    path.write_text("".join(f'{{"question": "{n}?", "answer": "#### 1"}}\n' for n in range(1319)))
+    found = [problem.id for problem in read_problems(path, 16, shuffle=42)]
+    expected = "30 754 429 1010 1284 953 751 954 705 993 1029 917 20 1057 138 127"
+    assert found == expected.split()

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from methods.build import MethodSpec, build
 from methods.candidate import Candidate, Level
 from methods.problem import Problem
+from methods.scorers import ProcessRewardScorer
 from runtime.engine import Branch, Step, Usage
+from runtime.load import EngineOptions, open_engine
 from runtime.scripted_engine import ScriptedEngine
 
 PROBLEM = Problem("0", "2 + 2 + 2", "6")
@@ -137,3 +141,24 @@ def test_samples_come_in_waves_where_the_cache_is_small() -> None:
     answer = build(spec, engine, None).solve(PROBLEM, seed=0)
     assert len(answer.candidates) == 8
     assert max(engine.batches) == 3
+
+
+def test_only_visible_text_enters_the_tree_and_the_reward_model(
+    reference: Callable[[str, str], Path],
+) -> None:
+    """The combined method: a tree on a thinking engine, with no code of its own."""
+    options = EngineOptions(device="cpu", threads=1)
+    thinker = open_engine(reference("thinker", "q8_0"), replace(options, think="on"))
+    reward = open_engine(reference("reward", "q8_0"), options)
+    with thinker, reward:
+        scorer = ProcessRewardScorer(reward, "ки\n")
+        question = Problem("0", "Mia bakes 6 trays of 8 rolls and sells 20. How many are left?")
+        answer = build(MethodSpec("rebase", 4), thinker, scorer).solve(question, 0)
+    visible = answer.usage.decode_tokens
+    steps = {id(s): s for level in answer.levels for c in level.candidates for s in c.steps}
+    assert answer.usage.thought_tokens == 7 * answer.usage.thoughts > 7 * visible * 0.9
+    assert visible <= sum(len(s.token_ids) for s in steps.values()) + 16 * 4
+    for step in steps.values():
+        assert step.text == thinker.tokenizer.decode(step.token_ids)
+    read = answer.scorer_usage.tokens  # the question, every step and its tag, and nothing more
+    assert read < 60 + sum(len(s.token_ids) + 2 for s in steps.values())

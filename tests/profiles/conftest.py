@@ -142,7 +142,7 @@ def store_run(
         "data": {"name": "problems.jsonl", "sha256": "0" * 64},
         "questions": max((len(records) for _, _, records in measured), default=0),
         "seed": 0,
-        "protocol": "fair",
+        "protocols": ["fair"],
         "search": {"temperature": 1.0, "max_tokens": 256},
         "methods": list(methods),
         "configurations": [configuration.slug for configuration, _, _ in measured],

@@ -99,4 +99,11 @@ def test_thoughts_and_prompts_cost_like_any_token() -> None:
 def test_the_papers_own_figure() -> None:
     """7,650,672,640 a visible token (methods.md 1.3), prompt and thoughts free."""
     usage = Usage(prefill_tokens=100, decode_tokens=2, thought_tokens=50, logit_rows=2)
-    assert seed_flops(usage, MISTRAL_7B) == 2 * 7_650_672_640
+    assert seed_flops(usage.decode_tokens, MISTRAL_7B) == 2 * 7_650_672_640
+
+
+def test_a_thought_costs_its_talk_head() -> None:
+    """Layers of 2 D x D, D x D and D x 1: 0.10 GFLOP for Mistral-7B (methods.md 3.5)."""
+    once = flops(Usage(thoughts=1), MISTRAL_7B)
+    assert once == 2 * (2 * 4096 * 4096 + 4096 * 4096 + 4096)
+    assert once == pytest.approx(0.10e9, rel=0.02)

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from convert.artifact import Artifact, Shape
+from convert.artifact import Artifact, Shape, ThoughtProtocol
 from methods.build import MethodSpec
 from profiles.grid import Models, Request, configurations
+from runtime.options import EngineOptions
 
 SHAPE = Shape(1, 1, 1, 1, 1, 1, 1, 1)
 
@@ -66,7 +67,7 @@ def request_(tmp_path: Path) -> Request:
         data=data,
         limit=10,
         seed=0,
-        device="cpu",
+        options=EngineOptions(device="cpu"),
         baseline=True,
         spec=MethodSpec("greedy", max_tokens=256),
     )
@@ -155,3 +156,75 @@ def test_the_kv_cache_grows_with_the_width(request_: Request, shelf: Shelf) -> N
     assert wide.options.context >= 64 * 256 + 1024
     assert wide.options.max_branches >= 2 * 64
     assert wide.options.device == "cpu"
+
+
+THOUGHT = ThoughtProtocol(6, 7)
+
+
+class ThinkingShelf(Shelf):
+    """Everything called thinker can think."""
+
+    def describe(self, path: Path) -> Artifact:
+        found = super().describe(path)
+        return replace(found, thought=THOUGHT) if "thinker" in path.name else found
+
+
+def test_thinking_runs_on_the_thinker_and_plain_on_the_policy(
+    request_: Request, tmp_path: Path
+) -> None:
+    asked = replace(request_, think=("off", "gated"), methods=("rebase",), widths=(8,))
+    made = configurations(asked, ThinkingShelf(tmp_path).models())
+    found = [(c.policy.name, c.thinking, c.level) for c in made]
+    assert found == [
+        ("reference_policy", "off", "f32"),
+        ("policy-q8_0.gguf", "off", "q8_0"),
+        ("policy-q4_k_m.gguf", "off", "q4_k_m"),
+        ("reference_thinker", "gated", "f32"),
+        ("thinker-q8_0.gguf", "gated", "q8_0"),
+        ("thinker-q4_k_m.gguf", "gated", "q4_k_m"),
+    ]
+    assert made[-1].slug == "thinker-gguf-q4_k_m-rebase-8-gated"
+    assert all(c.reward is not None for c in made)
+    assert made[-1].options.context >= 1024 + 8 * (256 + 7)
+
+
+def test_thoughts_at_some_levels_only(request_: Request, tmp_path: Path) -> None:
+    asked = replace(
+        request_, think=("off", "on"), think_levels=("q4_k_m",), methods=("rebase",), widths=(8,)
+    )
+    made = configurations(asked, ThinkingShelf(tmp_path).models())
+    assert [c.level for c in made if c.thinking == "on"] == ["f32", "q4_k_m"]
+    assert [c.level for c in made if c.thinking == "off"] == ["f32", "q8_0", "q4_k_m"]
+
+
+def test_a_thinker_without_thoughts_is_one_more_policy(request_: Request, tmp_path: Path) -> None:
+    asked = replace(
+        request_, policies=("reference:thinker",), think=("off", "on"), methods=("greedy",)
+    )
+    made = configurations(asked, ThinkingShelf(tmp_path).models())
+    assert {c.policy.name.split("-")[0] for c in made} == {"thinker", "reference_thinker"}
+    assert [c.thinking for c in made] == ["off", "on"] * 3
+
+
+def test_a_model_that_cannot_think(request_: Request, shelf: Shelf) -> None:
+    asked = replace(request_, think=("on",), thinker=str(shelf.file("plain-q8_0")))
+    with pytest.raises(ValueError, match=r"plain-q8_0.gguf is no Quiet-STaR model .*--thinker"):
+        configurations(asked, shelf.models())
+
+
+def test_the_papers_suite(request_: Request, tmp_path: Path) -> None:
+    asked = replace(
+        request_,
+        suite=True,
+        methods=("majority", "rebase"),
+        think=("off", "on"),
+        levels=("f16",),
+        baseline=False,
+    )
+    made = configurations(asked, ThinkingShelf(tmp_path).models())
+    assert len(made) == 12
+    assert len({c.slug for c in made}) == 12
+    assert sum(c.protocol == "seed" for c in made) == 6
+    votes = [c for c in made if c.spec.search == "sample"]
+    assert len(votes) == 4
+    assert all(c.reward is None for c in votes)

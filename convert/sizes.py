@@ -1,0 +1,61 @@
+"""How large the files of a conversion become, before they are written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from convert.checkpoint import Checkpoint
+from convert.gguf_artifact import artifact_from_gguf
+from convert.gguf_header import read_header
+from convert.levels import LEVELS, Level
+from convert.mapping import BESIDE
+
+EMBEDDING_LEVEL = LEVELS["q8_0"]  # a thinker's embedding matrix is never kept at less
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """Weights of a source. `embedding` counts those that no level takes below q8_0."""
+
+    model: int  # in the GGUF, the embedding matrix too
+    embedding: int
+    beside: int  # in the heads file, as float32
+
+    @property
+    def total(self) -> int:
+        return self.model + self.beside
+
+    def bits(self, level: Level) -> float:
+        """About how many bits a weight of the GGUF takes."""
+        share = self.embedding / self.model
+        return level.bits + share * max(0.0, EMBEDDING_LEVEL.bits - level.bits)
+
+    def size_bytes(self, level: Level) -> int:
+        """About how large the GGUF becomes."""
+        return int(self.model * self.bits(level) / 8)
+
+    def needed_bytes(self, levels: Sequence[Level]) -> int:
+        """About what several levels take, the f16 master and the heads file included."""
+        files = sum(self.size_bytes(level) for level in levels)
+        return files + 2 * self.model + 4 * self.beside
+
+
+def weights_of_checkpoint(checkpoint: Checkpoint) -> Weights:
+    """The weights of a checkpoint; nothing is read but headers."""
+    sizes = {name: tensor.elements for name, tensor in checkpoint.tensors.items()}
+    beside = sum(size for name, size in sizes.items() if name.startswith(BESIDE))
+    embedding = sum(size for name, size in sizes.items() if name.endswith("embed_tokens.weight"))
+    kept = embedding if checkpoint.role == "thinker" else 0
+    return Weights(sum(sizes.values()) - beside, kept, beside)
+
+
+def weights_of_gguf(path: Path) -> Weights:
+    """The weights of a GGUF and of the heads file it names."""
+    sizes = {tensor.name: tensor.elements for tensor in read_header(path).tensors}
+    artifact = artifact_from_gguf(path)
+    kept = sizes.get("token_embd.weight", 0) if artifact.role == "thinker" else 0
+    heads = artifact.heads_path
+    beside = heads.stat().st_size // 4 if heads and heads.exists() else 0
+    return Weights(sum(sizes.values()), kept, beside)

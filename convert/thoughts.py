@@ -1,0 +1,128 @@
+"""Quiet-STaR checkpoints: how they think, and the embeddings that begin and end a thought."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from convert.artifact import ThoughtEmbedding, ThoughtProtocol
+from convert.files import read_json
+
+if TYPE_CHECKING:
+    from convert.checkpoint import Checkpoint
+
+Floats = npt.NDArray[np.float32]
+TOKENS = ("<|startthought|>", "<|endthought|>")
+EMBEDDINGS = ("start_embedding", "end_embedding")  # [2, D]: row 0 is the embedding, row 1 unused
+EMBEDDING_SCALE = 100.0  # they are stored divided by it, `modeling_mistral.py`
+AHEAD_TALK = 1  # what evaluation sets n_ahead_talk to, and the configuration was saved with
+LEAST_AHEAD = 4  # START, one sampled token and END behind the text token
+DASH = "---"
+THOUGHT_TENSORS = ("talk_head.", *EMBEDDINGS)
+
+
+def thought_protocol(checkpoint: Checkpoint) -> ThoughtProtocol:
+    """How a checkpoint thinks, told from its tokenizer and `max_thoughts`.
+
+    Raises:
+        ValueError: if `max_thoughts` is no number, or the tokenizer has one of the tokens only.
+    """
+    most = checkpoint.config.get("max_thoughts")
+    if not isinstance(most, int):
+        raise ValueError(
+            f"{checkpoint.folder / 'config.json'} has max_thoughts {most!r}, no number"
+        )
+    added, vocab = _added_tokens(checkpoint.folder), checkpoint.shape.vocab
+    found = [added[token] for token in TOKENS if token in added]
+    if len(found) == 1:
+        raise ValueError(f"the tokenizer of {checkpoint.folder} has only one of {TOKENS}")
+    start, end = found or (vocab - 2, vocab - 1)
+    return ThoughtProtocol(start, end, n_ahead=most - AHEAD_TALK - 1)
+
+
+def check_protocol(folder: Path, vocab: int, protocol: ThoughtProtocol) -> None:
+    """Raise ValueError if a model of so many tokens cannot think in that way; says why."""
+    for name, i in zip(TOKENS, (protocol.start_id, protocol.end_id), strict=True):
+        if not 0 <= i < vocab:
+            raise ValueError(f"{folder} gives {name} the id {i}, its vocabulary has {vocab} tokens")
+    if protocol.n_ahead < LEAST_AHEAD:
+        raise ValueError(
+            f"{folder} has max_thoughts {protocol.n_ahead + AHEAD_TALK + 1}, so n_ahead "
+            f"{protocol.n_ahead}; at least {LEAST_AHEAD} are needed to think one token"
+        )
+    if protocol.embedding not in ("trained", "dash"):
+        raise ValueError(f"unknown thought embedding {protocol.embedding!r}; choose trained, dash")
+
+
+def check_tensors(checkpoint: Checkpoint) -> None:
+    """Raise ValueError if a thinker's tensor is missing, misshapen or unknown; by headers alone."""
+    folder, tensors, shapes = checkpoint.folder, checkpoint.tensors, _shapes(checkpoint)
+    for name, shape in shapes.items():
+        if name not in tensors:
+            raise ValueError(f"{folder} lacks tensor {name}, which every thinker has")
+        if tensors[name].shape != shape:
+            found = list(tensors[name].shape)
+            raise ValueError(f"tensor {name} has shape {found}, expected {list(shape)}")
+    unknown = [n for n in tensors if n.startswith(THOUGHT_TENSORS) and n not in shapes]
+    if unknown:
+        raise ValueError(f"{folder} holds tensor {unknown[0]}, which no talk head known here has")
+
+
+def thought_rows(checkpoint: Checkpoint, embedding: ThoughtEmbedding) -> Floats:
+    """(2, D) embeddings of START and END: the trained ones, or that of `---` for both.
+
+    Source: Zelikman et al. 2024, `modeling_mistral.py`: the forward pass, and the block under
+    `if self.start_token_id is None`, which puts the embedding of `---` there after every load.
+
+    Raises:
+        ValueError: if a value is not finite; names the tensor.
+    """
+    if embedding == "trained":
+        return np.stack([checkpoint.tensors[n].float32()[0] for n in EMBEDDINGS]) * np.float32(
+            EMBEDDING_SCALE
+        )
+    i = _first_token(checkpoint.folder, DASH)
+    name = next(n for n in checkpoint.tensors if n.endswith("embed_tokens.weight"))
+    return np.repeat(checkpoint.tensors[name].rows(slice(i, i + 1)), 2, axis=0)
+
+
+def _shapes(checkpoint: Checkpoint) -> dict[str, tuple[int, ...]]:
+    """Tensors of a thinker beside the backbone."""
+    hidden = checkpoint.shape.hidden
+    return {
+        "talk_head.0.0.weight": (hidden, 2 * hidden),
+        "talk_head.0.0.bias": (hidden,),
+        "talk_head.0.2.weight": (hidden, hidden),
+        "talk_head.0.2.bias": (hidden,),
+        "talk_head.0.4.weight": (1, hidden),
+        **dict.fromkeys(EMBEDDINGS, (2, hidden)),
+    }
+
+
+def _added_tokens(folder: Path) -> dict[str, int]:
+    """Ids of the tokens that were added to a tokenizer, by any of the files that tell."""
+    decoder: dict[str, Any] = read_json(folder / "tokenizer_config.json").get(
+        "added_tokens_decoder", {}
+    )
+    listed = read_json(folder / "tokenizer.json").get("added_tokens", [])
+    return {
+        **{str(token): int(i) for token, i in read_json(folder / "added_tokens.json").items()},
+        **{str(entry["content"]): int(i) for i, entry in decoder.items()},
+        **{str(entry["content"]): int(entry["id"]) for entry in listed},
+    }
+
+
+def _first_token(folder: Path, text: str) -> int:
+    """The id of the first token of a text, without a beginning-of-sequence token."""
+    path = folder / "tokenizer.model"
+    if path.exists():
+        from sentencepiece import SentencePieceProcessor
+
+        return int(SentencePieceProcessor(model_file=str(path)).encode(text)[0])
+    from tokenizers import Tokenizer  # type: ignore[import-untyped]
+
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    return int(tokenizer.encode(text, add_special_tokens=False).ids[0])

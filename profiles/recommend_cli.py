@@ -1,0 +1,87 @@
+"""`profile recommend`: which measured configuration to use on a given machine."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+GIB = 1 << 30
+EPILOG = """\
+examples:
+  profile recommend --vram 8 --max-latency 5
+  profile recommend report --ram 4 --min-accuracy 70 --json
+"""
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Register the subcommand."""
+    p = commands.add_parser(
+        "recommend",
+        help="pick from the measured rows of a run, under limits",
+        description="The most accurate measured row within the limits, and why.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    p.add_argument(
+        "folder",
+        type=Path,
+        nargs="?",
+        metavar="FOLDER",
+        default=Path("report"),
+        help="where the run wrote (default: report)",
+    )
+    p.add_argument("--vram", type=_positive, metavar="GIB", help="size of the card")
+    p.add_argument("--ram", type=_positive, metavar="GIB", help="main memory to use at most")
+    p.add_argument(
+        "--max-latency",
+        type=_positive,
+        metavar="SECONDS",
+        help="of a question, that 95 %% of them keep",
+    )
+    p.add_argument("--min-accuracy", type=_percent, metavar="PERCENT", help="of right answers")
+    p.add_argument("--json", action="store_true", help="print one JSON document")
+    p.set_defaults(body=run)
+
+
+def run(options: argparse.Namespace, _given: Sequence[str]) -> None:
+    """Print a recommendation.
+
+    Raises:
+        FileNotFoundError: if the folder holds no summary.
+        ValueError: if the summary cannot be read, or no row keeps the limits.
+    """
+    from profiles.recommend import Limits, document, read_rows, recommend
+    from profiles.recommend_text import text
+    from profiles.versus import by_questions
+
+    limits = Limits(
+        None if options.vram is None else int(options.vram * GIB),
+        None if options.ram is None else int(options.ram * GIB),
+        options.max_latency,
+        options.min_accuracy,
+    )
+    found = recommend(read_rows(options.folder), limits, by_questions(options.folder))
+    if options.json:
+        print(json.dumps(document(found, limits), ensure_ascii=False))
+    else:
+        print(text(found, limits))
+
+
+def _positive(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
+    return value
+
+
+def _percent(text: str) -> float:
+    value = _positive(text)
+    if value > 100:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a percentage")
+    return value / 100

@@ -1,0 +1,242 @@
+"""The arguments of `profile run`, and what they ask for."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from methods.cli import METHODS
+
+if TYPE_CHECKING:
+    from profiles.grid import Request
+
+BENCHMARK = "benchmark"
+LEVELS = ("f16", "q8_0", "q4_k_m", "q3_k_s", "q2_k")
+
+
+def add_arguments(run: argparse.ArgumentParser) -> None:
+    """All arguments of `profile run`."""
+    _models(run.add_argument_group("models"))
+    _search(run.add_argument_group("search"))
+    _thinking(run.add_argument_group("thinking (Quiet-STaR)"))
+    _questions(run.add_argument_group("questions"))
+    _output(run.add_argument_group("output"))
+
+
+def _models(group: argparse._ArgumentGroup) -> None:
+    source = "a checkpoint folder, a hub id, reference:NAME"
+    group.add_argument(
+        "--policy",
+        nargs="+",
+        metavar="MODEL",
+        default=["reference:policy"],
+        help=f"{source}, or one or more .gguf files (default: reference:policy)",
+    )
+    group.add_argument(
+        "--reward", metavar="MODEL", help=f"{source}, or a .gguf file (default: reference:reward)"
+    )
+    group.add_argument(
+        "--levels",
+        nargs="+",
+        metavar="LEVEL",
+        type=_level,
+        default=list(LEVELS),
+        help=f"quantization levels (default: {' '.join(LEVELS)})",
+    )
+    group.add_argument(
+        "--reward-level",
+        metavar="LEVEL",
+        type=lambda text: text if text == "same" else _level(text),
+        default="same",
+        help="level of the reward model (default: same as the policy)",
+    )
+    group.add_argument("--device", choices=("auto", "cuda", "cpu"), default="auto")
+    group.add_argument("--threads", type=_positive, metavar="N", help="default: physical cores")
+    group.add_argument("--offline", action="store_true", help="never ask the hub")
+    group.add_argument(
+        "--no-baseline",
+        dest="baseline",
+        action="store_false",
+        help="leave out full precision; the first level is the baseline then",
+    )
+
+
+def _search(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--methods",
+        nargs="+",
+        choices=METHODS,
+        metavar="METHOD",
+        default=list(METHODS),
+        help=f"any of {', '.join(METHODS)} (default: all)",
+    )
+    group.add_argument(
+        "--width",
+        nargs="+",
+        type=_positive,
+        metavar="N",
+        default=[8],
+        help="paths of a vote, width of REBASE; several are all run (default: 8)",
+    )
+    group.add_argument("--temperature", type=float, default=1.0)
+    group.add_argument("--top-p", type=float, default=1.0)
+    group.add_argument("--balance", type=float, default=0.1, help="REBASE's softmax temperature")
+    group.add_argument("--aggregation", choices=("last", "min", "prod", "mean"), default="last")
+    group.add_argument(
+        "--max-tokens", type=_positive, metavar="N", default=256, help="of one path (default: 256)"
+    )
+    group.add_argument("--seed", type=int, default=0)
+    group.add_argument(
+        "--protocol",
+        choices=("fair", "seed"),
+        default="fair",
+        help="the same prompt, budget and extraction for all systems, or the code of arXiv "
+        "2412.16260 with its faults (majority and rebase only)",
+    )
+    group.add_argument(
+        "--suite",
+        choices=("paper",),
+        help="the paper's six systems under both protocols, on its seeded 128 questions; "
+        "replaces --methods, --width, --think and --protocol",
+    )
+
+
+def _thinking(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--think",
+        nargs="+",
+        choices=("off", "on", "gated"),
+        default=["off"],
+        help="before no token, before each, or only where unsure (default: off)",
+    )
+    group.add_argument(
+        "--thinker",
+        metavar="MODEL",
+        help="Quiet-STaR model for on and gated (default: reference:thinker, or the policy)",
+    )
+    group.add_argument(
+        "--think-levels",
+        nargs="+",
+        metavar="LEVEL",
+        type=_level,
+        help="levels at which thoughts run, beside full precision (default: all of --levels)",
+    )
+    group.add_argument(
+        "--gate",
+        type=float,
+        metavar="X",
+        help="think where the top probability is below X, or the entropy above (default: 0.9)",
+    )
+    group.add_argument("--gate-by", choices=("probability", "entropy"), default="probability")
+    group.add_argument("--thought-temperature", type=float, default=1.0)
+
+
+def _questions(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--data",
+        metavar="FILE",
+        default=BENCHMARK,
+        help="jsonl in GSM8K's format, or the bundled benchmark (default)",
+    )
+    group.add_argument(
+        "--limit",
+        type=_positive,
+        metavar="N",
+        help="the first N questions (default: 100; 128 in the paper's suite)",
+    )
+    group.add_argument(
+        "--shuffle", type=int, metavar="SEED", help="take them in a random order that repeats"
+    )
+
+
+def _output(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="FOLDER",
+        default=Path("report"),
+        help="default: report",
+    )
+    group.add_argument("--resume", action="store_true", help="go on with what FOLDER holds")
+    group.add_argument("--force", action="store_true", help="replace what FOLDER holds")
+    group.add_argument("--json", action="store_true", help="print summary.json")
+
+
+def request(options: argparse.Namespace) -> Request:
+    """What was asked for, as the grid reads it.
+
+    Raises:
+        ValueError: if arguments contradict the suite.
+    """
+    import convert
+    from methods.build import MethodSpec
+    from profiles import paper
+    from profiles.grid import Request
+    from runtime.options import EngineOptions
+
+    bundled = Path(convert.__file__).parent / "reference" / "benchmark.jsonl"
+    suite = options.suite == "paper"
+    return Request(
+        policies=tuple(options.policy),
+        reward=options.reward,
+        levels=tuple(dict.fromkeys(options.levels)),
+        reward_level=options.reward_level,
+        methods=paper.METHODS if suite else tuple(dict.fromkeys(options.methods)),
+        widths=tuple(dict.fromkeys(options.width)),
+        data=bundled if options.data == BENCHMARK else Path(options.data),
+        limit=options.limit or (paper.QUESTIONS if suite else 100),
+        seed=options.seed,
+        options=EngineOptions(
+            device=options.device,
+            threads=options.threads,
+            gate_by=options.gate_by,
+            gate=_gate(options),
+            thought_temperature=options.thought_temperature,
+        ),
+        baseline=options.baseline,
+        spec=MethodSpec(
+            "greedy",
+            temperature=options.temperature,
+            top_p=options.top_p,
+            max_tokens=options.max_tokens,
+            balance=options.balance,
+            aggregation=options.aggregation,
+            protocol=options.protocol,
+        ),
+        think=("off", "on") if suite else tuple(dict.fromkeys(options.think)),
+        thinker=options.thinker,
+        think_levels=tuple(dict.fromkeys(options.think_levels or options.levels)),
+        suite=suite,
+        shuffle=paper.SHUFFLE if suite and options.shuffle is None else options.shuffle,
+        offline=options.offline,
+    )
+
+
+def _gate(options: argparse.Namespace) -> float:
+    """The threshold, checked; each kind of gate has its own default."""
+    from runtime.gate import DEFAULTS, Gate
+
+    threshold = DEFAULTS[options.gate_by] if options.gate is None else options.gate
+    return Gate(options.gate_by, threshold).threshold
+
+
+def _positive(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
+    return int(text)
+
+
+def _level(text: str) -> str:
+    """A level under its one name.
+
+    Raises:
+        argparse.ArgumentTypeError: for a level that llama.cpp does not have; lists those it has.
+    """
+    from convert.levels import parse_level
+
+    try:
+        return parse_level(text).name
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error

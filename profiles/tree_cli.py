@@ -1,0 +1,53 @@
+"""`profile tree`: a saved search as a page to look at."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+EPILOG = """\
+examples:
+  solve --method rebase --width 16 --tree search.json "Mia bakes 6 trays of 8 rolls ..."
+  profile tree search.json
+"""
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Register the subcommand."""
+    p = commands.add_parser(
+        "tree",
+        help="show a search that solve --tree wrote as one page",
+        description="A saved search as one self-contained page: the map of its tree, the votes, "
+        "every step with its score.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    p.add_argument("file", type=Path, metavar="FILE", help="what solve --tree wrote")
+    p.add_argument(
+        "-o", "--output", type=Path, metavar="PAGE", help="default: FILE with .html at its end"
+    )
+    p.add_argument("--force", action="store_true", help="overwrite PAGE")
+    p.set_defaults(body=run)
+
+
+def run(options: argparse.Namespace, _given: Sequence[str]) -> None:
+    """Write the page, whole or not at all, and print its path.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        FileExistsError: if the page exists and `--force` is off.
+        ValueError: if the file is no saved search, or would be overwritten by its page.
+    """
+    from convert.files import refuse_overwrite, whole
+    from profiles.tree import read_tree
+    from profiles.tree_page import page
+
+    out: Path = options.output or options.file.with_suffix(".html")
+    if out.resolve() == options.file.resolve():
+        raise ValueError(f"{out} would overwrite the search; choose another --output")
+    tree = read_tree(options.file)
+    refuse_overwrite([out], force=options.force)
+    with whole(out) as part:
+        part.write_text(page(tree), encoding="utf-8")
+    print(out)

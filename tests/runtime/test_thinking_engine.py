@@ -1,0 +1,341 @@
+"""Thinking, against the parallel forward of the original and against its own naive calls."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from scipy.special import log_softmax
+
+from convert.heads import read_talk_head
+from runtime.engine import Branch, ContextFull, Engine, Output, Sampling
+from runtime.gate import Gate
+from runtime.load import EngineOptions, describe_model, open_engine
+from runtime.scripted_engine import ScriptedEngine
+from runtime.thinking_engine import ThinkingEngine
+from tests.conftest import REFERENCE
+from tests.runtime.thought_oracle import parallel_logits
+
+OPTIONS = EngineOptions(device="cpu", threads=1, context=2048, max_branches=16)
+TEXT = (
+    "Mia bakes 6 trays of 8 rolls and sells 20 of them. Then Tom gives Mia 36 more rolls. "
+    "How many rolls does Mia have in the end?\nStep 1: Mia bakes 6 * 8 = 48 rolls. ки\n"
+    "Step 2: There are 48 - 20 = 28 rolls left. ки\nStep 3: Mia has 28 + 36 = 64 rolls now."
+)
+Tiny = Callable[..., Path]
+
+
+class Recording:
+    """An engine that notes the tokens of every feed."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.calls: list[list[list[int]]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.engine, name)
+
+    def feed(
+        self, branches: Sequence[Branch], tokens: Sequence[Sequence[int]], **options: Any
+    ) -> Output:
+        self.calls.append([list(t) for t in tokens])
+        return self.engine.feed(branches, tokens, **options)
+
+
+def _thinking(engine: Engine, **options: Any) -> tuple[ThinkingEngine, Recording]:
+    recording = Recording(engine)
+    head = read_talk_head(engine.artifact)
+    return ThinkingEngine(recording, head, **options), recording  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, tiny_thinker: Tiny) -> Path:
+    return tiny_thinker(tmp_path / "thinker")
+
+
+@pytest.fixture
+def engine(folder: Path) -> Iterator[Engine]:
+    with open_engine(folder, OPTIONS) as opened:
+        yield opened
+
+
+def _read(engine: ThinkingEngine, recording: Recording, text: list[int]) -> tuple[Any, Any]:
+    """(L, V) logits after every token of a text, and the thoughts sampled there."""
+    thought = engine.artifact.thought
+    assert thought is not None
+    rows, thoughts = [], []
+    with engine.open(text[:1]) as root:
+        for token in text[1:]:
+            recording.calls.clear()
+            rows.append(engine.feed([root], [[token]], work="decode").logits[0].copy())
+            tokens = [t for call in recording.calls for t in call[0]]
+            thoughts.append([t for t in tokens[1:] if t not in (thought.start_id, thought.end_id)])
+    return np.stack(rows), thoughts
+
+
+def _oracle(folder: Path, text: list[int], thoughts: list[list[int]]) -> Any:
+    """The parallel forward, its START and END read from their own tensors."""
+    from safetensors.torch import load_file
+    from transformers import AutoModelForCausalLM
+
+    tensors = {n: t.float() for n, t in load_file(folder / "model.safetensors").items()}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    layers: list[torch.nn.Module] = []
+    for number in (0, 2, 4):
+        weight = tensors[f"talk_head.0.{number}.weight"]
+        layer = torch.nn.Linear(weight.shape[1], weight.shape[0], bias=number != 4)
+        layer.weight.data = weight
+        if number != 4:
+            layer.bias.data = tensors[f"talk_head.0.{number}.bias"]
+        layers += [layer, torch.nn.ReLU()]
+    rows = torch.stack([tensors["start_embedding"][0], tensors["end_embedding"][0]]) * 100
+    full = [[0] * len(thoughts[0]), *thoughts]  # nothing was asked at the first token
+    return parallel_logits(model, torch.nn.Sequential(*layers[:-1]), text, full, rows)[1:]
+
+
+def _divergence(a: Any, b: Any) -> float:
+    """Mean KL of two sets of logits, in nats; impossible tokens left out."""
+    both = np.isfinite(a).all(axis=0)
+    p, q = (log_softmax(x[:, both].astype(np.float64), axis=1) for x in (a, b))
+    return float((np.exp(p) * (p - q)).sum(axis=1).mean())
+
+
+@pytest.mark.parametrize("max_thoughts", [6, 8, 10])
+def test_parity_with_the_parallel_forward(
+    max_thoughts: int, tmp_path: Path, tiny_thinker: Tiny
+) -> None:
+    folder = tiny_thinker(tmp_path / "thinker", max_thoughts=max_thoughts)
+    with open_engine(folder, OPTIONS) as inner:
+        engine, recording = _thinking(inner)
+        text = engine.tokenizer.encode(TEXT)[:60]
+        ours, thoughts = _read(engine, recording, text)
+        hidden = [engine.artifact.thought.start_id, engine.artifact.thought.end_id]  # type: ignore[union-attr]
+        assert {len(t) for t in thoughts} == {max_thoughts - 5}
+        assert np.isneginf(ours[:, hidden]).all()
+        theirs = _oracle(folder, text, thoughts)
+        seen = np.isfinite(ours)
+        assert np.abs(ours - theirs)[seen].max() < 1e-4
+        others = _oracle(folder, text, [[t // 2 for t in thought] for thought in thoughts])
+        assert np.abs(ours - others)[seen].max() > 1e-2  # thoughts do matter
+
+
+def test_a_quantizable_file_thinks_as_torch_does(reference: Callable[[str, str], Path]) -> None:
+    path = reference("thinker", "f16")
+    with open_engine(path, OPTIONS) as inner:
+        engine, recording = _thinking(inner)
+        text = engine.tokenizer.encode(TEXT)[:121]
+        ours, thoughts = _read(engine, recording, text)
+    theirs = _oracle(REFERENCE / "thinker", text, thoughts)
+    assert len(ours) >= 100
+    assert _divergence(ours, theirs) < 1e-3
+    with open_engine(path, OPTIONS) as plain, plain.open(text) as root:
+        base = plain.logits([root])
+    assert _divergence(ours[-1:], base) > 1e-6
+
+
+def test_fused_and_naive_calls_agree(engine: Engine) -> None:
+    thinking, recording = _thinking(engine)
+    text = thinking.tokenizer.encode(TEXT)[:30]
+    ours, thoughts = _read(thinking, recording, text)
+    head, thought = read_talk_head(engine.artifact), engine.artifact.thought
+    assert thought is not None
+    with engine.open(text[:1]) as root:
+        for row, token, sampled in zip(ours, text[1:], thoughts, strict=True):
+            base = engine.feed([root], [[token]], hidden=True)
+            logits, states = base.logits.copy(), base.hidden
+            assert states is not None
+            states, length = states.copy(), engine.length(root)
+            for inside in (thought.start_id, *sampled, thought.end_id):
+                end = engine.feed([root], [[inside]], hidden=True, work="thought")
+            assert end.hidden is not None
+            weight = head(np.concatenate([states, end.hidden], axis=1))
+            mixed = ((1 - weight) * logits + weight * end.logits)[0]
+            engine.rewind(root, length)
+            seen = np.isfinite(row)
+            assert np.abs(mixed - row)[seen].max() < 1e-4
+
+
+@pytest.mark.parametrize("max_thoughts", [6, 7, 10])
+def test_calls_per_token_and_length_of_the_cache(
+    max_thoughts: int, tmp_path: Path, tiny_thinker: Tiny
+) -> None:
+    ahead = max_thoughts - 2
+    with open_engine(tiny_thinker(tmp_path / "t", max_thoughts=max_thoughts), OPTIONS) as inner:
+        engine, recording = _thinking(inner)
+        engine.tokenizer.eos_ids = frozenset()
+        with engine.open(engine.tokenizer.encode("How many?")) as root:
+            branches = engine.fork(root, 4)
+            prefix = engine.length(root)
+            for number in range(1, 6):
+                recording.calls.clear()
+                engine.extend(branches, Sampling(max_tokens=1, seed=number))
+                assert len(recording.calls) == ahead - 2
+                assert {len(call) for call in recording.calls} == {4}  # all think together
+                assert sum(len(t) for call in recording.calls for t in call) == 4 * ahead
+                assert [engine.length(b) for b in branches] == [prefix + number] * 4
+
+
+def test_the_cache_holds_the_text_alone(reference: Callable[[str, str], Path]) -> None:
+    import llama_cpp.llama_cpp as llama
+
+    with open_engine(reference("thinker", "q4_k_m"), replace(OPTIONS, think="on")) as engine:
+        inner: Any = engine.inner  # type: ignore[attr-defined]
+        with engine.open(engine.tokenizer.encode("How many?")) as root:
+            (branch,) = engine.fork(root, 1)
+            engine.extend([branch], Sampling(max_tokens=7))
+            slot = inner._slots[branch.id]
+            last = llama.llama_memory_seq_pos_max(inner._memory, slot)
+            assert last == engine.length(branch) - 1
+
+
+def test_gated_calls(engine: Engine) -> None:
+    thinking, recording = _thinking(engine, gate=Gate("probability", 0.0))
+    thinking.tokenizer.eos_ids = frozenset()
+    with thinking.open(thinking.tokenizer.encode("How many?")) as root:
+        branches = thinking.fork(root, 3)
+        recording.calls.clear()
+        thinking.extend(branches, Sampling(max_tokens=5))
+        assert len(recording.calls) == 5  # one a token
+        assert thinking.usage.thoughts == thinking.usage.thought_tokens == 0
+        assert thinking.usage.skipped_thoughts == 1 + 3 * 5
+    thinking, recording = _thinking(engine, gate=Gate("probability", 1.0))
+    with thinking.open(thinking.tokenizer.encode("How many?")) as root:
+        recording.calls.clear()
+        thinking.extend([root], Sampling(max_tokens=5))
+        assert len(recording.calls) == 5 * 7  # START waits for the gate
+
+
+def test_only_unsure_branches_think(engine: Engine) -> None:
+    text = engine.tokenizer.encode(TEXT)
+    with engine.open(text) as root:
+        base = engine.logits([root]).copy()
+    top = float(np.exp(log_softmax(base.astype(np.float64), axis=1)).max())
+    for threshold, thinks in ((top - 1e-4, False), (top + 1e-4, True)):
+        thinking, _ = _thinking(engine, gate=Gate("probability", threshold))
+        with thinking.open(text) as root:
+            same = np.abs(thinking.logits([root]) - base)[np.isfinite(thinking.logits([root]))]
+            assert (same.max() > 1e-3) == thinks
+            assert thinking.usage.thoughts == int(thinks)
+
+
+def test_a_gate_that_lets_all_in_changes_nothing(engine: Engine) -> None:
+    text = engine.tokenizer.encode(TEXT)[:40]
+    found = []
+    for gate in (None, Gate("probability", 1.0), Gate("entropy", 0.0)):
+        thinking, recording = _thinking(engine, gate=gate)
+        rows, thoughts = _read(thinking, recording, text)
+        found.append((np.nan_to_num(rows, neginf=0), thoughts))
+    for rows, thoughts in found[1:]:
+        assert thoughts == found[0][1]
+        assert np.allclose(rows, found[0][0], atol=1e-4)
+
+
+def test_usage_books_thoughts_apart(engine: Engine) -> None:
+    thinking, _ = _thinking(engine)
+    thinking.tokenizer.eos_ids = frozenset()
+    prompt = thinking.tokenizer.encode("How many?")
+    before = thinking.usage
+    with thinking.open(prompt) as root:
+        thinking.extend(thinking.fork(root, 3), Sampling(max_tokens=4))
+    spent = thinking.usage - before
+    assert spent.prefill_tokens == len(prompt)
+    assert spent.decode_tokens == 3 * 4
+    assert spent.thoughts == 1 + 3 * 4
+    assert spent.thought_tokens == 7 * spent.thoughts
+    assert min(spent.prefill_s, spent.decode_s, spent.thought_s) > 0
+    lengths = [len(prompt)] + [len(prompt) + n for n in range(1, 5)] * 3
+    attended = sum(range(1, len(prompt) + 1)) + sum(lengths[1:])
+    attended += sum(sum(range(n + 1, n + 8)) for n in lengths)
+    assert spent.context_tokens == attended
+
+
+def test_thought_tokens_stay_inside(tmp_path: Path, tiny_thinker: Tiny) -> None:
+    folder = tiny_thinker(tmp_path / "thinker")
+    with open_engine(folder, OPTIONS) as inner:
+        rows = inner._head.detach()  # type: ignore[attr-defined]
+        rows[-2:] = 10 * rows[5]
+        engine, recording = _thinking(inner)
+        with engine.open(engine.tokenizer.encode("How many?")) as root:
+            steps = engine.extend(engine.fork(root, 8), Sampling(max_tokens=20))
+        last = engine.artifact.shape.vocab - 2
+        assert all(token < last for step in steps for token in step.token_ids)
+        inside = [t for call in recording.calls for tokens in call for t in tokens]
+        assert inside.count(last) == inside.count(last + 1) == engine.usage.thoughts
+
+
+def test_runs_repeat_and_seeds_differ(engine: Engine) -> None:
+    thinking, _ = _thinking(engine)
+    found = []
+    for seed in (1, 1, 2):
+        with thinking.open(thinking.tokenizer.encode(TEXT)) as root:
+            steps = thinking.extend(thinking.fork(root, 3), Sampling(max_tokens=12, seed=seed))
+            found.append([step.token_ids for step in steps])
+    assert found[0] == found[1] != found[2]
+
+
+def test_forks_rewind_and_release(engine: Engine) -> None:
+    thinking, _ = _thinking(engine)
+    with thinking.open(thinking.tokenizer.encode("How many?")) as root:
+        a, b = thinking.fork(root, 2)
+        assert np.array_equal(thinking.logits([a]), thinking.logits([b]))
+        row = thinking.logits([a]).copy()
+        thinking.feed([b], [thinking.tokenizer.encode_more(" Three")])
+        assert np.array_equal(thinking.logits([a]), row)
+        thinking.rewind(b, thinking.length(root))
+        with pytest.raises(ValueError, match="holds no logits"):
+            thinking.logits([b])
+        thinking.release([b])
+        assert np.array_equal(thinking.logits([root]), row)
+
+
+def test_a_full_cache_leaves_branches_as_they_were(
+    reference: Callable[[str, str], Path],
+) -> None:
+    options = replace(OPTIONS, context=256, max_branches=4, think="on")
+    with open_engine(reference("thinker", "f16"), options) as engine:
+        prompt = [5] * 246
+        with engine.open(prompt) as root:
+            row = engine.logits([root]).copy()
+            with pytest.raises(ContextFull, match="KV cache"):
+                engine.feed([root], [[5, 5, 5, 5]])
+            assert engine.length(root) == len(prompt)
+            assert np.array_equal(engine.logits([root]), row)
+            engine.feed([root], [[5]])
+
+
+def test_what_cannot_think(folder: Path) -> None:
+    with pytest.raises(ValueError, match=r"is no Quiet-STaR model: it cannot think; .*--think off"):
+        open_engine(REFERENCE / "policy", replace(OPTIONS, think="on"))
+    artifact = describe_model(folder)
+    assert artifact.thought is not None
+    head = read_talk_head(artifact)
+    engine = ScriptedEngine({})
+    with pytest.raises(ValueError, match="no Quiet-STaR model"):
+        ThinkingEngine(engine, head)
+    engine.artifact = replace(
+        engine.artifact, thought=replace(artifact.thought, start_id=1, end_id=2, n_ahead=3)
+    )
+    with pytest.raises(ValueError, match="n_ahead is 3, at least 4"):
+        ThinkingEngine(engine, head)
+    engine.artifact = replace(engine.artifact, thought=artifact.thought)
+    with pytest.raises(ValueError, match=r"thought token 1024 is not in the 257"):
+        ThinkingEngine(engine, head)
+
+
+def test_an_engine_without_hidden_states(engine: Engine) -> None:
+    class Blind(Recording):
+        def feed(self, *arguments: Any, **options: Any) -> Output:
+            return Output(super().feed(*arguments, **options).logits)
+
+    head = read_talk_head(engine.artifact)
+    thinking = ThinkingEngine(Blind(engine), head)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="gives no hidden states"), thinking.open([5, 6]):
+        pass
