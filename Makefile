@@ -8,8 +8,11 @@ CACHE ?= $(HOME)/.cache/starbase-edge
 BACKEND ?= $(shell nvcc --version >/dev/null 2>&1 && nvidia-smi -L >/dev/null 2>&1 && echo cuda || echo cpu)
 WHEELS := $(CACHE)/wheels/$(BACKEND)
 FLAGS_cuda := -DGGML_CUDA=on
+ONNX_cpu := onnx
+ONNX_cuda := onnx-gpu
 LLAMA := $(shell grep '^llama-cpp-python==' constraints.txt)
 LEVELS := f16 q8_0 q4_k_m q3_k_s q2_k
+ONNX_LEVELS := int8 int4
 
 .PHONY: install demo test clean
 
@@ -23,13 +26,15 @@ install: .venv/installed
 	  { echo "building llama.cpp for $(BACKEND), once; this takes minutes"; \
 	    CMAKE_ARGS="$(FLAGS_$(BACKEND))" $(BIN)/python -m pip wheel --quiet --no-deps --no-cache-dir \
 	      --wheel-dir $(WHEELS) $(LLAMA); }
-	$(BIN)/python -m pip install --quiet --find-links $(WHEELS) --constraint constraints.txt -e ".[dev]"
+	$(BIN)/python -m pip install --quiet --find-links $(WHEELS) --constraint constraints.txt -e ".[dev,$(ONNX_$(BACKEND))]"
 	touch $@
 
 demo: install
 	$(BIN)/convert reference:policy --quant $(LEVELS) --output models --force
 	$(BIN)/convert reference:reward --quant $(LEVELS) --output models --force
-	$(BIN)/profile run --levels $(LEVELS) --limit 100 --output report --force
+	$(BIN)/convert reference:policy --format onnx --quant $(ONNX_LEVELS) --output models --force
+	$(BIN)/convert reference:reward --format onnx --quant $(ONNX_LEVELS) --output models --force
+	$(BIN)/profile run --formats gguf onnx --levels $(LEVELS) $(ONNX_LEVELS) --limit 100 --output report --force
 	@echo "open report/index.html"
 
 test: install

@@ -111,6 +111,7 @@ class Artifact:
     reward: RewardProtocol | None = None
     thought: ThoughtProtocol | None = None
     heads: str | None = None  # file name beside `path`
+    tokenizer: str | None = None  # likewise, where the model file does not hold it
     sha256: dict[str, str] = field(default_factory=dict)  # by file name
     tools: dict[str, str] = field(default_factory=dict)  # versions that made it
 

@@ -17,6 +17,7 @@ from convert.gguf_header import read_header
 from convert.heads import SUFFIX, head_tensors, make_head, write_heads
 from convert.imatrix import read_imatrix
 from convert.levels import LEVELS, UNQUANTIZED, Level
+from convert.onnx_levels import OnnxLevel
 from convert.progress import Progress
 from convert.quantize import quantize
 from convert.sizes import EMBEDDING_LEVEL, Weights, weights_of_checkpoint, weights_of_gguf
@@ -31,7 +32,7 @@ class Order:
     """What to build, and how."""
 
     source: Source
-    levels: Sequence[Level]
+    levels: Sequence[Level | OnnxLevel]
     folder: Path
     role: Role | None = None
     imatrix: Path | None = None
@@ -39,9 +40,17 @@ class Order:
     force: bool = False
     thought_embedding: ThoughtEmbedding | None = None  # of a thinker; the trained one by default
 
-    def path(self, level: Level) -> Path:
+    @property
+    def gguf_levels(self) -> list[Level]:
+        return [level for level in self.levels if isinstance(level, Level)]
+
+    @property
+    def onnx_levels(self) -> list[OnnxLevel]:
+        return [level for level in self.levels if isinstance(level, OnnxLevel)]
+
+    def path(self, level: Level | OnnxLevel) -> Path:
         """Where a level's file goes: `policy-q4_k_m.gguf`."""
-        return self.folder / f"{self.source.name}-{level.name}.gguf"
+        return self.folder / f"{self.source.name}-{level.name}{level.suffix}"
 
     @property
     def imatrix_path(self) -> Path:
@@ -95,9 +104,10 @@ def build(order: Order, progress: Progress | None = None) -> list[Artifact]:
     order.folder.mkdir(parents=True, exist_ok=True)
     need_space(order.folder, order.weights(checkpoint).needed_bytes(order.levels))
     job = _Job(order, checkpoint, _write_heads(order, checkpoint), progress or Progress())
-    exact = [level for level in order.levels if checkpoint and level.name in UNQUANTIZED]
+    exact = [level for level in order.gguf_levels if checkpoint and level.name in UNQUANTIZED]
     built = {level.name: _export(job, level) for level in exact}
-    rest = [level for level in order.levels if level.name not in built]
+    built |= {artifact.level: artifact for artifact in _onnx(job)}
+    rest = [level for level in order.gguf_levels if level.name not in built]
     if rest:
         with _master(job, built.get("f16")) as master:
             imatrix = _imatrix(job, master)
@@ -115,10 +125,12 @@ def _check(order: Order) -> None:
     for path in (order.imatrix, order.calibrate):
         if path is not None and not path.is_file():
             raise FileNotFoundError(f"{path} does not exist")
+    if order.onnx_levels and order.source.is_gguf:
+        raise ValueError(f"{order.source.path.name} cannot become onnx; give its checkpoint")
     if order.imatrix is not None:
         read_imatrix(order.imatrix)  # a bad file fails here, not after an hour
     elif order.calibrate is None:
-        needy = [level.name for level in order.levels if level.needs_imatrix]
+        needy = [level.name for level in order.gguf_levels if level.needs_imatrix]
         if needy:
             raise ValueError(
                 f"{needy[0]} needs an importance matrix; give --imatrix FILE or --calibrate TEXT"
@@ -183,6 +195,17 @@ def _imatrix(job: _Job, master: Path) -> Path | None:
     with job.progress.bar("calibrate", 0) as bar:
         calibrate(master, job.order.calibrate, path, bar.to)
     return path
+
+
+def _onnx(job: _Job) -> list[Artifact]:
+    """The levels of an order that are ONNX, if any."""
+    if not job.order.onnx_levels or job.checkpoint is None:
+        return []
+    try:
+        from convert.onnx_build import build_onnx
+    except ModuleNotFoundError as error:
+        raise ImportError("onnx is not installed; pip install 'starbase-edge[onnx]'") from error
+    return build_onnx(job.order, job.checkpoint, job.heads, job.progress)
 
 
 def _export(job: _Job, level: Level) -> Artifact:

@@ -1,4 +1,4 @@
-"""The `convert` command: a checkpoint or a GGUF to GGUF files at any level."""
+"""The `convert` command: a checkpoint or a GGUF to GGUF or ONNX files at any level."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from convert.command import run
-from convert.levels import LEVELS, Level, UnknownLevel, parse_level
+from convert.formats import DEFAULTS, FORMATS, NAMES, AnyLevel, parse
+from convert.levels import UnknownLevel
 
 if TYPE_CHECKING:
     from convert.artifact import Artifact
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 
 EPILOG = """\
 SOURCE is a checkpoint folder, a .gguf file, a hub id (owner/name, optional @revision), or
-one of reference:policy (the default), reference:reward, reference:thinker. Levels are llama.cpp's:
-convert --list.
+one of reference:policy (the default), reference:reward, reference:thinker. Levels of gguf are
+llama.cpp's, those of onnx say how weights are stored: convert --list, convert --list --format onnx.
 
 examples:
   convert --quant q4_k_m
@@ -29,6 +30,7 @@ examples:
   convert peiyi9979/math-shepherd-mistral-7b-prm --role reward --quant q4_k_m
   convert ezelikman/quietstar-8-ahead --quant q4_k_m --thought-embedding dash
   convert model-f16.gguf --quant iq2_xs --calibrate wiki.train.raw
+  convert mistralai/Mistral-7B-v0.1 --format onnx --quant int8 int4
 """
 
 
@@ -36,13 +38,13 @@ def parser() -> argparse.ArgumentParser:
     """The command line of `convert`."""
     p = argparse.ArgumentParser(
         prog="convert",
-        description="Convert a model to GGUF at one or several quantization levels.",
+        description="Convert a model to GGUF or ONNX at one or several quantization levels.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     p.add_argument("source", metavar="SOURCE", nargs="?", default="reference:policy")
-    p.add_argument("--quant", metavar="LEVEL", nargs="+", type=_level, help="default: q4_k_m")
-    p.add_argument("--format", choices=("gguf",), default="gguf")
+    p.add_argument("--quant", metavar="LEVEL", nargs="+", help="default: q4_k_m, int4 for onnx")
+    p.add_argument("--format", choices=FORMATS, default="gguf")
     p.add_argument("--role", choices=("policy", "reward", "thinker"), help="default: detected")
     p.add_argument(
         "--thought-embedding",
@@ -62,23 +64,27 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run `convert`; returns the exit code."""
-    options = parser().parse_args(arguments)
-    options.quant = list(dict.fromkeys(options.quant or [parse_level("q4_k_m")]))
+    commands = parser()
+    options = commands.parse_args(arguments)
+    wanted = options.quant or [DEFAULTS[options.format]]
+    try:
+        parsed = [parse(name, (options.format,)) for name in wanted]
+    except UnknownLevel as error:
+        commands.error(f"argument --quant: {_level_error(wanted, error)}")
+    options.quant = list(dict.fromkeys(parsed))
     return run("convert", lambda: _convert(options))
 
 
-def _level(name: str) -> Level:
-    try:
-        return parse_level(name)
-    except UnknownLevel as error:
-        if any(mark in name for mark in "/:.\\"):
-            raise argparse.ArgumentTypeError(f"put SOURCE before --quant: {name}") from error
-        raise argparse.ArgumentTypeError(str(error)) from error
+def _level_error(names: Sequence[str], error: UnknownLevel) -> str:
+    """What is wrong; a SOURCE after --quant is taken for a level."""
+    paths = [name for name in names if any(mark in name for mark in "/:.\\")]
+    return f"put SOURCE before --quant: {paths[0]}" if paths else str(error)
 
 
 def _convert(options: argparse.Namespace) -> None:
     if options.list:
-        _print(options, [asdict(level) for level in LEVELS.values()], _level_table(LEVELS.values()))
+        known = NAMES[options.format].values()
+        _print(options, [asdict(level) for level in known], _level_table(known))
         return
     from convert.build import Order, build, requantizes
     from convert.progress import Progress
@@ -124,17 +130,15 @@ def _dry_run(options: argparse.Namespace, order: Order) -> None:
     _print(options, documents, f"{heading}\n\n{_level_table(order.levels, weights)}")
 
 
-def _level_table(levels: Iterable[Level], weights: Weights | None = None) -> str:
+def _level_table(levels: Iterable[AnyLevel], weights: Weights | None = None) -> str:
     """Levels with bits per weight, size, and the loss that llama-quantize states."""
-    lines = [f"{'level':<9} {'bits/weight':>11} {'size':>10}  perplexity, stated by llama.cpp"]
+    lines = [f"{'level':<9} {'bits/weight':>11} {'size':>10}  what is known"]
     for level in levels:
         bits = weights.bits(level) if weights else level.bits
         size = (
             f"{weights.size_bytes(level) / 1e6:,.1f} MB" if weights else f"{7.24 * bits / 8:.2f} GB"
         )
-        loss = f"{level.loss:+.4f}" if level.loss is not None else "not stated"
-        need = ", needs an importance matrix" if level.needs_imatrix else ""
-        lines.append(f"{level.name:<9} {bits:>11.2f} {size:>10}  {loss}{need}")
+        lines.append(f"{level.name:<9} {bits:>11.2f} {size:>10}  {level.note}")
     note = "sizes are estimated" + ("" if weights else " for Mistral-7B (7.24 B weights)")
     return "\n".join([*lines, "", f"{note}; losses are of Llama-3-8B, f16 and bf16 of Mistral-7B"])
 

@@ -12,7 +12,8 @@ from filelock import FileLock
 
 from convert.artifact import Artifact, Role, ThoughtEmbedding, read_artifact
 from convert.build import Order, build
-from convert.levels import Level, parse_level
+from convert.formats import FORMATS, AnyLevel, FileFormat, parse
+from convert.onnx_files import model_files
 from convert.progress import Progress
 from convert.sources import Source, resolve
 
@@ -41,9 +42,10 @@ def ensure_all(
     *,
     offline: bool = False,
     progress: Progress | None = None,
+    formats: Sequence[FileFormat] = FORMATS,
     thought_embedding: ThoughtEmbedding | None = None,
 ) -> list[Artifact]:
-    """Artifacts of a source at several levels; what is missing or outdated shares one export.
+    """Artifacts of a source at levels of any format; what is missing or outdated shares one export.
 
     `folder` defaults to the user's cache. An artifact is outdated when the source's files changed.
 
@@ -51,7 +53,7 @@ def ensure_all(
         ValueError: for an unknown level or source.
         FileNotFoundError: if the source does not exist.
     """
-    found, parsed = resolve(source, offline=offline), [parse_level(level) for level in levels]
+    found, parsed = resolve(source, offline=offline), [parse(level, formats) for level in levels]
     state = _fingerprint(found, role, thought_embedding)
     home = (folder or _cache()) / state[:16]
     order = Order(found, parsed, home, role, force=True, thought_embedding=thought_embedding)
@@ -60,20 +62,23 @@ def ensure_all(
         ready = {level.name: _ready(order, level) for level in parsed}
         missing = [level for level in ready if ready[level] is None]
         if missing:
-            made = build(replace(order, levels=[parse_level(name) for name in missing]), progress)
+            todo = [level for level in dict.fromkeys(parsed) if level.name in missing]
+            made = build(replace(order, levels=todo), progress)
             ready |= {artifact.level: artifact for artifact in made}
     return [artifact for level in parsed if (artifact := ready[level.name]) is not None]
 
 
-def _ready(order: Order, level: Level) -> Artifact | None:
+def _ready(order: Order, level: AnyLevel) -> Artifact | None:
     path = order.path(level)
     try:
         artifact = read_artifact(path)
     except (FileNotFoundError, ValueError):
         return None
-    whole = path.exists() and path.stat().st_size == artifact.size_bytes
+    files = model_files(path)
+    size = sum(file.stat().st_size for file in files if file.exists())
     heads = artifact.heads_path
-    return artifact if whole and (heads is None or heads.exists()) else None
+    whole = size == artifact.size_bytes and (heads is None or heads.exists())
+    return artifact if whole else None
 
 
 def _cache() -> Path:

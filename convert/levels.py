@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 
 class UnknownLevel(ValueError):
@@ -22,6 +23,14 @@ class Level:
     bits: float
     loss: float | None = None
     needs_imatrix: bool = False
+
+    suffix: ClassVar[str] = ".gguf"
+
+    @property
+    def note(self) -> str:
+        """The stated loss and what the level needs, for `--list`."""
+        loss = f"{self.loss:+.4f}" if self.loss is not None else "not stated"
+        return loss + (", needs an importance matrix" if self.needs_imatrix else "")
 
 
 LEVELS: dict[str, Level] = {

@@ -120,6 +120,6 @@ def _check(checkpoint: Checkpoint, mapped: list[Mapped]) -> None:
     ]
     if extra:
         raise ValueError(
-            f"{folder} holds tensor {extra[0]}, which a {checkpoint.architecture} model in GGUF "
+            f"{folder} holds tensor {extra[0]}, which a {checkpoint.architecture} model "
             f"has no place for ({len(extra)} such tensors)"
         )

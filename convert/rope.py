@@ -24,7 +24,7 @@ def add_rope(writer: Any, checkpoint: Checkpoint) -> None:
     Raises:
         ValueError: for a scaling that llama.cpp has no form of, or one without its factor.
     """
-    rope = _settings(checkpoint)
+    rope = rope_settings(checkpoint)
     writer.add_rope_freq_base(rope["rope_theta"])
     kind = rope["rope_type"]
     if kind in ("default", "llama3"):
@@ -47,7 +47,7 @@ def add_rope(writer: Any, checkpoint: Checkpoint) -> None:
 
 def rope_factors(checkpoint: Checkpoint) -> Any:
     """Llama 3's divisor of every rope frequency (head_dim / 2,), or None for other models."""
-    rope = _settings(checkpoint)
+    rope = rope_settings(checkpoint)
     if rope["rope_type"] != "llama3":
         return None
     size = np.float32(checkpoint.shape.head_dim)
@@ -76,7 +76,7 @@ def _divisor(wavelength: Any, factor: float, low: float, high: float, context: i
     return 1 / ((1 - smooth) / factor + smooth)
 
 
-def _settings(checkpoint: Checkpoint) -> dict[str, Any]:
+def rope_settings(checkpoint: Checkpoint) -> dict[str, Any]:
     """Rope settings, wherever this version of transformers put them."""
     config = checkpoint.config
     found = dict(config.get("rope_scaling") or {}) | dict(config.get("rope_parameters") or {})

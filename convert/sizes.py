@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from convert.checkpoint import Checkpoint
+from convert.formats import AnyLevel
 from convert.gguf_artifact import artifact_from_gguf
 from convert.gguf_header import read_header
-from convert.levels import LEVELS, Level
+from convert.levels import LEVELS
 from convert.mapping import BESIDE
+from convert.onnx_levels import OnnxLevel
 
 EMBEDDING_LEVEL = LEVELS["q8_0"]  # a thinker's embedding matrix is never kept at less
 
@@ -22,21 +24,24 @@ class Weights:
     model: int  # in the GGUF, the embedding matrix too
     embedding: int
     beside: int  # in the heads file, as float32
+    tables: int = 0  # embedding matrix and output projection, at a level of their own in ONNX
 
     @property
     def total(self) -> int:
         return self.model + self.beside
 
-    def bits(self, level: Level) -> float:
-        """About how many bits a weight of the GGUF takes."""
+    def bits(self, level: AnyLevel) -> float:
+        """About how many bits a weight of the model takes."""
+        if isinstance(level, OnnxLevel):
+            return level.bits + self.tables / self.model * (level.head.bits - level.bits)
         share = self.embedding / self.model
         return level.bits + share * max(0.0, EMBEDDING_LEVEL.bits - level.bits)
 
-    def size_bytes(self, level: Level) -> int:
-        """About how large the GGUF becomes."""
+    def size_bytes(self, level: AnyLevel) -> int:
+        """About how large the model's files become."""
         return int(self.model * self.bits(level) / 8)
 
-    def needed_bytes(self, levels: Sequence[Level]) -> int:
+    def needed_bytes(self, levels: Sequence[AnyLevel]) -> int:
         """About what several levels take, the f16 master and the heads file included."""
         files = sum(self.size_bytes(level) for level in levels)
         return files + 2 * self.model + 4 * self.beside
@@ -48,7 +53,8 @@ def weights_of_checkpoint(checkpoint: Checkpoint) -> Weights:
     beside = sum(size for name, size in sizes.items() if name.startswith(BESIDE))
     embedding = sum(size for name, size in sizes.items() if name.endswith("embed_tokens.weight"))
     kept = embedding if checkpoint.role == "thinker" else 0
-    return Weights(sum(sizes.values()) - beside, kept, beside)
+    head = 0 if checkpoint.tied else sizes.get("lm_head.weight", 0)
+    return Weights(sum(sizes.values()) - beside, kept, beside, tables=embedding + head)
 
 
 def weights_of_gguf(path: Path) -> Weights:

@@ -122,7 +122,7 @@ def _first_token(folder: Path, text: str) -> int:
         from sentencepiece import SentencePieceProcessor
 
         return int(SentencePieceProcessor(model_file=str(path)).encode(text)[0])
-    from tokenizers import Tokenizer  # type: ignore[import-untyped]
+    from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     return int(tokenizer.encode(text, add_special_tokens=False).ids[0])

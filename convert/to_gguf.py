@@ -48,7 +48,7 @@ def write_gguf(
     """
     mapped = tensor_map(checkpoint)
     extra = rope_factors(checkpoint)
-    rows = _own_rows(checkpoint)
+    rows = own_rows(checkpoint)
     writer = gguf.GGUFWriter(out, "qwen2" if checkpoint.architecture == "qwen2" else "llama")
     try:
         _add_sizes(writer, checkpoint, origin)
@@ -85,7 +85,7 @@ def _add_tensors(writer: Any, mapped: list[Mapped], extra: Any, level: str) -> N
     writer.write_ti_data_to_file()
 
 
-def _own_rows(checkpoint: Checkpoint) -> dict[int, Any]:
+def own_rows(checkpoint: Checkpoint) -> dict[int, Any]:
     """Rows of the embedding matrix that are not the checkpoint's: START and END of a thinker."""
     thought = checkpoint.thought
     if thought is None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 LEVELS = ("f16", "q8_0", "q4_k_m", "q3_k_s", "q2_k")
 SUFFIXES = (".json", ".csv", ".md")
-SOURCE = "a checkpoint folder, a hub id, reference:NAME, or one or more .gguf files"
+SOURCE = "a checkpoint folder, a hub id, reference:NAME, or one or more .gguf or .onnx files"
 
 
 def add_model(group: argparse._ArgumentGroup, role: str) -> None:
@@ -67,15 +67,15 @@ def positive(text: str) -> int:
 
 
 def level(text: str) -> str:
-    """A level under its one name.
+    """A level of any format under its one name.
 
     Raises:
-        argparse.ArgumentTypeError: for a level that llama.cpp does not have; lists those it has.
+        argparse.ArgumentTypeError: for a level that no format has; lists those they have.
     """
-    from convert.levels import parse_level
+    from convert.formats import parse
 
     try:
-        return parse_level(text).name
+        return parse(text).name
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from convert import command
+from convert.levels import UnknownLevel
 from profiles import (
     drift_cli,
     fidelity_cli,
@@ -21,7 +22,7 @@ from profiles import (
     reward_grid_cli,
     tree_cli,
 )
-from profiles.run_arguments import add_arguments, request
+from profiles.run_arguments import add_arguments, request, resolve_levels
 
 if TYPE_CHECKING:
     from profiles.summary import Summary
@@ -43,6 +44,7 @@ examples:
   profile run --levels q8_0 q4_k_m --methods greedy rebase --width 4 8 --limit 50
   profile run --policy mistralai/Mistral-7B-v0.1 --reward peiyi9979/math-shepherd-mistral-7b-prm
   profile run --policy a-q8_0.gguf a-q4_k_m.gguf --methods majority --data gsm8k.jsonl
+  profile run --formats gguf onnx --levels q8_0 q4_k_m int8 int4
   profile run --think off on gated --methods majority rebase
   profile run --suite paper
   profile report report
@@ -90,6 +92,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return command.run("profile", lambda: _report(options))
     if options.resume and options.force:
         parser().error("--resume and --force contradict each other")
+    try:
+        resolve_levels(options)
+    except UnknownLevel as error:
+        parser().error(f"argument --levels: {error}")
     return command.run("profile", lambda: _run(options, given))
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from convert.artifact import Format
+from convert.onnx_files import model_files
 from methods.build import SELECTIONS, MethodSpec, ProtocolName, Search
 from methods.candidate import Selection
 from runtime.options import EngineOptions, Thinking
@@ -58,7 +59,8 @@ class Configuration:
     @property
     def slug(self) -> str:
         """A file name: `policy-gguf-q4_k_m-sample-8`; what is out of the ordinary is named too."""
-        stem = self.policy.name.removesuffix(".gguf").lower().replace(self.level, "")
+        name = self.policy.name.removesuffix(".gguf").removesuffix(".onnx")
+        stem = name.lower().replace(self.level, "")
         parts = [stem.strip("-_."), self.format, self.level]
         if self.reward_level not in (None, self.level):
             parts.append(f"reward-{self.reward_level}")
@@ -147,7 +149,9 @@ def differences(old: Configuration, new: Configuration) -> list[str]:
 def fingerprint(path: Path) -> str:
     """A hash of a model's size, head and tail: quick at any size, and it notices a new model."""
     files = (
-        [path] if path.is_file() else sorted(path.glob("*.safetensors")) or [*path.glob("*.bin")]
+        model_files(path)
+        if path.is_file()
+        else sorted(path.glob("*.safetensors")) or [*path.glob("*.bin")]
     )
     found = hashlib.sha256()
     for file in files:

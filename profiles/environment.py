@@ -17,6 +17,8 @@ PACKAGES = (
     "torch",
     "transformers",
     "onnxruntime",
+    "onnxruntime-gpu",
+    "onnx",
     "gguf",
     "numpy",
     "scipy",

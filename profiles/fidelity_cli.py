@@ -41,7 +41,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     models.add_argument(
         "--baseline",
         metavar="MODEL",
-        help="a source or a .gguf file (default: full precision; of files, the first)",
+        help="a source or a file (default: full precision; of files, the first)",
     )
     arguments.add_place(models)
     text = p.add_argument_group("text")

@@ -13,6 +13,7 @@ from methods.candidate import Selection
 from methods.cli import METHODS
 from profiles import paper
 from profiles.configurations import Configuration, fingerprint
+from profiles.ladder import is_file
 from runtime.options import EngineOptions, Thinking
 
 REFERENCE = "reference:"
@@ -27,7 +28,7 @@ JUDGED = ("best-of-n", "weighted", "rebase")
 class Request:
     """What `profile run` was asked for."""
 
-    policies: tuple[str, ...]  # one source, or one or more .gguf files
+    policies: tuple[str, ...]  # one source, or one or more files
     reward: str | None  # None: the reference model beside the reference policy
     levels: tuple[str, ...]
     reward_level: str
@@ -68,7 +69,7 @@ class Pair:
 class Models:
     """Where models come from: `convert` outside tests."""
 
-    describe: Callable[[Path], Artifact]  # a .gguf file or a checkpoint folder
+    describe: Callable[[Path], Artifact]  # a file or a checkpoint folder
     folder: Callable[[str], Path]  # the checkpoint of a source
     convert: Callable[
         [str, Sequence[str]], Sequence[Artifact]
@@ -164,7 +165,7 @@ def searches(request: Request) -> Iterator[tuple[Search, int]]:
 def pairs(request: Request, sources: Sequence[str], models: Models) -> list[Pair]:
     """Policy and reward model of every level, the baseline first."""
     reward = _reward_source(request) if request.needs_reward else None
-    if _is_gguf(sources[0]):
+    if is_file(sources[0]):
         policies = [models.describe(Path(path)) for path in sources]
         levels = [policy.level for policy in policies]
         full = None
@@ -181,7 +182,7 @@ def _full_precision(source: str, reward: str | None, models: Models) -> Pair:
     policy = models.describe(models.folder(source))
     judge = None
     if reward is not None:
-        path = Path(reward) if _is_gguf(reward) else models.folder(reward)
+        path = Path(reward) if is_file(reward) else models.folder(reward)
         judge = models.describe(path)
     return Pair(replace(policy, level="f32"), _at_f32(judge), baseline=True)
 
@@ -211,7 +212,7 @@ def _rewards(
     """The reward model for each level of the policy."""
     if reward is None:
         return [None] * len(levels)
-    if _is_gguf(reward):
+    if is_file(reward):
         return [models.describe(Path(reward))] * len(levels)
     wanted = levels if request.reward_level == SAME else [request.reward_level] * len(levels)
     unique = list(dict.fromkeys(wanted))
@@ -255,7 +256,3 @@ def _options(options: EngineOptions, spec: MethodSpec, thinking: Thinking) -> En
     context = max(options.context, PROMPT_TOKENS + spec.width * path)
     branches = max(options.max_branches, 2 * spec.width + 2)
     return replace(options, context=context, max_branches=branches, think=thinking)
-
-
-def _is_gguf(source: str) -> bool:
-    return source.lower().endswith(".gguf")

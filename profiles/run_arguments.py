@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from profiles.grid import Request
 
 BENCHMARK = "benchmark"
+LEVELS = {
+    "gguf": arguments.LEVELS,
+    "onnx": ("fp16", "int8", "int4"),
+}
 
 
 def add_arguments(run: argparse.ArgumentParser) -> None:
@@ -31,23 +35,28 @@ def _models(group: argparse._ArgumentGroup) -> None:
         nargs="+",
         metavar="MODEL",
         default=["reference:policy"],
-        help=f"{source}, or one or more .gguf files (default: reference:policy)",
+        help=f"{source}, or one or more .gguf or .onnx files (default: reference:policy)",
     )
     group.add_argument(
-        "--reward", metavar="MODEL", help=f"{source}, or a .gguf file (default: reference:reward)"
+        "--reward", metavar="MODEL", help=f"{source}, or a file (default: reference:reward)"
+    )
+    group.add_argument(
+        "--formats",
+        nargs="+",
+        choices=tuple(LEVELS),
+        default=["gguf"],
+        help="file formats to run in (default: gguf)",
     )
     group.add_argument(
         "--levels",
         nargs="+",
         metavar="LEVEL",
-        type=arguments.level,
-        default=list(arguments.LEVELS),
-        help=f"quantization levels (default: {' '.join(arguments.LEVELS)})",
+        help="quantization levels of these formats "
+        f"(default: {'; '.join(' '.join(levels) for levels in LEVELS.values())})",
     )
     group.add_argument(
         "--reward-level",
         metavar="LEVEL",
-        type=lambda text: text if text == "same" else arguments.level(text),
         default="same",
         help="level of the reward model (default: same as the policy)",
     )
@@ -121,7 +130,6 @@ def _thinking(group: argparse._ArgumentGroup) -> None:
         "--think-levels",
         nargs="+",
         metavar="LEVEL",
-        type=arguments.level,
         help="levels at which thoughts run, beside full precision (default: all of --levels)",
     )
     group.add_argument(
@@ -183,7 +191,7 @@ def request(options: argparse.Namespace) -> Request:
     return Request(
         policies=tuple(options.policy),
         reward=options.reward,
-        levels=tuple(dict.fromkeys(options.levels)),
+        levels=options.levels,
         reward_level=options.reward_level,
         methods=paper.METHODS if suite else tuple(dict.fromkeys(options.methods)),
         widths=tuple(dict.fromkeys(options.width)),
@@ -222,3 +230,20 @@ def _gate(options: argparse.Namespace) -> float:
 
     threshold = DEFAULTS[options.gate_by] if options.gate is None else options.gate
     return Gate(options.gate_by, threshold).threshold
+
+
+def resolve_levels(options: argparse.Namespace) -> None:
+    """Put the one name of every level into its place; a level tells its format.
+
+    Raises:
+        UnknownLevel: for a level that none of the wanted formats has; lists those they have.
+    """
+    from convert.formats import parse
+
+    formats = tuple(dict.fromkeys(options.formats))
+    wanted = options.levels or [level for form in formats for level in LEVELS[form]]
+    options.levels = tuple(dict.fromkeys(parse(level, formats).name for level in wanted))
+    if options.think_levels:
+        options.think_levels = [parse(level, formats).name for level in options.think_levels]
+    if options.reward_level != "same":
+        options.reward_level = parse(options.reward_level, formats).name

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import llama_cpp.llama_cpp as llama
 import numpy as np
 import numpy.typing as npt
 
-Ints = npt.NDArray[np.int32]
+from runtime.ragged import Ints
+
 _INT32 = ctypes.POINTER(ctypes.c_int32)
 
 
@@ -61,22 +62,3 @@ class Rows:
             buffer: Any = (ctypes.c_float * (n * self._width)).from_address(key[0])
             self._views[key] = np.frombuffer(buffer, np.float32).reshape(n, self._width)
         return self._views[key]
-
-
-def flatten(
-    slots: Sequence[int], starts: Sequence[int], tokens: Sequence[Sequence[int]], tail: int
-) -> tuple[Ints, Ints, Ints, Ints]:
-    """Ragged tokens as parallel arrays (token, position, slot), and indices of the last `tail`."""
-    if all(len(t) == 1 for t in tokens):
-        single = np.array([t[0] for t in tokens], np.int32)
-        return single, _ints(starts), _ints(slots), np.arange(len(tokens), dtype=np.int32)
-    sizes = _ints([len(t) for t in tokens])
-    ends = np.cumsum(sizes, dtype=np.int32)
-    offsets = np.arange(ends[-1], dtype=np.int32) - np.repeat(ends - sizes, sizes)
-    flat = np.concatenate([_ints(t) for t in tokens])
-    last = _ints((ends[:, None] + np.arange(-tail, 0)).ravel())
-    return flat, np.repeat(_ints(starts), sizes) + offsets, np.repeat(_ints(slots), sizes), last
-
-
-def _ints(values: Sequence[int] | npt.NDArray[np.integer]) -> Ints:
-    return np.asarray(values, np.int32)

@@ -12,9 +12,10 @@ from convert.artifact import Artifact
 from runtime import devices, gguf_log
 from runtime.branching import BranchEngine
 from runtime.engine import ContextFull, Output
-from runtime.gguf_batch import Batch, Ints, Rows, flatten
+from runtime.gguf_batch import Batch, Rows
 from runtime.gguf_tokenizer import GgufTokenizer
 from runtime.options import EngineOptions
+from runtime.ragged import Ints, flatten
 
 KV_TYPES = {  # ggml type and bytes per value
     "f16": (llama.GGML_TYPE_F16, 2.0),

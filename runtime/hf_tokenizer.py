@@ -9,7 +9,7 @@ from typing import Any
 
 from transformers import AutoTokenizer
 
-NEWLINE_BYTE = "<0x0A>"  # in every SentencePiece vocabulary with byte fallback
+from runtime.pieces import NEWLINE_BYTE, byte_level_bytes, sentencepiece_bytes
 
 
 class HfTokenizer:
@@ -27,7 +27,7 @@ class HfTokenizer:
     def pieces(self) -> list[bytes]:
         control = set(self._tokenizer.all_special_ids)
         known = self._tokenizer.convert_ids_to_tokens(list(range(len(self._tokenizer))))
-        read = _sentencepiece_bytes if self._sentencepiece else _byte_level_bytes
+        read = sentencepiece_bytes if self._sentencepiece else byte_level_bytes
         pieces = [b"" if i in control else read(piece or "") for i, piece in enumerate(known)]
         return pieces + [b""] * (self.size - len(pieces))
 
@@ -55,25 +55,3 @@ class HfTokenizer:
             verbose=False,  # a text longer than the model's context may be cut up later
         )
         return ids
-
-
-def _sentencepiece_bytes(piece: str) -> bytes:
-    if len(piece) == 6 and piece.startswith("<0x") and piece.endswith(">"):
-        return bytes([int(piece[3:5], 16)])
-    return piece.replace("\u2581", " ").encode()
-
-
-def _byte_level_bytes(piece: str) -> bytes:
-    return b"".join(
-        bytes([BYTE_OF_CHARACTER[c]]) if c in BYTE_OF_CHARACTER else c.encode() for c in piece
-    )
-
-
-def _byte_alphabet() -> dict[str, int]:
-    """GPT-2's map: printable Latin-1 stands for itself, other bytes for characters from U+0100."""
-    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
-    others = [byte for byte in range(256) if byte not in printable]
-    return {chr(b): b for b in printable} | {chr(256 + n): b for n, b in enumerate(others)}
-
-
-BYTE_OF_CHARACTER = _byte_alphabet()

@@ -13,18 +13,22 @@ __all__ = ["EngineOptions", "describe_model", "open_engine"]
 
 
 def describe_model(path: Path) -> Artifact:
-    """What stands at a path: a GGUF, with or without our manifest, or a checkpoint folder.
+    """What stands at a path: a GGUF, with or without our manifest, ONNX, or a checkpoint folder.
 
     Raises:
         FileNotFoundError: if there is nothing.
         ValueError: if it is not a model; says what was expected.
     """
     if not path.exists():
-        raise FileNotFoundError(f"{path} does not exist; give a .gguf file or a checkpoint folder")
+        raise FileNotFoundError(
+            f"{path} does not exist; give a .gguf or .onnx file, or a checkpoint folder"
+        )
     if path.is_dir():
         from convert.checkpoint import describe
 
         return describe(path)
+    if path.name.endswith(".onnx"):
+        return _describe_onnx(path)
     from convert.gguf_artifact import artifact_from_gguf
 
     found = artifact_from_gguf(path)
@@ -34,8 +38,18 @@ def describe_model(path: Path) -> Artifact:
         return found
 
 
+def _describe_onnx(path: Path) -> Artifact:
+    try:
+        return read_artifact(path)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(
+            f"{path} has no manifest beside it; give a file that convert --format onnx wrote, "
+            "with all that it wrote"
+        ) from error
+
+
 def open_engine(path: Path, options: EngineOptions | None = None) -> Engine:
-    """An engine for a model: llama.cpp for a GGUF file, torch for a checkpoint folder.
+    """An engine for a model: llama.cpp for GGUF, onnxruntime for ONNX, torch for a folder.
 
     Raises:
         FileNotFoundError: if there is nothing at `path`.
@@ -74,6 +88,10 @@ def _open(artifact: Artifact, options: EngineOptions) -> Engine:
         from runtime.gguf_engine import GgufEngine
 
         return GgufEngine(artifact, options)
+    if artifact.format == "onnx":
+        from runtime.onnx_engine import OnnxEngine
+
+        return OnnxEngine(artifact, options)
     if artifact.format == "torch":
         from runtime.torch_engine import TorchEngine
 

@@ -1,6 +1,7 @@
 """Time and peak memory of `convert --quant q4_k_m` on a random checkpoint of Mistral-7B's shape.
 
     python tests/benchmarks/convert_7b.py FOLDER [--layers 32] [--quant q4_k_m]
+    python tests/benchmarks/convert_7b.py FOLDER --format onnx --quant int4
 
 FOLDER takes the checkpoint (14.5 GB in bfloat16) and, for the time of the run, an f16 master of the
 same size and the result (4.4 GB). Memory is that of the command and its child together: resident
@@ -144,6 +145,7 @@ def main() -> None:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     p.add_argument("folder", type=Path)
     p.add_argument("--layers", type=int, default=32)
+    p.add_argument("--format", default="gguf")
     p.add_argument("--quant", default="q4_k_m")
     options = p.parse_args()
     source = options.folder / f"random-{options.layers}-layers"
@@ -152,6 +154,7 @@ def main() -> None:
         write_checkpoint(source, options.layers)
     out = options.folder / "out"
     command = [sys.executable, "-m", "convert", str(source), "--quant", options.quant]
+    command += ["--format", options.format]
     found = measure([*command, "-o", str(out), "--force"])
     size = sum(path.stat().st_size for path in source.glob("*.safetensors"))
     print(json.dumps({"layers": options.layers, "checkpoint_bytes": size} | found))

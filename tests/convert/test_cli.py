@@ -66,7 +66,8 @@ def test_list_and_dry_run_write_nothing(tmp_path, capsys):
     [
         (["--quant", "q4km"], "unknown level 'q4km' for gguf; choose f32, bf16"),
         (["--quant", "q4_k_m", "owner/name"], "put SOURCE before --quant: owner/name"),
-        (["--format", "onnx"], "choose from"),
+        (["--format", "exl2"], "choose from"),
+        (["--format", "onnx", "--quant", "q4_k_m"], "unknown level 'q4_k_m' for onnx; choose fp32"),
         (["--role", "poet"], "choose from"),
         (["--thought-embedding", "dashed"], "choose from"),
         (["--quant"], "expected at least one argument"),

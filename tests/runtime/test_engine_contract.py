@@ -36,7 +36,14 @@ def _torch(_reference: Callable[[str, str], Path], options: EngineOptions) -> En
     return open_engine(REFERENCE / "policy", options)
 
 
-ENGINES = {"scripted": _scripted, "gguf": _gguf, "torch": _torch}
+def _onnx(reference: Callable[[str, str], Path], options: EngineOptions) -> Engine:
+    pytest.importorskip("onnxruntime")
+    from runtime.load import open_engine
+
+    return open_engine(reference("policy", "fp32"), options)
+
+
+ENGINES = {"scripted": _scripted, "gguf": _gguf, "torch": _torch, "onnx": _onnx}
 
 
 @pytest.fixture(params=ENGINES)

@@ -13,6 +13,7 @@ import pytest
 import torch
 from scipy.special import log_softmax
 
+from convert.ensure import ensure
 from convert.heads import read_talk_head
 from runtime.engine import Branch, ContextFull, Engine, Output, Sampling
 from runtime.gate import Gate
@@ -108,12 +109,18 @@ def _divergence(a: Any, b: Any) -> float:
     return float((np.exp(p) * (p - q)).sum(axis=1).mean())
 
 
-@pytest.mark.parametrize("max_thoughts", [6, 8, 10])
+@pytest.mark.parametrize(
+    ("max_thoughts", "form"), [(6, "torch"), (8, "torch"), (10, "torch"), (8, "onnx")]
+)
 def test_parity_with_the_parallel_forward(
-    max_thoughts: int, tmp_path: Path, tiny_thinker: Tiny
+    max_thoughts: int, form: str, tmp_path: Path, tiny_thinker: Tiny
 ) -> None:
-    folder = tiny_thinker(tmp_path / "thinker", max_thoughts=max_thoughts)
-    with open_engine(folder, OPTIONS) as inner:
+    folder = path = tiny_thinker(tmp_path / "thinker", max_thoughts=max_thoughts)
+    if form == "onnx":
+        pytest.importorskip("onnxruntime")
+        pytest.importorskip("onnx")
+        path = ensure(str(folder), "fp32", tmp_path / "out").path
+    with open_engine(path, OPTIONS) as inner:
         engine, recording = _thinking(inner)
         text = engine.tokenizer.encode(TEXT)[:60]
         ours, thoughts = _read(engine, recording, text)
@@ -127,8 +134,11 @@ def test_parity_with_the_parallel_forward(
         assert np.abs(ours - others)[seen].max() > 1e-2  # thoughts do matter
 
 
-def test_a_quantizable_file_thinks_as_torch_does(reference: Callable[[str, str], Path]) -> None:
-    path = reference("thinker", "f16")
+@pytest.mark.parametrize("level", ["f16", "fp32", "fp16"])
+def test_a_quantizable_file_thinks_as_torch_does(
+    reference: Callable[[str, str], Path], level: str
+) -> None:
+    path = _or_skip(reference, level)
     with open_engine(path, OPTIONS) as inner:
         engine, recording = _thinking(inner)
         text = engine.tokenizer.encode(TEXT)[:121]
@@ -139,6 +149,13 @@ def test_a_quantizable_file_thinks_as_torch_does(reference: Callable[[str, str],
     with open_engine(path, OPTIONS) as plain, plain.open(text) as root:
         base = plain.logits([root])
     assert _divergence(ours[-1:], base) > 1e-6
+
+
+def _or_skip(reference: Callable[[str, str], Path], level: str) -> Path:
+    if level != "f16":
+        pytest.importorskip("onnxruntime")
+        pytest.importorskip("onnx")
+    return reference("thinker", level)
 
 
 def test_fused_and_naive_calls_agree(engine: Engine) -> None:
@@ -296,11 +313,12 @@ def test_forks_rewind_and_release(engine: Engine) -> None:
         assert np.array_equal(thinking.logits([root]), row)
 
 
+@pytest.mark.parametrize("level", ["f16", "fp32"])
 def test_a_full_cache_leaves_branches_as_they_were(
-    reference: Callable[[str, str], Path],
+    reference: Callable[[str, str], Path], level: str
 ) -> None:
     options = replace(OPTIONS, context=256, max_branches=4, think="on")
-    with open_engine(reference("thinker", "f16"), options) as engine:
+    with open_engine(_or_skip(reference, level), options) as engine:
         prompt = [5] * 246
         with engine.open(prompt) as root:
             row = engine.logits([root]).copy()

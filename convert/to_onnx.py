@@ -1,0 +1,94 @@
+"""Writing a checkpoint as ONNX: a file of weights, and graphs over it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from convert.checkpoint import Checkpoint
+from convert.onnx_decoder import decoder, positions
+from convert.onnx_graph import Activations, Graph
+from convert.onnx_levels import OnnxLevel
+from convert.onnx_tensors import write_weights
+from convert.onnx_weights import WeightFile
+
+
+def write_data(
+    checkpoint: Checkpoint,
+    out: Path,
+    level: OnnxLevel,
+    progress: Callable[[str], None] = lambda *_: None,
+) -> WeightFile:
+    """Write the weights of a checkpoint at a level; where each of them lies.
+
+    Raises:
+        ValueError: for missing, misshapen or non-finite tensors, or values beyond float16.
+    """
+    with out.open("wb") as file:
+        weights = WeightFile(file)
+        write_weights(checkpoint, level, weights, progress)
+    return weights
+
+
+def write_graph(
+    checkpoint: Checkpoint,
+    out: Path,
+    level: OnnxLevel,
+    weights: WeightFile,
+    *,
+    data: str,
+    floats: Activations = "float32",
+    facts: dict[str, str] | None = None,
+) -> None:
+    """Write a graph over weights that lie in a file called `data` beside it."""
+    graph = Graph(weights.tensors, data, floats)
+    own = {"starbase.positions": str(positions(checkpoint))}
+    if window := sliding_window(checkpoint):
+        own["starbase.window"] = str(window)
+    model = decoder(graph, checkpoint, level, own | (facts or {}))
+    out.write_bytes(model.SerializeToString())
+
+
+def sliding_window(checkpoint: Checkpoint) -> int | None:
+    """How many tokens back attention reaches, the token itself included; None: all.
+
+    Raises:
+        ValueError: for a model that has a window in some of its layers only.
+    """
+    config = checkpoint.config
+    if checkpoint.architecture == "qwen2":
+        if config.get("use_sliding_window"):
+            raise ValueError("use_sliding_window in config.json: not supported for qwen2 in onnx")
+        return None
+    window = config.get("sliding_window") if checkpoint.architecture == "mistral" else None
+    return None if window is None else int(window)
+
+
+def tokenizer_facts(checkpoint: Checkpoint, out: Path) -> dict[str, str]:
+    """Write the tokenizer as one `tokenizer.json`; what it does not say itself."""
+    from transformers import AutoTokenizer
+
+    tokenizer: Any = AutoTokenizer.from_pretrained(
+        checkpoint.folder, local_files_only=True, use_fast=True
+    )
+    tokenizer.backend_tokenizer.save(str(out))
+    facts = {
+        "starbase.eos_ids": json.dumps(eos_ids(checkpoint)),
+        "starbase.bos": tokenizer.bos_token or "",
+    }
+    if tokenizer.chat_template:
+        facts["starbase.chat_template"] = tokenizer.chat_template
+    return facts
+
+
+def eos_ids(checkpoint: Checkpoint) -> list[int]:
+    """Ids that end a text, by config.json and generation_config.json."""
+    path = checkpoint.folder / "generation_config.json"
+    generation = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    found: set[int] = set()
+    for config in (checkpoint.config, generation):
+        eos = config.get("eos_token_id")
+        found |= set(eos) if isinstance(eos, list) else set() if eos is None else {eos}
+    return sorted(found)

@@ -1,0 +1,132 @@
+"""onnxruntime as an engine: one KV cache for all branches, written in place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from convert.artifact import Artifact
+from runtime.branching import BranchEngine
+from runtime.engine import ContextFull, Output
+from runtime.onnx_cache import KvCache
+from runtime.onnx_cells import Cells
+from runtime.onnx_session import open_session
+from runtime.onnx_tokenizer import open_tokenizer
+from runtime.options import EngineOptions
+from runtime.ragged import Ints, flatten
+
+CALL_TOKENS = 512  # of one call: attention keeps a score for every pair of tokens
+
+
+class OnnxEngine(BranchEngine):
+    """An ONNX decoder on CUDA or the CPU."""
+
+    def __init__(self, artifact: Artifact, options: EngineOptions) -> None:
+        super().__init__(options.max_branches)
+        self.artifact, self.context = artifact, options.context
+        opened = open_session(artifact, options)
+        self.device = opened.device
+        self._session: Any = opened.session
+        _check_positions(opened.facts, options)
+        window = opened.facts.get("starbase.window")
+        self._cells = Cells(options.max_branches, options.context, int(window) if window else None)
+        self._cache = KvCache(artifact.shape, options.context, cuda=opened.cuda)
+        self._binding = self._session.io_binding()
+        self._cache.bind(self._binding)
+        self.tokenizer = open_tokenizer(artifact, opened.facts)
+        names = {value.name for value in self._session.get_outputs()}
+        self._logits = Rows("logits", artifact.shape.vocab if "logits" in names else 0)
+        self._hidden = Rows("hidden_states", artifact.shape.hidden)
+
+    @property
+    def kv_bytes(self) -> int:
+        return self._cache.size_bytes
+
+    def _evaluate(
+        self,
+        slots: Sequence[int],
+        starts: Sequence[int],
+        tokens: Sequence[Sequence[int]],
+        *,
+        hidden: bool,
+        tail: int,
+    ) -> tuple[Output, int]:
+        token, position, slot, last = flatten(slots, starts, tokens, tail)
+        self._make_room(len(token))
+        self._logits.reserve(len(last))
+        self._hidden.reserve(len(last))
+        try:
+            for begin in range(0, len(token), CALL_TOKENS):
+                part = slice(begin, begin + CALL_TOKENS)
+                first, end = map(int, np.searchsorted(last, (begin, begin + CALL_TOKENS)))
+                self._logits.bind(self._binding, first, end)
+                self._hidden.bind(self._binding, first, end)
+                self._run(token[part], position[part], slot[part], last[first:end] - begin)
+        except BaseException:
+            for n, start in zip(slots, starts, strict=True):
+                self._cells.cut(n, start)
+            raise
+        rows = len(last)
+        output = Output(self._logits.values[:rows], self._hidden.values[:rows] if hidden else None)
+        return output, rows if self._logits.width else 0
+
+    def _run(self, token: Ints, position: Ints, slot: Ints, rows: Ints) -> None:
+        """One call on tokens of any branches: as one row, whose bias tells them apart."""
+        bias = self._cells.append(slot, position)  # (S, T)
+        feeds = {
+            "input_ids": token[None].astype(np.int64),
+            "position_ids": position[None].astype(np.int64),
+            "attention_bias": bias[None, None],
+            "lengths": np.array([self._cells.used]),
+            "rows": rows.astype(np.int64),
+        }
+        for name, values in feeds.items():
+            self._binding.bind_cpu_input(name, values)
+        self._session.run_with_iobinding(self._binding)
+
+    def _make_room(self, count: int) -> None:
+        if not self._cells.fits(count):
+            raise ContextFull(
+                f"the KV cache of {self.context} tokens is full; raise --context or lower --width"
+            )
+        if self._cells.ragged(count):
+            self._cache.keep(self._cells.compact())
+
+    def _share(self, source: int, target: int, length: int) -> None:
+        self._cells.share(source, target, length)
+
+    def _cut(self, slot: int, length: int) -> None:
+        self._cells.cut(slot, length)
+
+    def close(self) -> None:
+        self._binding = self._session = None
+        self._cache.free()
+
+
+class Rows:
+    """An output of the graph, in memory that onnxruntime writes to directly."""
+
+    def __init__(self, name: str, width: int) -> None:
+        self.width = width
+        self.values = np.zeros((0, width), np.float32)
+        self._name = name
+
+    def reserve(self, count: int) -> None:
+        """Have room for so many rows; what was there is lost."""
+        if count > len(self.values):
+            self.values = np.zeros((count, self.width), np.float32)
+
+    def bind(self, binding: Any, begin: int, end: int) -> None:
+        """Let the next call write rows `begin` to `end`."""
+        if self.width:
+            part = self.values[begin:end]
+            address = part.ctypes.data
+            binding.bind_output(self._name, "cpu", 0, np.float32, part.shape, address)
+
+
+def _check_positions(facts: dict[str, str], options: EngineOptions) -> None:
+    rows = int(facts.get("starbase.positions", options.context))
+    if options.context > rows:
+        raise ValueError(f"--context {options.context}: this model's tables end at {rows} tokens")
