@@ -23,6 +23,7 @@ from profiles.process import Model
 from profiles.step_labels import label_steps
 
 RESAMPLES = 500
+TIE_DIGITS = 4  # scores are told apart to 0.0001: below that rounding decides, not the weights
 VOTES: tuple[tuple[str, Selection], ...] = (("weighted", "weighted"), ("best", "best-of-n"))
 
 Floats = npt.NDArray[np.float64]
@@ -93,7 +94,7 @@ def rank_correlation(ours: Scored, base: Scored, aggregation: Aggregation) -> di
     aggregate = AGGREGATIONS[aggregation]
     taus = []
     for here, there in zip(ours.candidates, base.candidates, strict=True):
-        a, b = ([aggregate(c.scores) for c in found] for found in (here, there))
+        a, b = ([round(aggregate(c.scores), TIE_DIGITS) for c in found] for found in (here, there))
         if len(set(a)) > 1 and len(set(b)) > 1:
             taus.append(float(kendalltau(a, b).statistic))
     if not taus:
@@ -113,7 +114,7 @@ def allocations(ours: Scored, base: Scored, balance: float) -> dict[str, Any]:
                 continue
             budget = len(alive)  # what is left of the width once finished paths are taken off
             a, b = (
-                allocate([scores[i][depth] for i in alive], budget, balance)
+                allocate([round(scores[i][depth], TIE_DIGITS) for i in alive], budget, balance)
                 for scores in (here, there)
             )
             count, different = count + 1, different + (a != b)

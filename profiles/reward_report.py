@@ -57,8 +57,8 @@ def findings(cells: Sequence[RewardCell]) -> list[str]:
         )
     said.append(
         "Widths are counted as if the sampled solutions were a REBASE tree: a real tree would "
-        "have grown differently after the first change. Children that only move between all but "
-        "equal scores count as changed too."
+        "have grown differently after the first change. For widths and order, scores that agree "
+        "to 0.0001 are equal."
     )
     return said
 

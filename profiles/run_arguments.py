@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from methods.cli import METHODS
+from profiles import arguments
 
 if TYPE_CHECKING:
     from profiles.grid import Request
 
 BENCHMARK = "benchmark"
 LEVELS = {
-    "gguf": ("f16", "q8_0", "q4_k_m", "q3_k_s", "q2_k"),
+    "gguf": arguments.LEVELS,
     "onnx": ("fp16", "int8", "int4"),
 }
 
@@ -59,9 +60,7 @@ def _models(group: argparse._ArgumentGroup) -> None:
         default="same",
         help="level of the reward model (default: same as the policy)",
     )
-    group.add_argument("--device", choices=("auto", "cuda", "cpu"), default="auto")
-    group.add_argument("--threads", type=_positive, metavar="N", help="default: physical cores")
-    group.add_argument("--offline", action="store_true", help="never ask the hub")
+    arguments.add_place(group)
     group.add_argument(
         "--no-baseline",
         dest="baseline",
@@ -82,7 +81,7 @@ def _search(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--width",
         nargs="+",
-        type=_positive,
+        type=arguments.positive,
         metavar="N",
         default=[8],
         help="paths of a vote, width of REBASE; several are all run (default: 8)",
@@ -92,7 +91,11 @@ def _search(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--balance", type=float, default=0.1, help="REBASE's softmax temperature")
     group.add_argument("--aggregation", choices=("last", "min", "prod", "mean"), default="last")
     group.add_argument(
-        "--max-tokens", type=_positive, metavar="N", default=256, help="of one path (default: 256)"
+        "--max-tokens",
+        type=arguments.positive,
+        metavar="N",
+        default=256,
+        help="of one path (default: 256)",
     )
     group.add_argument("--seed", type=int, default=0)
     group.add_argument(
@@ -148,7 +151,7 @@ def _questions(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--limit",
-        type=_positive,
+        type=arguments.positive,
         metavar="N",
         help="the first N questions (default: 100; 128 in the paper's suite)",
     )
@@ -227,12 +230,6 @@ def _gate(options: argparse.Namespace) -> float:
 
     threshold = DEFAULTS[options.gate_by] if options.gate is None else options.gate
     return Gate(options.gate_by, threshold).threshold
-
-
-def _positive(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
-    return int(text)
 
 
 def resolve_levels(options: argparse.Namespace) -> None:

@@ -132,6 +132,16 @@ def test_measures_worked_by_hand(process: Callable[..., Any]) -> None:
     assert own.score_error is None
 
 
+def test_copies_that_rounding_tells_apart_are_ties(process: Callable[..., Any]) -> None:
+    base = scored(process, "f32", [[("5", [0.9, 0.8]), ("5", [0.9, 0.8]), ("6", [0.9, 0.2])]])
+    near = [("5", [0.900001, 0.8]), ("5", [0.900002, 0.800003]), ("6", [0.899999, 0.2])]
+    found = cell(scored(process, "f16", [near]), base, {}, "last", 0.1)
+    assert found.kendall_tau == pytest.approx(1.0)
+    assert found.widths_changed == found.children_moved == 0.0
+    assert found.score_error is not None
+    assert found.score_error > 0
+
+
 def test_auc_counts_pairs() -> None:
     draws = np.random.default_rng(0)
     scores, labels = np.round(draws.random(60), 1), draws.integers(0, 2, 60).astype(float)
