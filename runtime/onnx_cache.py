@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import onnxruntime as ort
 
 from convert.artifact import Shape
 from runtime.onnx_cells import Indices
@@ -26,6 +25,8 @@ class KvCache:
         self.size_bytes = int(cells * shape.kv_bytes_per_token(itemsize))
 
     def _empty(self, size: tuple[int, ...]) -> Any:
+        import onnxruntime as ort
+
         if self._cuda:
             return ort.OrtValue.ortvalue_from_shape_and_type(size, np.float16, "cuda", 0)
         self._arrays.append(np.zeros(size, np.float32))

@@ -38,6 +38,7 @@ def _torch(_reference: Callable[[str, str], Path], options: EngineOptions) -> En
 
 def _onnx(reference: Callable[[str, str], Path], options: EngineOptions) -> Engine:
     pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnx")
     from runtime.load import open_engine
 
     return open_engine(reference("policy", "fp32"), options)

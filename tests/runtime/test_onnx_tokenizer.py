@@ -24,10 +24,10 @@ TEXTS = (
 
 
 def _both(folder: Path, tmp_path: Path) -> tuple[HfTokenizer, JsonTokenizer]:
+    pytest.importorskip("onnx")
     from convert.checkpoint import read_checkpoint
     from convert.to_onnx import tokenizer_facts
 
-    pytest.importorskip("onnx")
     checkpoint = read_checkpoint(folder)
     facts = tokenizer_facts(checkpoint, tmp_path / "t.json")
     size = checkpoint.shape.vocab
