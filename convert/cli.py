@@ -131,16 +131,19 @@ def _dry_run(options: argparse.Namespace, order: Order) -> None:
 
 
 def _level_table(levels: Iterable[AnyLevel], weights: Weights | None = None) -> str:
-    """Levels with bits per weight, size, and the loss that llama-quantize states."""
-    lines = [f"{'level':<9} {'bits/weight':>11} {'size':>10}  what is known"]
+    """Levels with bits per weight, size, and what is known of each."""
+    rows = []
+    title = ""
     for level in levels:
         bits = weights.bits(level) if weights else level.bits
         size = (
             f"{weights.size_bytes(level) / 1e6:,.1f} MB" if weights else f"{7.24 * bits / 8:.2f} GB"
         )
-        lines.append(f"{level.name:<9} {bits:>11.2f} {size:>10}  {level.note}")
+        rows.append(f"{level.name:<9} {bits:>11.2f} {size:>10}  {level.note}")
+        title = level.title
+    heading = f"{'level':<9} {'bits/weight':>11} {'size':>10}  {title}"
     note = "sizes are estimated" + ("" if weights else " for Mistral-7B (7.24 B weights)")
-    return "\n".join([*lines, "", f"{note}; losses are of Llama-3-8B, f16 and bf16 of Mistral-7B"])
+    return "\n".join([heading, *rows, "", note])
 
 
 def _table(artifacts: Sequence[Artifact]) -> str:

@@ -25,6 +25,7 @@ class Level:
     needs_imatrix: bool = False
 
     suffix: ClassVar[str] = ".gguf"
+    title: ClassVar[str] = "perplexity, stated by llama.cpp for Llama-3-8B (f16, bf16: Mistral-7B)"
 
     @property
     def note(self) -> str:

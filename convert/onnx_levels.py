@@ -28,6 +28,7 @@ class OnnxLevel:
     symmetric: bool = True
 
     suffix: ClassVar[str] = ".onnx"
+    title: ClassVar[str] = "how weights are stored"
 
     @property
     def quantized(self) -> bool:
