@@ -13,6 +13,7 @@ ONNX_cuda := onnx-gpu
 LLAMA := $(shell grep '^llama-cpp-python==' constraints.txt)
 LEVELS := f16 q8_0 q4_k_m q3_k_s q2_k
 ONNX_LEVELS := int8 int4
+THINK_LEVELS := f16 q4_k_m
 
 .PHONY: install demo test clean
 
@@ -32,9 +33,11 @@ install: .venv/installed
 demo: install
 	$(BIN)/convert reference:policy --quant $(LEVELS) --output models --force
 	$(BIN)/convert reference:reward --quant $(LEVELS) --output models --force
+	$(BIN)/convert reference:thinker --quant $(LEVELS) --output models --force
 	$(BIN)/convert reference:policy --format onnx --quant $(ONNX_LEVELS) --output models --force
 	$(BIN)/convert reference:reward --format onnx --quant $(ONNX_LEVELS) --output models --force
-	$(BIN)/profile run --formats gguf onnx --levels $(LEVELS) $(ONNX_LEVELS) --limit 100 --output report --force
+	$(BIN)/profile run --formats gguf onnx --levels $(LEVELS) $(ONNX_LEVELS) --think off on gated \
+	  --think-levels $(THINK_LEVELS) --limit 100 --output report --force
 	@echo "open report/index.html"
 
 test: install

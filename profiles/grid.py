@@ -151,7 +151,7 @@ def _wanted(request: Request, pair: Pair, thinking: Thinking) -> bool:
             "give --thinker, or choose --think off"
         )
     levels = request.think_levels
-    return levels is None or pair.baseline or pair.policy.level in levels
+    return levels is None or pair.policy.level in levels
 
 
 def searches(request: Request) -> Iterator[tuple[Search, int]]:

@@ -130,7 +130,7 @@ def _thinking(group: argparse._ArgumentGroup) -> None:
         "--think-levels",
         nargs="+",
         metavar="LEVEL",
-        help="levels at which thoughts run, beside full precision (default: all of --levels)",
+        help="levels at which thoughts run, f32 for full precision (default: all that run)",
     )
     group.add_argument(
         "--gate",
@@ -217,7 +217,7 @@ def request(options: argparse.Namespace) -> Request:
         ),
         think=("off", "on") if suite else tuple(dict.fromkeys(options.think)),
         thinker=options.thinker,
-        think_levels=tuple(dict.fromkeys(options.think_levels or options.levels)),
+        think_levels=tuple(options.think_levels) if options.think_levels else None,
         suite=suite,
         shuffle=paper.SHUFFLE if suite and options.shuffle is None else options.shuffle,
         offline=options.offline,

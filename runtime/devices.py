@@ -5,8 +5,10 @@ from __future__ import annotations
 import ctypes
 import os
 from dataclasses import dataclass
+from functools import cache
 
 import psutil
+from threadpoolctl import threadpool_limits
 
 from convert.artifact import Artifact
 from convert.ggml import library
@@ -24,6 +26,16 @@ class Card:
     name: str
     free_bytes: int
     total_bytes: int
+
+
+@cache
+def keep_numpy_single_threaded() -> None:
+    """Limit numpy's BLAS to one thread, in the whole process.
+
+    Its threads wait in a spin after every product, on the cores that the engine computes on: a talk
+    head in numpy made thinking four times slower (docs/results.md).
+    """
+    threadpool_limits(1, user_api="blas")
 
 
 def threads() -> int:

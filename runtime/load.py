@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from convert.artifact import Artifact, read_artifact
+from runtime import devices
 from runtime.engine import Engine
 from runtime.options import EngineOptions
 
@@ -84,6 +85,7 @@ def _thinking(artifact: Artifact, options: EngineOptions) -> Engine:
 
 
 def _open(artifact: Artifact, options: EngineOptions) -> Engine:
+    devices.keep_numpy_single_threaded()
     if artifact.format == "gguf":
         from runtime.gguf_engine import GgufEngine
 

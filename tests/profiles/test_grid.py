@@ -190,7 +190,11 @@ def test_thinking_runs_on_the_thinker_and_plain_on_the_policy(
 
 def test_thoughts_at_some_levels_only(request_: Request, tmp_path: Path) -> None:
     asked = replace(
-        request_, think=("off", "on"), think_levels=("q4_k_m",), methods=("rebase",), widths=(8,)
+        request_,
+        think=("off", "on"),
+        think_levels=("f32", "q4_k_m"),
+        methods=("rebase",),
+        widths=(8,),
     )
     made = configurations(asked, ThinkingShelf(tmp_path).models())
     assert [c.level for c in made if c.thinking == "on"] == ["f32", "q4_k_m"]
