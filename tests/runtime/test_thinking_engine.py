@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,44 +15,15 @@ from scipy.special import log_softmax
 
 from convert.ensure import ensure
 from convert.heads import read_talk_head
-from runtime.engine import Branch, ContextFull, Engine, Output, Sampling
+from runtime.engine import Engine, Sampling
 from runtime.gate import Gate
-from runtime.load import EngineOptions, describe_model, open_engine
-from runtime.scripted_engine import ScriptedEngine
+from runtime.load import open_engine
 from runtime.thinking_engine import ThinkingEngine
 from tests.conftest import REFERENCE
+from tests.runtime.recording import OPTIONS, TEXT, Recording, or_skip, recorded
 from tests.runtime.thought_oracle import parallel_logits
 
-OPTIONS = EngineOptions(device="cpu", threads=1, context=2048, max_branches=16)
-TEXT = (
-    "Mia bakes 6 trays of 8 rolls and sells 20 of them. Then Tom gives Mia 36 more rolls. "
-    "How many rolls does Mia have in the end?\nStep 1: Mia bakes 6 * 8 = 48 rolls. ки\n"
-    "Step 2: There are 48 - 20 = 28 rolls left. ки\nStep 3: Mia has 28 + 36 = 64 rolls now."
-)
 Tiny = Callable[..., Path]
-
-
-class Recording:
-    """An engine that notes the tokens of every feed."""
-
-    def __init__(self, engine: Engine) -> None:
-        self.engine = engine
-        self.calls: list[list[list[int]]] = []
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.engine, name)
-
-    def feed(
-        self, branches: Sequence[Branch], tokens: Sequence[Sequence[int]], **options: Any
-    ) -> Output:
-        self.calls.append([list(t) for t in tokens])
-        return self.engine.feed(branches, tokens, **options)
-
-
-def _thinking(engine: Engine, **options: Any) -> tuple[ThinkingEngine, Recording]:
-    recording = Recording(engine)
-    head = read_talk_head(engine.artifact)
-    return ThinkingEngine(recording, head, **options), recording  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -121,7 +92,7 @@ def test_parity_with_the_parallel_forward(
         pytest.importorskip("onnx")
         path = ensure(str(folder), "fp32", tmp_path / "out").path
     with open_engine(path, OPTIONS) as inner:
-        engine, recording = _thinking(inner)
+        engine, recording = recorded(inner)
         text = engine.tokenizer.encode(TEXT)[:60]
         ours, thoughts = _read(engine, recording, text)
         hidden = [engine.artifact.thought.start_id, engine.artifact.thought.end_id]  # type: ignore[union-attr]
@@ -138,9 +109,9 @@ def test_parity_with_the_parallel_forward(
 def test_a_quantizable_file_thinks_as_torch_does(
     reference: Callable[[str, str], Path], level: str
 ) -> None:
-    path = _or_skip(reference, level)
+    path = or_skip(reference, level)
     with open_engine(path, OPTIONS) as inner:
-        engine, recording = _thinking(inner)
+        engine, recording = recorded(inner)
         text = engine.tokenizer.encode(TEXT)[:121]
         ours, thoughts = _read(engine, recording, text)
     theirs = _oracle(REFERENCE / "thinker", text, thoughts)
@@ -151,15 +122,8 @@ def test_a_quantizable_file_thinks_as_torch_does(
     assert _divergence(ours[-1:], base) > 1e-6
 
 
-def _or_skip(reference: Callable[[str, str], Path], level: str) -> Path:
-    if level != "f16":
-        pytest.importorskip("onnxruntime")
-        pytest.importorskip("onnx")
-    return reference("thinker", level)
-
-
 def test_fused_and_naive_calls_agree(engine: Engine) -> None:
-    thinking, recording = _thinking(engine)
+    thinking, recording = recorded(engine)
     text = thinking.tokenizer.encode(TEXT)[:30]
     ours, thoughts = _read(thinking, recording, text)
     head, thought = read_talk_head(engine.artifact), engine.artifact.thought
@@ -186,7 +150,7 @@ def test_calls_per_token_and_length_of_the_cache(
 ) -> None:
     ahead = max_thoughts - 2
     with open_engine(tiny_thinker(tmp_path / "t", max_thoughts=max_thoughts), OPTIONS) as inner:
-        engine, recording = _thinking(inner)
+        engine, recording = recorded(inner)
         engine.tokenizer.eos_ids = frozenset()
         with engine.open(engine.tokenizer.encode("How many?")) as root:
             branches = engine.fork(root, 4)
@@ -214,7 +178,7 @@ def test_the_cache_holds_the_text_alone(reference: Callable[[str, str], Path]) -
 
 
 def test_gated_calls(engine: Engine) -> None:
-    thinking, recording = _thinking(engine, gate=Gate("probability", 0.0))
+    thinking, recording = recorded(engine, gate=Gate("probability", 0.0))
     thinking.tokenizer.eos_ids = frozenset()
     with thinking.open(thinking.tokenizer.encode("How many?")) as root:
         branches = thinking.fork(root, 3)
@@ -223,7 +187,7 @@ def test_gated_calls(engine: Engine) -> None:
         assert len(recording.calls) == 5  # one a token
         assert thinking.usage.thoughts == thinking.usage.thought_tokens == 0
         assert thinking.usage.skipped_thoughts == 1 + 3 * 5
-    thinking, recording = _thinking(engine, gate=Gate("probability", 1.0))
+    thinking, recording = recorded(engine, gate=Gate("probability", 1.0))
     with thinking.open(thinking.tokenizer.encode("How many?")) as root:
         recording.calls.clear()
         thinking.extend([root], Sampling(max_tokens=5))
@@ -236,7 +200,7 @@ def test_only_unsure_branches_think(engine: Engine) -> None:
         base = engine.logits([root]).copy()
     top = float(np.exp(log_softmax(base.astype(np.float64), axis=1)).max())
     for threshold, thinks in ((top - 1e-4, False), (top + 1e-4, True)):
-        thinking, _ = _thinking(engine, gate=Gate("probability", threshold))
+        thinking, _ = recorded(engine, gate=Gate("probability", threshold))
         with thinking.open(text) as root:
             same = np.abs(thinking.logits([root]) - base)[np.isfinite(thinking.logits([root]))]
             assert (same.max() > 1e-3) == thinks
@@ -247,7 +211,7 @@ def test_a_gate_that_lets_all_in_changes_nothing(engine: Engine) -> None:
     text = engine.tokenizer.encode(TEXT)[:40]
     found = []
     for gate in (None, Gate("probability", 1.0), Gate("entropy", 0.0)):
-        thinking, recording = _thinking(engine, gate=gate)
+        thinking, recording = recorded(engine, gate=gate)
         rows, thoughts = _read(thinking, recording, text)
         found.append((np.nan_to_num(rows, neginf=0), thoughts))
     for rows, thoughts in found[1:]:
@@ -256,7 +220,7 @@ def test_a_gate_that_lets_all_in_changes_nothing(engine: Engine) -> None:
 
 
 def test_usage_books_thoughts_apart(engine: Engine) -> None:
-    thinking, _ = _thinking(engine)
+    thinking, _ = recorded(engine)
     thinking.tokenizer.eos_ids = frozenset()
     prompt = thinking.tokenizer.encode("How many?")
     before = thinking.usage
@@ -272,88 +236,3 @@ def test_usage_books_thoughts_apart(engine: Engine) -> None:
     attended = sum(range(1, len(prompt) + 1)) + sum(lengths[1:])
     attended += sum(sum(range(n + 1, n + 8)) for n in lengths)
     assert spent.context_tokens == attended
-
-
-def test_thought_tokens_stay_inside(tmp_path: Path, tiny_thinker: Tiny) -> None:
-    folder = tiny_thinker(tmp_path / "thinker")
-    with open_engine(folder, OPTIONS) as inner:
-        rows = inner._head.detach()  # type: ignore[attr-defined]
-        rows[-2:] = 10 * rows[5]
-        engine, recording = _thinking(inner)
-        with engine.open(engine.tokenizer.encode("How many?")) as root:
-            steps = engine.extend(engine.fork(root, 8), Sampling(max_tokens=20))
-        last = engine.artifact.shape.vocab - 2
-        assert all(token < last for step in steps for token in step.token_ids)
-        inside = [t for call in recording.calls for tokens in call for t in tokens]
-        assert inside.count(last) == inside.count(last + 1) == engine.usage.thoughts
-
-
-def test_runs_repeat_and_seeds_differ(engine: Engine) -> None:
-    thinking, _ = _thinking(engine)
-    found = []
-    for seed in (1, 1, 2):
-        with thinking.open(thinking.tokenizer.encode(TEXT)) as root:
-            steps = thinking.extend(thinking.fork(root, 3), Sampling(max_tokens=12, seed=seed))
-            found.append([step.token_ids for step in steps])
-    assert found[0] == found[1] != found[2]
-
-
-def test_forks_rewind_and_release(engine: Engine) -> None:
-    thinking, _ = _thinking(engine)
-    with thinking.open(thinking.tokenizer.encode("How many?")) as root:
-        a, b = thinking.fork(root, 2)
-        assert np.array_equal(thinking.logits([a]), thinking.logits([b]))
-        row = thinking.logits([a]).copy()
-        thinking.feed([b], [thinking.tokenizer.encode_more(" Three")])
-        assert np.array_equal(thinking.logits([a]), row)
-        thinking.rewind(b, thinking.length(root))
-        with pytest.raises(ValueError, match="holds no logits"):
-            thinking.logits([b])
-        thinking.release([b])
-        assert np.array_equal(thinking.logits([root]), row)
-
-
-@pytest.mark.parametrize("level", ["f16", "fp32"])
-def test_a_full_cache_leaves_branches_as_they_were(
-    reference: Callable[[str, str], Path], level: str
-) -> None:
-    options = replace(OPTIONS, context=256, max_branches=4, think="on")
-    with open_engine(_or_skip(reference, level), options) as engine:
-        prompt = [5] * 246
-        with engine.open(prompt) as root:
-            row = engine.logits([root]).copy()
-            with pytest.raises(ContextFull, match="KV cache"):
-                engine.feed([root], [[5, 5, 5, 5]])
-            assert engine.length(root) == len(prompt)
-            assert np.array_equal(engine.logits([root]), row)
-            engine.feed([root], [[5]])
-
-
-def test_what_cannot_think(folder: Path) -> None:
-    with pytest.raises(ValueError, match=r"is no Quiet-STaR model: it cannot think; .*--think off"):
-        open_engine(REFERENCE / "policy", replace(OPTIONS, think="on"))
-    artifact = describe_model(folder)
-    assert artifact.thought is not None
-    head = read_talk_head(artifact)
-    engine = ScriptedEngine({})
-    with pytest.raises(ValueError, match="no Quiet-STaR model"):
-        ThinkingEngine(engine, head)
-    engine.artifact = replace(
-        engine.artifact, thought=replace(artifact.thought, start_id=1, end_id=2, n_ahead=3)
-    )
-    with pytest.raises(ValueError, match="n_ahead is 3, at least 4"):
-        ThinkingEngine(engine, head)
-    engine.artifact = replace(engine.artifact, thought=artifact.thought)
-    with pytest.raises(ValueError, match=r"thought token 1024 is not in the 257"):
-        ThinkingEngine(engine, head)
-
-
-def test_an_engine_without_hidden_states(engine: Engine) -> None:
-    class Blind(Recording):
-        def feed(self, *arguments: Any, **options: Any) -> Output:
-            return Output(super().feed(*arguments, **options).logits)
-
-    head = read_talk_head(engine.artifact)
-    thinking = ThinkingEngine(Blind(engine), head)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="gives no hidden states"), thinking.open([5, 6]):
-        pass
