@@ -56,6 +56,21 @@ def test_runs_repeat_and_seeds_differ(engine: Engine) -> None:
     assert found[0] == found[1] != found[2]
 
 
+def test_no_random_number_is_used_twice(engine: Engine) -> None:
+    thinking, _ = recorded(engine)
+    draw, seen = thinking._sampler.draw, []
+
+    def spy(logits: Any, sampling: Sampling, branches: Any, positions: Any) -> Any:
+        seen.extend((sampling.seed, *place) for place in zip(branches, positions, strict=True))
+        return draw(logits, sampling, branches, positions)
+
+    thinking._sampler.draw = spy  # type: ignore[method-assign]
+    with thinking.open(thinking.tokenizer.encode("How many?")) as root:
+        thinking.extend(thinking.fork(root, 3), Sampling(max_tokens=6, seed=1))
+    assert len(seen) > 3 * 6 * 5
+    assert len(set(seen)) == len(seen)
+
+
 def test_forks_rewind_and_release(engine: Engine) -> None:
     thinking, _ = recorded(engine)
     with thinking.open(thinking.tokenizer.encode("How many?")) as root:
