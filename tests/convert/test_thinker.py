@@ -152,7 +152,7 @@ def _outputs(engine):
     """Log-probabilities and hidden states after every token of IDS but the first."""
     with engine, engine.open(IDS[:1]) as branch:
         out = engine.feed([branch], [IDS[1:]], hidden=True, tail=len(IDS) - 1)
-    return torch.from_numpy(out.logits).log_softmax(-1), out.hidden
+        return torch.from_numpy(out.logits.copy()).log_softmax(-1), out.hidden.copy()  # views
 
 
 @pytest.mark.parametrize("embedding", ["trained", "dash"])
