@@ -16,7 +16,7 @@ from convert.gguf_artifact import artifact_from_gguf
 from convert.gguf_header import read_header
 from convert.heads import SUFFIX, head_tensors, make_head, write_heads
 from convert.imatrix import read_imatrix
-from convert.levels import LEVELS, UNQUANTIZED, Level
+from convert.levels import UNQUANTIZED, Level
 from convert.onnx_levels import OnnxLevel
 from convert.progress import Progress
 from convert.quantize import quantize
@@ -264,11 +264,10 @@ def requantizes(order: Order) -> str | None:
     """A warning where the source has lost precision already, or None."""
     if not order.source.is_gguf:
         return None
-    level = artifact_from_gguf(order.source.path).level
-    if level in UNQUANTIZED:
+    source = artifact_from_gguf(order.source.path)
+    if source.level in UNQUANTIZED:
         return None
-    bits = LEVELS[level].bits if level in LEVELS else 0.0
     return (
-        f"{order.source.path.name} is already quantized ({level}, about {bits:g} bits per weight); "
-        "requantizing adds its loss to the new one"
+        f"{source.path.name} is already quantized ({source.level}, {source.bits_per_weight:.2f} "
+        "bits per weight); requantizing adds its loss to the new one"
     )
