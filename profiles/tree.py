@@ -73,13 +73,18 @@ def read_tree(path: Path) -> Tree:
         raise FileNotFoundError(f"{path} does not exist; write it with solve --tree {path}")
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-        return _tree(document)
+        return tree_of(document)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         said = f"{type(error).__name__}: {error}"
         raise ValueError(f"{path} is no search that solve --tree wrote ({said})") from error
 
 
-def _tree(document: dict[str, Any]) -> Tree:
+def tree_of(document: dict[str, Any]) -> Tree:
+    """The search in a document.
+
+    Raises:
+        AttributeError, KeyError, TypeError, ValueError: if it is none.
+    """
     leaves = {leaf["branch"]: leaf for leaf in document["candidates"]}
     if document["levels"]:
         stages = tuple(_grow(document["levels"], leaves))

@@ -5,11 +5,16 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from profiles.tree import Tree
 
 EPILOG = """\
 examples:
   solve --method rebase --width 16 --tree search.json "Mia bakes 6 trays of 8 rolls ..."
   profile tree search.json
+  profile tree report/records/policy-gguf-q2_k-rebase-8.trees.jsonl --question 17
 """
 
 
@@ -23,7 +28,10 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    p.add_argument("file", type=Path, metavar="FILE", help="what solve --tree wrote")
+    p.add_argument(
+        "file", type=Path, metavar="FILE", help="what solve --tree wrote, or a run's .trees.jsonl"
+    )
+    p.add_argument("--question", metavar="ID", help="which one of a run's trees")
     p.add_argument(
         "-o", "--output", type=Path, metavar="PAGE", help="default: FILE with .html at its end"
     )
@@ -37,17 +45,32 @@ def run(options: argparse.Namespace, _given: Sequence[str]) -> None:
     Raises:
         FileNotFoundError: if there is no such file.
         FileExistsError: if the page exists and `--force` is off.
-        ValueError: if the file is no saved search, or would be overwritten by its page.
+        ValueError: if the file holds no such search, or would be overwritten by its page.
     """
     from convert.files import refuse_overwrite, whole
-    from profiles.tree import read_tree
     from profiles.tree_page import page
 
     out: Path = options.output or options.file.with_suffix(".html")
     if out.resolve() == options.file.resolve():
         raise ValueError(f"{out} would overwrite the search; choose another --output")
-    tree = read_tree(options.file)
+    tree = _tree(options.file, options.question)
     refuse_overwrite([out], force=options.force)
     with whole(out) as part:
         part.write_text(page(tree), encoding="utf-8")
     print(out)
+
+
+def _tree(path: Path, question: str | None) -> Tree:
+    from profiles.searches import read_search, searched
+    from profiles.tree import read_tree
+
+    if path.suffix != ".jsonl" or not path.exists():
+        return read_tree(path)
+    tree = read_search(path, question) if question else None
+    if tree is None:
+        known = searched(path)
+        raise ValueError(
+            f"{path} holds {len(known)} questions, {known[0]} to {known[-1]}; "
+            f"{f'{question} is none of them' if question else 'name one with --question'}"
+        )
+    return tree

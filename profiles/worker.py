@@ -14,26 +14,31 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
+
+from filelock import FileLock
 
 from methods.build import Method, build
 from methods.candidate import Answer
 from methods.problem import Problem, read_problems
 from methods.scorers import ProcessRewardScorer
 from methods.select import select
+from methods.show import tree
 from profiles.configurations import Configuration, read_configuration
 from profiles.memory import VideoMemory, peak_rss_bytes
 from profiles.process import Process, model_of, process_path, read_process
 from profiles.records import Record, Verdict, open_records, read_records
+from profiles.searches import search_line, searches_path
 from runtime.engine import ContextFull, Engine
 from runtime.load import open_engine
 from runtime.prompt import prompt_format
 
 WARM_UP = Problem("warm-up", "Ann has 2 pens and buys 3 more. How many pens does Ann have?")
+LOCK = "lock"
 BACKENDS = {"gguf": ("llama-cpp-python",), "torch": ("torch", "transformers")}
 
 
@@ -66,7 +71,20 @@ def measure(
     report: Callable[[dict[str, Any]], None] = lambda _: None,
     opener: Opener = open_models,
 ) -> None:
-    """Answer what the records at `out` lack; every line is whole before the next question."""
+    """Answer what the records at `out` lack; every line is whole before the next question.
+
+    One worker a folder at a time: that of a run which was killed may still be at its question.
+    """
+    with FileLock(out.with_name(LOCK)):
+        _measure(configuration, out, report, opener)
+
+
+def _measure(
+    configuration: Configuration,
+    out: Path,
+    report: Callable[[dict[str, Any]], None],
+    opener: Opener,
+) -> None:
     problems = read_problems(configuration.data, configuration.limit, configuration.shuffle)
     done = {record.id for record in read_records(out)}
     todo = [problem for problem in problems if problem.id not in done]
@@ -82,9 +100,13 @@ def measure(
         method = _method(configuration, models)
         if todo:
             _warm_up(method)
-        with open_records(out) as lines:
+        with open_records(out) as lines, _open_searches(configuration, out) as searches:
             for problem in todo:
-                record = answer(configuration, models, method, problem)
+                record, found = answer(configuration, models, method, problem)
+                if searches and found:
+                    document = tree(problem.question, found, configuration.spec.aggregation)
+                    searches.write(search_line(problem.id, document))
+                    searches.flush()
                 lines.write(record.line())
                 lines.flush()
                 process = _with_peaks(process, process, video)
@@ -95,15 +117,15 @@ def measure(
 
 def answer(
     configuration: Configuration, models: Models, method: Method, problem: Problem
-) -> Record:
+) -> tuple[Record, Answer | None]:
     """One question measured. One that does not fit the KV cache is a failure, not a gap."""
     seed = question_seed(configuration.seed, problem.id)
     blank = Record(problem.id, problem.question, problem.gold, seed)
     try:
         found = method.solve(problem, seed)
     except ContextFull as error:
-        return replace(blank, failed=str(error))
-    return replace(
+        return replace(blank, failed=str(error)), None
+    record = replace(
         blank,
         verdicts={s: _verdict(configuration, found, problem, s) for s in configuration.selections},
         policy=found.usage,
@@ -118,6 +140,16 @@ def answer(
         policy_kv_bytes=models.policy.kv_bytes,
         reward_kv_bytes=models.reward.kv_bytes if models.reward else 0,
     )
+    return record, found
+
+
+def _open_searches(
+    configuration: Configuration, out: Path
+) -> AbstractContextManager[IO[str] | None]:
+    """Where the trees go; votes have none."""
+    if configuration.spec.search == "rebase":
+        return open_records(searches_path(out))
+    return nullcontext()
 
 
 def question_seed(seed: int, problem_id: str) -> int:

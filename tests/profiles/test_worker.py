@@ -21,6 +21,7 @@ from convert.artifact import RewardProtocol
 from profiles.configurations import Configuration
 from profiles.process import process_path, read_process
 from profiles.records import Record, read_records
+from profiles.searches import read_search, searched, searches_path
 from profiles.worker import Models, main, measure, question_seed
 from runtime.engine import Engine
 from runtime.scripted_engine import ScriptedEngine
@@ -202,6 +203,40 @@ def test_killed_at_random_moments_it_ends_with_the_same_records(
     assert last.returncode == 0
     assert interrupted >= 1
     assert answers(read_records(out)) == answers(read_records(whole))
+
+
+def test_an_orphan_and_its_successor_answer_no_question_twice(
+    vote: Configuration, tmp_path: Path
+) -> None:
+    """A run was killed, its worker was not yet; `--resume` starts the next one."""
+    whole, out = tmp_path / "whole.jsonl", tmp_path / "r.jsonl"
+    measure(vote, whole, opener=scripted)
+    stored = tmp_path / "c.json"
+    stored.write_text(json.dumps(vote.document()))
+    children = [start(stored, out) for _ in range(3)]
+    for child in children:
+        child.communicate(timeout=60)
+        assert child.returncode == 0
+    assert answers(read_records(out)) == answers(read_records(whole))
+
+
+def test_every_tree_is_kept_and_no_vote(
+    vote: Configuration, configuration: Callable[..., Configuration], data: Path, tmp_path: Path
+) -> None:
+    search = replace(
+        configuration("rebase", width=3, data=data), spec=replace(vote.spec, search="rebase")
+    )
+    out = tmp_path / "r.jsonl"
+    measure(replace(search, limit=2), out, opener=scripted)
+    measure(search, out, opener=scripted)
+    assert searched(searches_path(out)) == [str(n) for n in range(12)]
+    for record in read_records(out):
+        tree = read_search(searches_path(out), record.id)
+        assert tree is not None
+        assert (tree.question, tree.answer) == (record.question, record.verdict("weighted").answer)
+    other = tmp_path / "vote.jsonl"
+    measure(vote, other, opener=scripted)
+    assert not searches_path(other).exists()
 
 
 def start(stored: Path, out: Path) -> subprocess.Popen[str]:
