@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -122,6 +123,16 @@ class Configuration:
             return Configuration(**values)
         except (KeyError, TypeError) as error:
             raise ValueError(f"not a configuration of this version: {error}") from error
+
+
+def wanted(configuration: Configuration, methods: Sequence[str]) -> list[Selection]:
+    """The selections of a configuration that were asked for; REBASE always shows all of its."""
+    search = configuration.spec.search
+    return [
+        selection
+        for selection in configuration.selections
+        if search == "rebase" or ROW_NAMES[search, selection] in methods
+    ]
 
 
 def read_configuration(path: Path) -> Configuration:

@@ -8,27 +8,34 @@ import json
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from convert.files import refuse_overwrite, whole
+from convert.files import read_json, refuse_overwrite, whole
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
     """What one command measured, in every form it can be given."""
 
+    title: str
     header: Mapping[str, Any]  # command, environment and all that a repetition needs
     rows: Sequence[Mapping[str, Any]]  # flat; units end the names
-    findings: Sequence[str]
-    markdown: str
+    table: Sequence[Sequence[str]]  # titles, then a line a row, as people read them
+    findings: Sequence[str] = ()
+    texts: int = 1  # so many columns hold text, the others numbers
+
+    @property
+    def markdown(self) -> str:
+        titles, *lines = self.table
+        bullets = "\n".join(f"- {sentence}" for sentence in self.findings)
+        return "\n\n".join(filter(None, [markdown_table(titles, lines, self.texts), bullets]))
 
     def text(self, suffix: str) -> str:
         """As a file of that suffix holds it."""
         if suffix == ".json":
-            document = {**self.header, "rows": list(self.rows), "findings": list(self.findings)}
-            return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+            return json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n"
         if suffix == ".csv":
             return _csv(self.rows)
         return self.markdown + "\n"
@@ -54,6 +61,20 @@ def deliver(document: Document, paths: Sequence[Path], *, json_wanted: bool) -> 
             part.write_text(document.text(path.suffix), encoding="utf-8")
         print(f"wrote {path}", file=sys.stderr)
     print(document.text(".json" if json_wanted else ".md"), end="")
+
+
+def read_documents(folder: Path) -> list[Document]:
+    """The measurements that a folder holds as JSON, by name; other files are passed over.
+
+    Raises:
+        ValueError: if one is not JSON; names it.
+    """
+    found = []
+    for path in sorted(folder.glob("*.json")):
+        content = read_json(path)
+        if content.keys() == {field.name for field in fields(Document)}:
+            found.append(Document(**content))
+    return found
 
 
 def command_line(given: Sequence[str]) -> str:

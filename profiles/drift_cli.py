@@ -92,34 +92,30 @@ def run(options: argparse.Namespace, given: Sequence[str]) -> None:
     with Progress(visible=sys.stderr.isatty()).bar("drift", len(paths)) as bar:
         rows = drift.measure(paths, texts, opener, bar.step)  # type: ignore[arg-type]
     header = {"command": documents.command_line(given), "environment": environment()}
-    made = documents.Document(header, [asdict(row) for row in rows], [], _table(rows))
+    made = documents.Document(
+        "What quantization does inside the thinker",
+        header,
+        [asdict(row) for row in rows],
+        [TITLES, *map(_cells, rows)],
+    )
     documents.deliver(made, options.output, json_wanted=options.json)
 
 
-def _table(rows: Sequence[DriftRow]) -> str:
-    from profiles.documents import markdown_table
+def _cells(row: DriftRow) -> tuple[str, ...]:
     from profiles.tables import NONE, percent, significant
 
-    def kl(row: DriftRow) -> str:
-        if row.kl_mean_nats is None:
-            return NONE
-        return f"{significant(row.kl_mean_nats)} ± {significant(row.kl_mean_se_nats, 2)}"
-
-    return markdown_table(
-        TITLES,
-        [
-            (
-                f"{row.format} {row.level}",
-                f"{row.bits_per_weight:.2f}",
-                f"{row.w_mean:.3f}",
-                f"{row.w_p1:.2f} / {row.w_p50:.2f} / {row.w_p99:.2f}",
-                significant(row.w_change_rms),
-                NONE if row.w_correlation is None else f"{row.w_correlation:.4f}",
-                percent(row.sign_changes),
-                kl(row),
-                significant(row.kl_p99_nats),
-                percent(row.same_top),
-            )
-            for row in rows
-        ],
+    kl = NONE
+    if row.kl_mean_nats is not None:
+        kl = f"{significant(row.kl_mean_nats)} ± {significant(row.kl_mean_se_nats, 2)}"
+    return (
+        f"{row.format} {row.level}",
+        f"{row.bits_per_weight:.2f}",
+        f"{row.w_mean:.3f}",
+        f"{row.w_p1:.2f} / {row.w_p50:.2f} / {row.w_p99:.2f}",
+        significant(row.w_change_rms),
+        NONE if row.w_correlation is None else f"{row.w_correlation:.4f}",
+        percent(row.sign_changes),
+        kl,
+        significant(row.kl_p99_nats),
+        percent(row.same_top),
     )

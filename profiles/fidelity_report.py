@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from profiles.documents import Document, markdown_table
+from profiles.documents import Document
 from profiles.fidelity import Fidelity
 from profiles.fidelity_rows import FidelityRow
 from profiles.tables import NONE, signed, significant
@@ -28,9 +28,8 @@ TITLES = (
 
 def document(found: Fidelity, header: Mapping[str, Any]) -> Document:
     """The measurement in all its forms."""
-    said = findings(found)
-    bullets = "\n".join(f"- {sentence}" for sentence in said)
     return Document(
+        title="Fidelity to full precision",
         header={
             **header,
             "context_tokens": found.context,
@@ -38,14 +37,10 @@ def document(found: Fidelity, header: Mapping[str, Any]) -> Document:
             "scored_positions_per_chunk": found.scored,
         },
         rows=[asdict(row) for row in found.rows],
-        findings=said,
-        markdown=f"{table(found.rows)}\n\n{bullets}",
+        table=[TITLES, *map(_cells, found.rows)],
+        findings=findings(found),
+        texts=3,
     )
-
-
-def table(rows: Sequence[FidelityRow]) -> str:
-    """One line a model; ± are standard errors."""
-    return markdown_table(TITLES, [_cells(row) for row in rows], texts=3)
 
 
 def findings(found: Fidelity) -> list[str]:

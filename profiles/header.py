@@ -25,8 +25,8 @@ def subtitle(summary: Summary) -> str:
     where = ", ".join(gpu["name"] for gpu in system["gpus"]) or system["cpu"]
     levels = len({(row.format, row.level) for row in summary.rows})
     return (
-        f"{data['n']} questions of {data['name']} · {levels} levels · "
-        f"{len(summary.rows)} rows · {where} · {system['date'][:10]}"
+        f"{_counted(data['n'], 'question')} of {data['name']} · {_counted(levels, 'level')} · "
+        f"{_counted(len(summary.rows), 'row')} · {where} · {system['date'][:10]}"
     )
 
 
@@ -73,6 +73,10 @@ def facts(summary: Summary) -> list[tuple[str, str]]:
         ("commit", system["commit"] or "not from a checkout"),
         ("date", system["date"]),
     ]
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" + ("" if number == 1 else "s")
 
 
 def _cores(system: dict[str, Any]) -> str:

@@ -49,10 +49,24 @@ def compare(theirs: Sequence[bool], ours: Sequence[bool], confidence: float = CO
     if len(theirs) != len(ours) or not ours:
         raise ValueError(f"{len(theirs)} and {len(ours)} questions do not pair")
     n = len(ours)
-    lost = sum(a and not b for a, b in zip(theirs, ours, strict=True))
-    won = sum(b and not a for a, b in zip(theirs, ours, strict=True))
-    low, high = _adjusted_wald(lost, won, n, confidence)
+    changes = [int(b) - int(a) for a, b in zip(theirs, ours, strict=True)]
+    lost, won = changes.count(-1), changes.count(1)
+    low, high = adjusted_wald(changes, confidence)
+    low, high = max(-1.0, low), min(1.0, high)
     return Paired(n, lost, won, (won - lost) / n, low, high, mcnemar_p(lost, won))
+
+
+def adjusted_wald(changes: Sequence[int], confidence: float = CONFIDENCE) -> tuple[float, float]:
+    """Interval of the mean of whole numbers, one a question.
+
+    Wald's, after one question that lost and one that won were added: for changes of −1, 0 and 1
+    that is Bonett and Price's, and nothing has a width of zero.
+    """
+    n = len(changes) + 2
+    mean = sum(changes) / n
+    variance = (sum(change * change for change in changes) + 2) / n - mean * mean
+    reach = float(norm.ppf((1 + confidence) / 2)) * math.sqrt(variance / n)
+    return mean - reach, mean + reach
 
 
 def mcnemar_p(lost: int, won: int) -> float:
@@ -64,11 +78,3 @@ def mcnemar_p(lost: int, won: int) -> float:
 def percentile(values: Sequence[float], percent: float) -> float:
     """A percentile, linear between the nearest values."""
     return float(np.percentile(values, percent))
-
-
-def _adjusted_wald(lost: int, won: int, n: int, confidence: float) -> tuple[float, float]:
-    p_lost, p_won = (lost + 1) / (n + 2), (won + 1) / (n + 2)
-    centre = p_won - p_lost
-    error = math.sqrt((p_lost + p_won - centre**2) / (n + 2))
-    reach = float(norm.ppf((1 + confidence) / 2)) * error
-    return max(-1.0, centre - reach), min(1.0, centre + reach)

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from profiles.ceilings import Ceilings
-from profiles.documents import Document, markdown_table
+from profiles.documents import Document
 from profiles.latency import LatencyRow
 from profiles.tables import NONE, milliseconds, percent, significant, size
 
@@ -31,19 +31,14 @@ def document(
     rows: Sequence[LatencyRow], ceilings: Ceilings, unsteady: float, header: Mapping[str, Any]
 ) -> Document:
     """The measurement in all its forms; `unsteady` is how far the two readings lay apart."""
-    said = findings(rows, ceilings, unsteady)
-    bullets = "\n".join(f"- {sentence}" for sentence in said)
     return Document(
+        title="Latency and utilization",
         header={**header, "ceilings": asdict(ceilings), "ceilings_differ": unsteady},
         rows=[asdict(row) for row in rows],
-        findings=said,
-        markdown=f"{table(rows)}\n\n{bullets}",
+        table=[TITLES, *map(_cells, rows)],
+        findings=findings(rows, ceilings, unsteady),
+        texts=4,
     )
-
-
-def table(rows: Sequence[LatencyRow]) -> str:
-    """One line a test; ± is a standard deviation."""
-    return markdown_table(TITLES, [_cells(row) for row in rows], texts=4)
 
 
 def findings(rows: Sequence[LatencyRow], ceilings: Ceilings, unsteady: float) -> list[str]:

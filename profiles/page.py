@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from itertools import groupby
 from typing import Any
 
-import jinja2
-
-from profiles import paper
+from profiles import paper, recovery_text
 from profiles.findings import findings, rebase_against_majority, thinking_sentences
 from profiles.header import facts, subtitle, title, warnings
 from profiles.plots import plots
 from profiles.rows import Row
 from profiles.summary import Flip, Summary
 from profiles.tables import Column, columns, method_name
+from profiles.templates import render
+from profiles.tree_page import view
 
 KEY = "level"  # the column that stays in view
 
@@ -31,10 +30,9 @@ class Cell:
 
 def page(summary: Summary) -> str:
     """The page; it loads nothing from anywhere."""
-    source = (files("profiles") / "page.html.j2").read_text(encoding="utf-8")
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     shown = columns(summary.rows)
-    return environment.from_string(source).render(
+    return render(
+        "page.html.j2",
         title=title(summary),
         subtitle=subtitle(summary),
         warnings=warnings(summary),
@@ -46,10 +44,14 @@ def page(summary: Summary) -> str:
         lines=_lines(summary.rows, shown),
         findings=findings(summary),
         rebase=rebase_against_majority(summary.comparisons),
+        recovery=recovery_text.sentences(summary.recoveries),
+        recovery_table=recovery_text.table(summary.recoveries),
         thinking=thinking_sentences(summary.effects),
         paper=paper.table(summary.rows) if summary.header.get("suite") else [],
         plots=plots(summary.rows),
+        others=summary.others,
         flips=_flips(summary),
+        searches=_searches(summary),
         facts=facts(summary),
     )
 
@@ -106,6 +108,22 @@ def _flips(summary: Summary) -> list[dict[str, Any]]:
             "blocks": blocks,
         }
         for level, blocks in levels.items()
+    ]
+
+
+def _searches(summary: Summary) -> list[dict[str, Any]]:
+    """The flipped trees, each with its view in the baseline and its view here."""
+    return [
+        {
+            "title": f"{search.level}, {search.method}: question {search.flip.id} "
+            f"{'lost' if search.flip.lost else 'won'}",
+            "flip": search.flip,
+            "views": [
+                ("In the baseline", view(search.before, f"t{number}b-")),
+                (f"At {search.level}", view(search.after, f"t{number}a-")),
+            ],
+        }
+        for number, search in enumerate(summary.searches)
     ]
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from methods.build import MethodSpec, ProtocolName, Search, seed_spec
 from methods.candidate import Selection
+from profiles.documents import markdown_table
 from profiles.rows import Row
 from profiles.tables import accuracy_cell, significant
 from runtime.options import Thinking
@@ -79,12 +80,7 @@ def table(rows: Sequence[Row]) -> list[tuple[str, ...]]:
 def markdown(rows: Sequence[Row]) -> str:
     """The table in Markdown."""
     head, *lines = table(rows)
-    rule = "|---|" + "---:|" * (len(head) - 1)
-    return "\n".join(["| " + " | ".join(head) + " |", rule, *map(_joined, lines)])
-
-
-def _joined(line: tuple[str, ...]) -> str:
-    return "| " + " | ".join(line) + " |"
+    return markdown_table(head, lines)
 
 
 def _is(system: System, protocol: ProtocolName, row: Row) -> bool:

@@ -15,10 +15,13 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from profiles.rows import Row
-from profiles.tables import method_name, significant, size
+from profiles.tables import method_name, search_name, significant, size
 
 INK, GRID, PAPER = "#010101", "#020202", "#040404"  # stand-ins, replaced by the page's colours
 MARKERS = "osD^vPX*<>hp"
+FILLS = {"off": "full", "gated": "left", "on": "none"}  # of a marker, by where it thinks
+LINES: dict[str, Any] = {"off": "-", "gated": (0, (5, 2)), "on": (0, (1, 1.5))}
+THINKS = {"off": "no thoughts", "gated": "gated", "on": "thinking"}
 SIZE = (6.6, 4.3)  # inches
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
@@ -53,7 +56,6 @@ class Plot:
 def plots(rows: Sequence[Row]) -> list[Plot]:
     """All plots that the rows allow. Other selections of a REBASE tree would hide it: left out."""
     shown = [row for row in rows if row.method in ("rebase", *PLAIN)]
-    front = "The dashed line joins what no cheaper system beats; bars are 95 % intervals."
     drawn = [
         Plot(
             "Degradation by level",
@@ -63,10 +65,14 @@ def plots(rows: Sequence[Row]) -> list[Plot]:
     ]
     for title, axis, cost, tick in COSTS:
         if all(cost(row) for row in shown):
-            drawn.append(Plot(title, front, against(shown, axis, cost, tick)))
+            caption = f"{FRONT} {_front(shown, cost)}."
+            drawn.append(Plot(title, caption, against(shown, axis, cost, tick)))
     return drawn
 
 
+FRONT = (
+    "Bars are 95 % intervals. The dashed line joins what no cheaper system beats, from the left:"
+)
 PLAIN = ("greedy", "majority", "best-of-n", "weighted")
 
 
@@ -83,6 +89,18 @@ COSTS: tuple[tuple[str, str, Cost, Tick], ...] = (
         "seconds a question, median",
         lambda row: row.latency_p50_s,
         lambda x: significant(x, 2),
+    ),
+    (
+        "Accuracy against memory on the card",
+        "peak VRAM of the process",
+        lambda row: row.peak_vram_bytes,
+        size_tick,
+    ),
+    (
+        "Accuracy against main memory",
+        "peak RSS of the process, libraries and both models in it",
+        lambda row: row.peak_rss_bytes,
+        size_tick,
     ),
     (
         "Accuracy against computation",
@@ -109,37 +127,59 @@ def pareto(points: Sequence[tuple[float, float]]) -> list[int]:
     return front
 
 
+def _front_rows(rows: Sequence[Row], cost: Cost) -> list[Row]:
+    return [rows[i] for i in pareto([(float(cost(row) or 0), row.accuracy) for row in rows])]
+
+
+def _front(rows: Sequence[Row], cost: Cost) -> str:
+    return ", ".join(f"{_level(row)} {method_name(row)}" for row in _front_rows(rows, cost))
+
+
 def degradation(rows: Sequence[Row]) -> str:
-    """Accuracy over levels, one line a method."""
+    """Accuracy over levels, one line a method; lines end where another file format begins."""
     levels = list(dict.fromkeys(_level(row) for row in rows))
     methods = list(dict.fromkeys(method_name(row) for row in rows))
+    searches = list(dict.fromkeys(search_name(row) for row in rows))
     with mpl.rc_context(STYLE):
         figure, axes = _figure()
         for number, method in enumerate(methods):
             mine = [row for row in rows if method_name(row) == method]
-            shift = (number - (len(methods) - 1) / 2) * 0.09
-            axes.errorbar(
-                [levels.index(_level(row)) + shift for row in mine],
-                [100 * row.accuracy for row in mine],
-                _bars(mine),
-                color=_colour(number),
-                marker="o",
-                markersize=5,
-                linewidth=1.6,
-                elinewidth=1,
-                label=method,
-            )
+            shift = (number - (len(methods) - 1) / 2) * 0.6 / len(methods)
+            colour = _colour(searches.index(search_name(mine[0])))
+            for line in _one_format(mine):
+                axes.errorbar(
+                    [levels.index(_level(row)) + shift for row in line],
+                    [100 * row.accuracy for row in line],
+                    _bars(line),
+                    color=colour,
+                    marker="o",
+                    markersize=5,
+                    fillstyle=FILLS[mine[0].thinking],
+                    linestyle=LINES[mine[0].thinking],
+                    linewidth=1.6,
+                    elinewidth=1,
+                )
         axes.set_xticks(range(len(levels)), levels)
         axes.grid(visible=False, axis="x")
         axes.set_ylabel("% right")
-        _legend(figure, [(_colour(n), "o", method) for n, method in enumerate(methods)])
+        _legend(figure, _searches(searches), _thinking(rows))
         return _svg(figure, "degradation")
+
+
+def _one_format(rows: Sequence[Row]) -> list[list[Row]]:
+    """The rows apart by format; full precision, which all are compared with, begins the first."""
+    lines: dict[str, list[Row]] = {}
+    for row in rows:
+        lines.setdefault("" if row.format == "torch" else row.format, []).append(row)
+    full = lines.pop("", [])
+    first, *others = list(lines.values()) or [[]]
+    return [full + first, *others]
 
 
 def against(rows: Sequence[Row], axis: str, cost: Cost, tick: Tick) -> str:
     """Accuracy over a cost on a logarithmic axis; colours are methods, shapes are levels."""
     levels = list(dict.fromkeys(_level(row) for row in rows))
-    methods = list(dict.fromkeys(method_name(row) for row in rows))
+    searches = list(dict.fromkeys(search_name(row) for row in rows))
     costs = [float(cost(row) or 0) for row in rows]
     with mpl.rc_context(STYLE):
         figure, axes = _figure()
@@ -148,18 +188,18 @@ def against(rows: Sequence[Row], axis: str, cost: Cost, tick: Tick) -> str:
                 x,
                 100 * row.accuracy,
                 _bars([row]),
-                color=_colour(methods.index(method_name(row))),
+                color=_colour(searches.index(search_name(row))),
                 marker=MARKERS[levels.index(_level(row)) % len(MARKERS)],
                 markersize=7.5,
-                markeredgecolor=PAPER,
-                markeredgewidth=0.7,
+                fillstyle=FILLS[row.thinking],
+                markerfacecoloralt=PAPER,
                 elinewidth=0.6,
                 linestyle="none",
             )
-        front = pareto([(x, row.accuracy) for x, row in zip(costs, rows, strict=True)])
+        front = _front_rows(rows, cost)
         axes.plot(
-            [costs[i] for i in front],
-            [100 * rows[i].accuracy for i in front],
+            [float(cost(row) or 0) for row in front],
+            [100 * row.accuracy for row in front],
             color=INK,
             linestyle=(0, (4, 3)),
             linewidth=1,
@@ -167,9 +207,8 @@ def against(rows: Sequence[Row], axis: str, cost: Cost, tick: Tick) -> str:
         )
         _log_axis(axes, axis, tick)
         axes.set_ylabel("% right")
-        colours = [(_colour(n), "o", method) for n, method in enumerate(methods)]
-        shapes = [(INK, MARKERS[n % len(MARKERS)], level) for n, level in enumerate(levels)]
-        _legend(figure, colours, shapes)
+        shapes = [Key(INK, MARKERS[n % len(MARKERS)], level) for n, level in enumerate(levels)]
+        _legend(figure, _searches(searches), shapes, _thinking(rows))
         return _svg(figure, axis)
 
 
@@ -194,17 +233,47 @@ def _log_axis(axes: Axes, label: str, tick: Tick) -> None:
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: tick(x)))
 
 
-def _legend(figure: Figure, *lines: Sequence[tuple[str, str, str]]) -> None:
-    """Entries (colour, shape, text) below the drawing, each list on lines of its own."""
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One entry of a legend."""
+
+    colour: str
+    marker: str
+    text: str
+    fill: Any = "full"
+
+
+def _searches(names: Sequence[str]) -> list[Key]:
+    return [Key(_colour(number), "o", name) for number, name in enumerate(names)]
+
+
+def _thinking(rows: Sequence[Row]) -> list[Key]:
+    """What the fill of a marker means, where anything thinks."""
+    used = {row.thinking for row in rows}
+    return [Key(INK, "o", THINKS[t], FILLS[t]) for t in FILLS if t in used] if len(used) > 1 else []
+
+
+def _legend(figure: Figure, *lines: Sequence[Key]) -> None:
+    """Entries below the drawing, each list on lines of its own."""
     columns = min(6, max(map(len, lines)))
-    padded = [[*line, *[("none", "", "")] * (-len(line) % columns)] for line in lines]
+    padded = [[*line, *[Key("none", "", "")] * (-len(line) % columns)] for line in lines]
     cells = [entry for line in padded for entry in line]
     rows = len(cells) // columns
-    handles = [  # matplotlib fills column by column
-        Line2D([], [], color=colour, marker=marker, linestyle="none", label=label)
-        for colour, marker, label in (
-            cells[row * columns + column] for column in range(columns) for row in range(rows)
+    ordered = [  # matplotlib fills column by column
+        cells[row * columns + column] for column in range(columns) for row in range(rows)
+    ]
+    handles = [
+        Line2D(
+            [],
+            [],
+            color=key.colour,
+            marker=key.marker,
+            fillstyle=key.fill,
+            markerfacecoloralt=PAPER,
+            linestyle="none",
+            label=key.text,
         )
+        for key in ordered
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=columns, handletextpad=0.2)
 
@@ -228,6 +297,8 @@ def _svg(figure: Figure, salt: str) -> str:
     text = re.sub(r"<metadata>.*?</metadata>", "", text, count=1, flags=re.DOTALL)
     text = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", text, count=1, flags=re.DOTALL)
     text = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text, count=1, flags=re.DOTALL)
+    meant = set(re.findall(r"#([\w-]+)", text))  # the other ids repeat from plot to plot
+    text = re.sub(r' id="([^"]*)"', lambda found: found[0] if found[1] in meant else "", text)
     for stand_in, name in ((INK, "ink"), (GRID, "line"), (PAPER, "paper")):
         text = text.replace(stand_in, f"var(--{name})")
     return re.sub(r"#0303(0[1-8])", lambda found: f"var(--c{int(found[1])})", text)

@@ -6,7 +6,7 @@ import csv
 import io
 from pathlib import Path
 
-from profiles import paper, store
+from profiles import documents, paper, recovery_text, store
 from profiles.findings import findings, rebase_against_majority, thinking_sentences
 from profiles.header import facts, subtitle, title, warnings
 from profiles.page import page
@@ -54,9 +54,15 @@ def markdown(summary: Summary) -> str:
     if lines := rebase_against_majority(summary.comparisons):
         parts += ["## REBASE against a majority vote", lines[0]]
         parts.append("\n".join(f"- {line}" for line in lines[1:]))
+    if lines := recovery_text.sentences(summary.recoveries):
+        parts += ["## What search took back", "\n".join(f"- {line}" for line in lines)]
+        if taken := recovery_text.table(summary.recoveries):
+            parts.append(documents.markdown_table(taken[0], taken[1:], texts=2))
     if effects := thinking_sentences(summary.effects):
         parts += ["## What thinking gained", "\n".join(f"- {line}" for line in effects)]
     if summary.header.get("suite"):
         parts += ["## The paper's table", paper.markdown(summary.rows)]
+    for other in summary.others:
+        parts += [f"## {other.title}", other.markdown, f"    {other.header['command']}"]
     listed = "\n".join(f"- {name}: {value}" for name, value in facts(summary))
     return "\n\n".join([*parts, "## How it was measured", listed]) + "\n"

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from profiles.documents import Document, markdown_table
+from profiles.documents import Document
 from profiles.findings import chance, listed
 from profiles.reward_cells import RewardCell
 from profiles.tables import NONE, percent, points, signed, significant
@@ -31,14 +31,14 @@ VOTES = (("weighted", "weighted vote"), ("best", "best-of-n"))
 
 def document(cells: Sequence[RewardCell], header: Mapping[str, Any]) -> Document:
     """The grid in all its forms."""
-    said = findings(cells)
-    bullets = "\n".join(f"- {sentence}" for sentence in said)
-    return Document(header, [asdict(c) for c in cells], said, f"{table(cells)}\n\n{bullets}")
-
-
-def table(cells: Sequence[RewardCell]) -> str:
-    """One line a cell."""
-    return markdown_table(TITLES, [_line(c) for c in cells], texts=2)
+    return Document(
+        "Quantization of the reward model",
+        header,
+        [asdict(c) for c in cells],
+        [TITLES, *map(_line, cells)],
+        findings(cells),
+        texts=2,
+    )
 
 
 def findings(cells: Sequence[RewardCell]) -> list[str]:

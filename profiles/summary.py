@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from methods.candidate import Selection
 from profiles.accuracy import pair, row
-from profiles.configurations import ROW_NAMES, Configuration
+from profiles.configurations import Configuration, wanted
+from profiles.documents import Document, read_documents
 from profiles.intervals import Paired
 from profiles.records import Record
+from profiles.recovery import Recovery, recoveries
 from profiles.rows import Row
-from profiles.store import Measured, read_measured, read_run
+from profiles.searches import read_search, searches_path
+from profiles.store import Measured, read_measured, read_run, records_path
 from profiles.tables import method_name
 from profiles.thinking import Effect, effects
+from profiles.tree import Tree
 from runtime.options import Thinking
 
 
@@ -29,6 +33,17 @@ class Flip:
     before: str | None  # full precision's answer
     after: str | None
     lost: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FlippedSearch:
+    """A flipped question with its tree in the baseline and here."""
+
+    level: str
+    method: str
+    flip: Flip
+    before: Tree
+    after: Tree
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +71,9 @@ class Summary:
     flips: tuple[tuple[Flip, ...], ...]
     comparisons: tuple[Comparison, ...]
     effects: tuple[Effect, ...] = ()
+    recoveries: tuple[Recovery, ...] = ()
+    searches: tuple[FlippedSearch, ...] = ()
+    others: tuple[Document, ...] = ()  # what other commands measured into the same folder
 
     def document(self) -> dict[str, Any]:
         """The content of summary.json."""
@@ -63,6 +81,7 @@ class Summary:
             "header": self.header,
             "rows": [row.document() for row in self.rows],
             "comparisons": [asdict(comparison) for comparison in self.comparisons],
+            "recovery": [recovery.document() for recovery in self.recoveries],
             "thinking": [_effect_document(effect) for effect in self.effects],
         }
 
@@ -99,7 +118,34 @@ def summarize(folder: Path) -> Summary:
         tuple(flips),
         tuple(_comparisons(measured)),
         tuple(effects(measured)),
+        tuple(recoveries(measured, run["methods"])),
+        tuple(_searches(folder, measured)),
+        tuple(read_documents(folder)),
     )
+
+
+def _searches(folder: Path, measured: Sequence[Measured]) -> Iterator[FlippedSearch]:
+    """Of every level's trees one that quantization made wrong, else one that it made right."""
+    bases = {_method_key(m.configuration): m for m in measured if m.configuration.baseline}
+    for one in measured:
+        configuration = one.configuration
+        base = bases.get(_method_key(configuration))
+        if configuration.spec.search != "rebase" or configuration.baseline or base is None:
+            continue
+        flips = _flips(base.records, one.records, configuration.primary)
+        for flip in sorted(flips, key=lambda flip: not flip.lost):
+            before, after = (
+                read_search(searches_path(records_path(folder, m.configuration)), flip.id)
+                for m in (base, one)
+            )
+            if before and after:
+                shown = row(configuration, one.process, one.records, configuration.primary)
+                yield FlippedSearch(_level(shown), method_name(shown), flip, before, after)
+                break
+
+
+def _level(row: Row) -> str:
+    return f"{row.format} {row.level}"
 
 
 def _effect_document(effect: Effect) -> dict[str, Any]:
@@ -113,17 +159,7 @@ def _effect_document(effect: Effect) -> dict[str, Any]:
 
 
 def _name(row: Row) -> str:
-    return f"{row.format} {row.level} {method_name(row)}"
-
-
-def wanted(configuration: Configuration, methods: Sequence[str]) -> list[Selection]:
-    """The selections of a configuration that were asked for; REBASE always shows all of its."""
-    search = configuration.spec.search
-    return [
-        selection
-        for selection in configuration.selections
-        if search == "rebase" or ROW_NAMES[search, selection] in methods
-    ]
+    return f"{_level(row)} {method_name(row)}"
 
 
 def _method_key(configuration: Configuration) -> tuple[str, int, str, str]:

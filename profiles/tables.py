@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from profiles import documents
 from profiles.rows import Row
 
 NONE = "–"
@@ -79,13 +80,14 @@ def p_value(p: float | None) -> str:
 def method_name(row: Row) -> str:
     """A method as papers write it: `majority@8`, `REBASE w=8, thinking`."""
     return (
-        _search_name(row)
+        search_name(row)
         + THINKING[row.thinking]
         + (", seed protocol" if row.protocol == "seed" else "")
     )
 
 
-def _search_name(row: Row) -> str:
+def search_name(row: Row) -> str:
+    """A method whether it thinks or not: `REBASE w=8`."""
     if row.method == "greedy":
         return "greedy"
     if row.search == "rebase":
@@ -150,6 +152,13 @@ def gflop_cell(row: Row) -> str:
     return NONE if flops is None else "≈ " + significant(flops / 1e9)
 
 
+def reward_share_cell(row: Row) -> str:
+    """The reward model's part of the operations."""
+    if not row.flops_per_question or not row.reward_flops_per_question:
+        return NONE
+    return percent(row.reward_flops_per_question / row.flops_per_question, 0)
+
+
 def weights_cell(row: Row) -> str:
     """Sizes of the model files."""
     return size(row.model_bytes) + (
@@ -185,6 +194,7 @@ COLUMNS: tuple[Column, ...] = (
     ),
     Column(C, "tokens policy / reward", "Evaluated tokens, prompt included.", tokens_cell),
     Column(C, "GFLOP (est.)", "Computed from counted tokens and shapes, both models.", gflop_cell),
+    Column(C, "reward %", "The reward model's part of these operations.", reward_share_cell),
     Column(C, "s p50 / p95", "Wall time of one question.", seconds_cell),
     Column(
         S,
@@ -221,12 +231,10 @@ def columns(rows: Sequence[Row]) -> tuple[Column, ...]:
 def markdown_table(rows: Sequence[Row]) -> str:
     """The main table in Markdown."""
     shown = columns(rows)
-    lines = [
-        "| " + " | ".join(column.title for column in shown) + " |",
-        "|" + "|".join("---:" if column.number else "---" for column in shown) + "|",
-    ]
-    lines += ["| " + " | ".join(c.cell(row) for c in shown) + " |" for row in rows]
-    return "\n".join(lines)
+    texts = sum(not column.number for column in shown)
+    return documents.markdown_table(
+        [c.title for c in shown], [[c.cell(row) for c in shown] for row in rows], texts
+    )
 
 
 def text_table(rows: Sequence[Row]) -> str:

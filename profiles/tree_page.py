@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import Any
 
-import jinja2
-
-from profiles.tables import percent, significant
-from profiles.tree import Node, Tree, Vote
+from profiles.tables import significant
+from profiles.templates import render
+from profiles.tree import Node, Stage, Tree, Vote
 
 WIDTH, HEIGHT, ROW = 64, 18, 24  # of a node, and between leaves, in pixels
 NARROW, WIDE, PAGE = 140, 230, 1180  # pixels between levels: as the page has room
@@ -72,23 +70,41 @@ class Map:
     edges: tuple[Edge, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class View:
+    """All that a page shows of a search. `prefix` sets its anchors apart from another's."""
+
+    tree: Tree
+    map: Map
+    rule: str
+    largest: float  # what a full bar stands for
+    stages: list[tuple[Stage, list[Node]]]  # the nodes from the top of the map down
+    facts: list[tuple[str, str]]
+    prefix: str
+    size: dict[str, int]
+
+    def fate(self, node: Node) -> str:
+        return fate(node)
+
+
 def page(tree: Tree) -> str:
     """The page; it loads nothing from anywhere and needs no script."""
-    source = (files("profiles") / "tree.html.j2").read_text(encoding="utf-8")
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
-    environment.globals |= {"fate": fate, "percent": percent}
+    return render("tree.html.j2", view=view(tree))
+
+
+def view(tree: Tree, prefix: str = "") -> View:
+    """A search as the template takes it."""
     drawn = draw(tree)
     order = {mark.node.id: mark.y for mark in drawn.marks}
-    return environment.from_string(source).render(
-        tree=tree,
-        map=drawn,
-        rule=CHOICES.get(tree.selection, tree.selection),
-        largest=_largest(tree.votes, scored=tree.scored),
-        stages=[
-            (stage, sorted(stage.nodes, key=lambda node: order[node.id])) for stage in tree.stages
-        ],
-        facts=_facts(tree),
-        size={"width": WIDTH, "height": HEIGHT, "left": LEFT},
+    return View(
+        tree,
+        drawn,
+        CHOICES.get(tree.selection, tree.selection),
+        _largest(tree.votes, scored=tree.scored),
+        [(stage, sorted(stage.nodes, key=lambda node: order[node.id])) for stage in tree.stages],
+        _facts(tree),
+        prefix,
+        {"width": WIDTH, "height": HEIGHT, "left": LEFT},
     )
 
 

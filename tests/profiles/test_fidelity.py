@@ -163,7 +163,7 @@ def test_the_command_writes_every_form(
     assert printed.startswith("| model | level | format |")
     document = json.loads(out[0].read_text())
     assert [row["kind"] for row in document["rows"]] == ["baseline", "self-noise", "level"]
-    assert document["chunks"] == 2
+    assert document["header"]["chunks"] == 2
     assert str(tmp_path) not in out[0].read_text()
     assert out[1].read_text().count("\n") == 4
     assert main(["fidelity", *given, "-o", str(out[0])]) == 1

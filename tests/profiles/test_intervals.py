@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from profiles.intervals import compare, mcnemar_p, percentile, wilson
+from profiles.intervals import adjusted_wald, compare, mcnemar_p, percentile, wilson
 
 
 def test_wilson_by_hand() -> None:
@@ -73,6 +73,18 @@ def test_coverage(p_lost: float, p_won: float, n: int, most: float) -> None:
         found = compare(theirs.tolist(), ours.tolist())
         covered += found.low <= p_won - p_lost <= found.high
     assert 0.93 <= covered / runs <= most
+
+
+def test_coverage_of_what_search_took_back() -> None:
+    """Changes from −2 to 2, two losses' difference, keep the nominal rate too."""
+    rng = np.random.default_rng(1)
+    values, chances = np.arange(-2, 3), [0.01, 0.05, 0.8, 0.12, 0.02]
+    truth, runs = float(values @ np.array(chances)), 1500
+    covered = 0
+    for _ in range(runs):
+        low, high = adjusted_wald(rng.choice(values, 100, p=chances).tolist())
+        covered += low <= truth <= high
+    assert 0.93 <= covered / runs <= 0.97
 
 
 def test_percentiles_are_linear_between_values() -> None:

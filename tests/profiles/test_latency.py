@@ -131,7 +131,7 @@ def test_the_command_writes_every_form(
     assert capsys.readouterr().out == out[2].read_text()
     document = json.loads(out[0].read_text())
     assert [r["test"] for r in document["rows"]] == ["prefill 8", "decode x1", "decode x2"]
-    assert document["ceilings"]["flop_per_s"] > 0
+    assert document["header"]["ceilings"]["flop_per_s"] > 0
     assert str(tmp_path) not in out[0].read_text()
     rows = list(csv.DictReader(out[1].read_text().splitlines()))
     assert float(rows[2]["tok_per_s_mean"]) == document["rows"][2]["tok_per_s_mean"]

@@ -6,13 +6,10 @@ import csv
 import html
 import json
 import re
-import shutil
-import subprocess
 from pathlib import Path
 
-import pytest
-
 from profiles import report
+from profiles.documents import Document
 from profiles.plots import pareto
 from profiles.summary import summarize
 from profiles.tables import accuracy_cell, method_name, signed, significant, size
@@ -89,22 +86,28 @@ def test_flips_are_those_of_the_rows(run_folder: Path) -> None:
         assert sum(not flip.lost for flip in flips) == (row.flips_won or 0)
 
 
-@pytest.mark.skipif(not shutil.which("chromium"), reason="no chromium")
-def test_the_page_opens_in_a_browser(run_folder: Path, tmp_path: Path) -> None:
-    report.write(run_folder)
-    done = subprocess.run(
-        [
-            *("chromium", "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"),
-            f"--user-data-dir={tmp_path / 'browser'}",
-            f"file://{run_folder / 'index.html'}",
-        ],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
+def test_what_other_commands_wrote_into_the_folder_is_shown(run_folder: Path) -> None:
+    other = Document(
+        "Fidelity <to> full precision",
+        {"command": "profile fidelity -o report/fidelity.json"},
+        [{"level": "q2_k", "kl_mean_nats": 0.5}],
+        [("level", "KL"), ("q2_k", "0.500")],
+        ["q2_k: detected."],
     )
-    assert done.stdout.count("<svg") == 4
-    assert done.stdout.count("<tr") > 42
+    (run_folder / "fidelity.json").write_text(other.text(".json"))
+    (run_folder / "notes.json").write_text('{"title": "mine"}')
+    report.write(run_folder)
+    report.write(run_folder)  # its own summary.json is not one
+    page = (run_folder / "index.html").read_text()
+    assert page.count("Fidelity &lt;to&gt; full precision</h2>") == 1
+    assert '<td class="">q2_k</td><td class="n">0.500</td>' in page
+    assert "<li>q2_k: detected.</li>" in page
+    markdown = (run_folder / "report.md").read_text()
+    assert (
+        "## Fidelity <to> full precision\n\n| level | KL |\n|---|---:|\n| q2_k | 0.500 |"
+        in markdown
+    )
+    assert "    profile fidelity -o report/fidelity.json" in markdown
 
 
 def test_pareto_keeps_what_nothing_cheaper_beats() -> None:

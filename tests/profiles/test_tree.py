@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
-import subprocess
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -14,10 +12,11 @@ from typing import Any
 import pytest
 
 from profiles.cli import main
+from profiles.searches import read_search, search_line
 from profiles.tree import Node, Tree, read_tree
 from profiles.tree_page import draw, fate, page
+from tests.profiles.browser import probe, screenshot
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 USAGE = {"prefill_tokens": 30, "decode_tokens": 200, "calls": 40}
 
 
@@ -248,31 +247,13 @@ def test_what_is_no_search_is_one_line(
     assert not path.with_suffix(".html").exists()
 
 
-def browse(page_path: Path, *arguments: str) -> str:
-    """What a headless browser prints for a page."""
-    browser = next((found for name in BROWSERS if (found := shutil.which(name))), None)
-    if browser is None:
-        pytest.skip("no Chromium here")
-    profile = page_path.parent / "profile"
-    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
-    command = [browser, *flags, f"--user-data-dir={profile}", *arguments, page_path.as_uri()]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
-    assert done.returncode == 0, done.stderr[-500:]
-    return done.stdout
-
-
 @pytest.mark.slow
 def test_a_browser_shows_it_light_and_dark(wide: Path) -> None:
-    from matplotlib.image import imread
-
     out = wide.with_suffix(".html")
     assert main(["tree", str(wide)]) == 0
-    for name, scheme, dark in (("light.png", "1", False), ("dark.png", "0", True)):
-        shot = wide.with_name(name)
-        scheme_flag = f"--blink-settings=preferredColorScheme={scheme}"
-        browse(out, scheme_flag, "--window-size=1300,1600", f"--screenshot={shot}")
-        pixels = imread(shot)[:, :, :3]
-        assert (pixels[2, 2].mean() < 0.3) == dark
+    for scheme in ("light", "dark"):
+        pixels = screenshot(out, scheme)
+        assert (pixels[2, 2].mean() < 0.3) == (scheme == "dark")
         assert pixels.std() > 0.03  # something is on it
 
 
@@ -281,9 +262,21 @@ def test_a_browser_shows_it_light_and_dark(wide: Path) -> None:
 def test_nothing_sticks_out_of_the_window(wide: Path, width: int) -> None:
     out = wide.with_suffix(".html")
     assert main(["tree", str(wide)]) == 0
-    probe = "<script>document.title = 'wide ' + document.documentElement.scrollWidth</script>"
-    out.write_text(out.read_text() + probe)
-    shown = browse(out, f"--window-size={width},900", "--dump-dom")
-    found = re.search(r"<title>wide (\d+)</title>", shown)
-    assert found
-    assert int(found[1]) <= width
+    assert int(probe(out, "document.documentElement.scrollWidth", width)) <= width
+
+
+def test_one_tree_of_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "x.trees.jsonl"
+    stale = search_line("7", {**SEARCH, "question": "before it was interrupted"})
+    path.write_text(
+        search_line("70", SEARCH) + stale + search_line("7", SEARCH) + '{"id": "8", "que'
+    )
+    assert read_search(path, "7").question == SEARCH["question"]  # type: ignore[union-attr]
+    assert read_search(path, "8") is None
+    assert main(["tree", str(path), "--question", "7"]) == 0
+    assert "2 &lt;b&gt;pens" in (tmp_path / "x.trees.html").read_text()
+    for arguments, said in (([], "name one with --question"), (["--question", "9"], "9 is none")):
+        assert main(["tree", str(path), *arguments, "--force"]) == 1
+        error = capsys.readouterr().err
+        assert f"{path} holds 2 questions, 70 to 7; {said}" in error
+        assert error.count("\n") == 1
