@@ -38,6 +38,11 @@ demo: install
 	$(BIN)/convert reference:reward --format onnx --quant $(ONNX_LEVELS) --output models --force
 	$(BIN)/profile run --formats gguf onnx --levels $(LEVELS) $(ONNX_LEVELS) --think off on gated \
 	  --think-levels $(THINK_LEVELS) --limit 100 --output report --force
+	$(BIN)/profile fidelity --levels $(LEVELS) --output report/fidelity.json --force
+	$(BIN)/profile reward-grid --levels q4_k_m --limit 100 --output report/reward-grid.json --force
+	$(BIN)/profile drift --levels $(LEVELS) --output report/drift.json --force
+	$(BIN)/profile latency --levels $(LEVELS) --output report/latency.json --force
+	$(BIN)/profile report report
 	@echo "open report/index.html"
 
 test: install

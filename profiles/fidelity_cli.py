@@ -99,7 +99,7 @@ def _text(options: argparse.Namespace) -> Text:
 
     if options.text is not None:
         return read_text(options.text)
-    if not options.policy[0].startswith(REFERENCE):
+    if not any(m.startswith(REFERENCE) for m in (*options.policy, options.baseline or "")):
         raise ValueError(
             "only the reference models have a text of their own; give --text FILE, such as "
             "WikiText-2's wiki.test.raw"
