@@ -15,7 +15,7 @@ TITLES = (
     "it lost",
     "taken back [95 % CI]",
     "% right",
-    "against greedy in full precision [95 % CI]",
+    "against greedy in the baseline [95 % CI]",
     "times its operations",
 )
 
@@ -66,7 +66,7 @@ def _sentence(level: Sequence[Recovery]) -> str:
         method_name(r.row) for r in level if r.against_full.low <= 0 <= r.against_full.high
     ]
     standing = [
-        f"{what} greedy decoding in full precision: {listed(names)}."
+        f"{what} greedy decoding in the baseline: {listed(names)}."
         for what, names in (("Above", above), ("No different from", level_with), ("Below", below))
         if names
     ]
@@ -79,7 +79,7 @@ def _against(r: Recovery) -> str:
 
 
 def _times(r: Recovery) -> float | None:
-    """Operations of the search over those of greedy decoding in full precision."""
+    """Operations of the search over those of greedy decoding in the baseline."""
     ours, theirs = r.row.flops_per_question, r.full.flops_per_question
     return ours / theirs if ours and theirs else None
 

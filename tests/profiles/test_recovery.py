@@ -73,7 +73,7 @@ def test_it_is_said_and_tabled(found: Recovery) -> None:
     (sentence,) = recovery_text.sentences([found])
     assert sentence.startswith("gguf q2_k: greedy −60.0 [")
     assert "REBASE w=8 +40.0 [" in sentence
-    assert "No different from greedy decoding in full precision: REBASE w=8." in sentence
+    assert "No different from greedy decoding in the baseline: REBASE w=8." in sentence
     titles, line = recovery_text.table([found])
     assert len(titles) == len(line)
     assert line[:4] == ["gguf q2_k", "REBASE w=8", "−60.0", "−20.0"]

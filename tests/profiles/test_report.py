@@ -6,11 +6,12 @@ import csv
 import html
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from profiles import report
 from profiles.documents import Document
-from profiles.plots import pareto
+from profiles.plots import degradation, pareto
 from profiles.summary import summarize
 from profiles.tables import accuracy_cell, method_name, signed, significant, size
 
@@ -114,6 +115,19 @@ def test_pareto_keeps_what_nothing_cheaper_beats() -> None:
     points = [(1.0, 0.5), (2.0, 0.4), (3.0, 0.8), (3.0, 0.9), (4.0, 0.9)]
     assert pareto(points) == [0, 3]
     assert pareto([]) == []
+
+
+def test_a_method_keeps_its_colour_where_it_thinks(run_folder: Path) -> None:
+    """There are eight colours; a thinking row differs by its dashes and its hollow marker."""
+    greedy = [row for row in summarize(run_folder).rows if row.method == "greedy"]
+    plain = degradation(greedy)
+    both = degradation(greedy + [replace(row, thinking="gated") for row in greedy])
+    assert "var(--c1)" in plain
+    assert "var(--c2)" not in both
+    assert "stroke-dasharray: 8" in both
+    assert "stroke-dasharray: 8" not in plain
+    assert ">gated<" in both
+    assert ">gated<" not in plain
 
 
 def test_numbers_as_people_read_them() -> None:
