@@ -73,10 +73,12 @@ def _best_s(kernel: Callable[[], object], *, on_cuda: bool) -> float:
     import torch
 
     found: list[float] = []
-    while len(found) <= REPEATS or sum(found) < SECONDS:
+    spent = 0.0
+    while len(found) <= REPEATS or spent < SECONDS:
         started = time.perf_counter()
         kernel()
         if on_cuda:
             torch.cuda.synchronize()
         found.append(time.perf_counter() - started)
+        spent += found[-1]
     return min(found[1:])
