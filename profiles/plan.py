@@ -14,6 +14,7 @@ from runtime.devices import MARGIN_BYTES, layers_that_fit
 from runtime.footprint import PROCESS_BYTES, Footprint, Load, footprint
 from runtime.options import KvType
 
+PRODUCT_BYTES = 7 << 20  # that numpy's first matrix product takes for good, measured
 THOUGHT_CELLS = 7  # that a path of a thinking engine takes beside its text, n_ahead - 1
 THOUGHT_ROWS = 3  # of a path: its token's, START's, and the mixed ones that are kept
 STEP_TOKENS = 96  # of one step at most, `solve --step-tokens`
@@ -63,6 +64,11 @@ class Need:
     footprint: Footprint
     kv_unshared: int
     talk_head: int = 0  # bytes, in main memory
+
+    def ram_bytes(self, layers: int = 0) -> int:
+        """In main memory while `layers` are on a card; the process apart."""
+        head = self.talk_head + PRODUCT_BYTES if self.talk_head else 0
+        return self.footprint.ram_bytes(layers) + head
 
     @property
     def card_layers(self) -> int:
@@ -142,11 +148,8 @@ class Choice:
         )
 
     def _ram(self, layers: Sequence[int]) -> int:
-        parts = (
-            need.footprint.ram_bytes(count) + need.talk_head
-            for need, count in zip(self.needs, layers, strict=True)
-        )
-        return PROCESS_BYTES + sum(parts)
+        parts = zip(self.needs, layers, strict=True)
+        return PROCESS_BYTES + sum(need.ram_bytes(count) for need, count in parts)
 
 
 @dataclass(frozen=True, slots=True)

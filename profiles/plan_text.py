@@ -145,7 +145,7 @@ def _need(need: Need) -> dict[str, Any]:
         "logits_bytes": need.footprint.rows,
         "talk_head_bytes": need.talk_head,
         "card_bytes": need.card_bytes,
-        "ram_bytes": need.footprint.ram_bytes() + need.talk_head,
+        "ram_bytes": need.ram_bytes(),
         "layers": need.card_layers,
     }
 

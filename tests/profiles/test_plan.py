@@ -19,8 +19,10 @@ from profiles.cli import main, parser
 from profiles.outlines import KNOWN, outline
 from profiles.plan import Choice, Search, best, choices, even, need, stated_loss
 from runtime.devices import MARGIN_BYTES, layers_that_fit
+from runtime.footprint import PROCESS_BYTES
 from runtime.load import describe_model
 from tests.conftest import ROOT
+from tests.runtime.test_footprint import resident
 
 GIB = 1 << 30
 PUBLISHED = {  # parameters by the models' cards
@@ -59,6 +61,17 @@ def test_the_prompt_is_held_once() -> None:
     assert SEARCH.unshared_cells == 16 * 1024
     assert replace(SEARCH, cells=5000).shared_cells == 5000
     assert replace(SEARCH, width=1).shared_cells == replace(SEARCH, width=1).unshared_cells == 1024
+
+
+@pytest.mark.parametrize("level", ["f16", "q4_k_m"])
+def test_a_thinking_process_holds_what_was_foretold(
+    level: str, reference: Callable[[str, str], Path]
+) -> None:
+    path = reference("thinker", level)
+    search = Search(width=16, context=110, prompt=100, think=True, cells=2048)
+    found = need(outline(str(path)), level, search, thinks=True)
+    _, after = resident(path, 2048, 34, 16, 9, think="on")
+    assert after == pytest.approx(PROCESS_BYTES + found.ram_bytes(), rel=0.05)
 
 
 def test_thoughts_take_seven_cells_a_path_and_a_talk_head() -> None:

@@ -15,6 +15,7 @@ from profiles.outlines import KNOWN, outline
 from runtime import devices
 from runtime.footprint import PROCESS_BYTES, Footprint, Load, footprint
 from runtime.load import EngineOptions, open_engine
+from runtime.options import Thinking
 from tests.conftest import ROOT
 from tests.runtime.ghost import MIB, dry_context, log, mib, quantize_pure, write_ghost
 
@@ -109,11 +110,14 @@ from pathlib import Path
 import llama_cpp.llama_cpp as llama
 import psutil
 from runtime.load import EngineOptions, open_engine
-path, cells, branches, width, length = Path(sys.argv[1]), *map(int, sys.argv[2:])
+path, think = Path(sys.argv[1]), sys.argv[2]
+cells, branches, width, length = map(int, sys.argv[3:])
 llama.llama_backend_init()
 process = psutil.Process()
 before = process.memory_info().rss
-options = EngineOptions(device="cpu", threads=1, context=cells, max_branches=branches)
+options = EngineOptions(
+    device="cpu", threads=1, context=cells, max_branches=branches, think=think
+)
 with open_engine(path, options) as engine:
     with engine.open(list(range(5, 105))) as root:
         paths = engine.fork(root, width)
@@ -123,9 +127,11 @@ with open_engine(path, options) as engine:
 """
 
 
-def resident(path: Path, cells: int, branches: int, width: int, length: int) -> tuple[int, int]:
+def resident(
+    path: Path, cells: int, branches: int, width: int, length: int, think: Thinking = "off"
+) -> tuple[int, int]:
     """Bytes of a process before a model is opened, and after one step and one token of `width`."""
-    command = [sys.executable, "-c", PROGRAM, str(path)]
+    command = [sys.executable, "-c", PROGRAM, str(path), think]
     command += [str(n) for n in (cells, branches, width, length)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
     before, after = json.loads(done.stdout.splitlines()[-1])
