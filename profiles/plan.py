@@ -14,7 +14,7 @@ from runtime.devices import MARGIN_BYTES, layers_that_fit
 from runtime.footprint import PROCESS_BYTES, Footprint, Load, footprint
 from runtime.options import KvType
 
-PRODUCT_BYTES = 7 << 20  # that numpy's first matrix product takes for good, measured
+PRODUCT_BYTES = 5 << 20  # that numpy's first matrix product takes for good, measured
 THOUGHT_CELLS = 7  # that a path of a thinking engine takes beside its text, n_ahead - 1
 THOUGHT_ROWS = 3  # of a path: its token's, START's, and the mixed ones that are kept
 STEP_TOKENS = 96  # of one step at most, `solve --step-tokens`
