@@ -1,47 +1,27 @@
-"""Plots as inline SVG whose colours come from the page, so that it can be light or dark."""
+"""Accuracy over levels and over costs, as inline SVG."""
 
 from __future__ import annotations
 
-import io
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
+from profiles.drawing import INK, PAPER, STYLE, Key, canvas, colour, legend, svg
 from profiles.rows import Row
 from profiles.tables import method_name, search_name, significant, size
 
-INK, GRID, PAPER = "#010101", "#020202", "#040404"  # stand-ins, replaced by the page's colours
 MARKERS = "osD^vPX*<>hp"
 FILLS = {"off": "full", "gated": "left", "on": "none"}  # of a marker, by where it thinks
 LINES: dict[str, Any] = {"off": "-", "gated": (0, (5, 2)), "on": (0, (1, 1.5))}
 THINKS = {"off": "no thoughts", "gated": "gated", "on": "thinking"}
-SIZE = (6.6, 4.3)  # inches
-STYLE: dict[Any, Any] = {
-    "svg.fonttype": "none",
-    "font.family": "sans-serif",
-    "font.size": 10,
-    "axes.edgecolor": GRID,
-    "axes.labelcolor": INK,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "text.color": INK,
-    "grid.color": GRID,
-    "grid.linewidth": 0.6,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "legend.frameon": False,
-    "legend.fontsize": 8.5,
-    "legend.columnspacing": 1.0,
-}
+FRONT = (
+    "Bars are 95 % intervals. The dashed line joins what no cheaper system beats, from the left:"
+)
+PLAIN = ("greedy", "majority", "best-of-n", "weighted")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +48,6 @@ def plots(rows: Sequence[Row]) -> list[Plot]:
             caption = f"{FRONT} {_front(shown, cost)}."
             drawn.append(Plot(title, caption, against(shown, axis, cost, tick)))
     return drawn
-
-
-FRONT = (
-    "Bars are 95 % intervals. The dashed line joins what no cheaper system beats, from the left:"
-)
-PLAIN = ("greedy", "majority", "best-of-n", "weighted")
 
 
 def size_tick(size_bytes: float) -> str:
@@ -141,17 +115,16 @@ def degradation(rows: Sequence[Row]) -> str:
     methods = list(dict.fromkeys(method_name(row) for row in rows))
     searches = list(dict.fromkeys(search_name(row) for row in rows))
     with mpl.rc_context(STYLE):
-        figure, axes = _figure()
+        figure, axes = canvas()
         for number, method in enumerate(methods):
             mine = [row for row in rows if method_name(row) == method]
             shift = (number - (len(methods) - 1) / 2) * 0.6 / len(methods)
-            colour = _colour(searches.index(search_name(mine[0])))
             for line in _one_format(mine):
                 axes.errorbar(
                     [levels.index(_level(row)) + shift for row in line],
                     [100 * row.accuracy for row in line],
                     _bars(line),
-                    color=colour,
+                    color=colour(searches.index(search_name(mine[0]))),
                     marker="o",
                     markersize=5,
                     fillstyle=FILLS[mine[0].thinking],
@@ -162,8 +135,8 @@ def degradation(rows: Sequence[Row]) -> str:
         axes.set_xticks(range(len(levels)), levels)
         axes.grid(visible=False, axis="x")
         axes.set_ylabel("% right")
-        _legend(figure, _searches(searches), _thinking(rows))
-        return _svg(figure, "degradation")
+        legend(figure, _searches(searches), _thinking(rows))
+        return svg(figure, "degradation")
 
 
 def _one_format(rows: Sequence[Row]) -> list[list[Row]]:
@@ -182,13 +155,13 @@ def against(rows: Sequence[Row], axis: str, cost: Cost, tick: Tick) -> str:
     searches = list(dict.fromkeys(search_name(row) for row in rows))
     costs = [float(cost(row) or 0) for row in rows]
     with mpl.rc_context(STYLE):
-        figure, axes = _figure()
+        figure, axes = canvas()
         for row, x in zip(rows, costs, strict=True):
             axes.errorbar(
                 x,
                 100 * row.accuracy,
                 _bars([row]),
-                color=_colour(searches.index(search_name(row))),
+                color=colour(searches.index(search_name(row))),
                 marker=MARKERS[levels.index(_level(row)) % len(MARKERS)],
                 markersize=7.5,
                 fillstyle=FILLS[row.thinking],
@@ -208,13 +181,8 @@ def against(rows: Sequence[Row], axis: str, cost: Cost, tick: Tick) -> str:
         _log_axis(axes, axis, tick)
         axes.set_ylabel("% right")
         shapes = [Key(INK, MARKERS[n % len(MARKERS)], level) for n, level in enumerate(levels)]
-        _legend(figure, _searches(searches), shapes, _thinking(rows))
-        return _svg(figure, axis)
-
-
-def _figure() -> tuple[Figure, Axes]:
-    figure = Figure(figsize=SIZE, layout="constrained")
-    return figure, figure.add_subplot()
+        legend(figure, _searches(searches), shapes, _thinking(rows))
+        return svg(figure, axis)
 
 
 def _bars(rows: Sequence[Row]) -> list[list[float]]:
@@ -233,72 +201,17 @@ def _log_axis(axes: Axes, label: str, tick: Tick) -> None:
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: tick(x)))
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
-    """One entry of a legend."""
-
-    colour: str
-    marker: str
-    text: str
-    fill: Any = "full"
-
-
 def _searches(names: Sequence[str]) -> list[Key]:
-    return [Key(_colour(number), "o", name) for number, name in enumerate(names)]
+    return [Key(colour(number), "o", name) for number, name in enumerate(names)]
 
 
 def _thinking(rows: Sequence[Row]) -> list[Key]:
     """What the fill of a marker means, where anything thinks."""
     used = {row.thinking for row in rows}
-    return [Key(INK, "o", THINKS[t], FILLS[t]) for t in FILLS if t in used] if len(used) > 1 else []
-
-
-def _legend(figure: Figure, *lines: Sequence[Key]) -> None:
-    """Entries below the drawing, each list on lines of its own."""
-    columns = min(6, max(map(len, lines)))
-    padded = [[*line, *[Key("none", "", "")] * (-len(line) % columns)] for line in lines]
-    cells = [entry for line in padded for entry in line]
-    rows = len(cells) // columns
-    ordered = [  # matplotlib fills column by column
-        cells[row * columns + column] for column in range(columns) for row in range(rows)
-    ]
-    handles = [
-        Line2D(
-            [],
-            [],
-            color=key.colour,
-            marker=key.marker,
-            fillstyle=key.fill,
-            markerfacecoloralt=PAPER,
-            linestyle="none",
-            label=key.text,
-        )
-        for key in ordered
-    ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=columns, handletextpad=0.2)
+    if len(used) < 2:
+        return []
+    return [Key(INK, "o", THINKS[t], FILLS[t]) for t in FILLS if t in used]
 
 
 def _level(row: Row) -> str:
     return f"{row.format} {row.level}" if row.format == "torch" else row.level
-
-
-def _colour(number: int) -> str:
-    """The stand-in of the page's colour of that number."""
-    return f"#0303{number % 8 + 1:02x}"
-
-
-def _svg(figure: Figure, salt: str) -> str:
-    """The drawing without its preamble, scalable, with the page's colours."""
-    buffer = io.StringIO()
-    with mpl.rc_context({"svg.hashsalt": salt}):
-        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
-    text = buffer.getvalue()
-    text = text[text.index("<svg") :]
-    text = re.sub(r"<metadata>.*?</metadata>", "", text, count=1, flags=re.DOTALL)
-    text = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", text, count=1, flags=re.DOTALL)
-    text = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text, count=1, flags=re.DOTALL)
-    meant = set(re.findall(r"#([\w-]+)", text))  # the other ids repeat from plot to plot
-    text = re.sub(r' id="([^"]*)"', lambda found: found[0] if found[1] in meant else "", text)
-    for stand_in, name in ((INK, "ink"), (GRID, "line"), (PAPER, "paper")):
-        text = text.replace(stand_in, f"var(--{name})")
-    return re.sub(r"#0303(0[1-8])", lambda found: f"var(--c{int(found[1])})", text)
