@@ -20,7 +20,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import IO, Any
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from methods.build import Method, build
 from methods.candidate import Answer
@@ -39,6 +39,7 @@ from runtime.prompt import prompt_format
 
 WARM_UP = Problem("warm-up", "Ann has 2 pens and buys 3 more. How many pens does Ann have?")
 LOCK = "lock"
+PATIENCE_S = 600.0  # with the worker of a run that was killed
 BACKENDS = {"gguf": ("llama-cpp-python",), "torch": ("torch", "transformers")}
 
 
@@ -74,9 +75,15 @@ def measure(
     """Answer what the records at `out` lack; every line is whole before the next question.
 
     One worker a folder at a time: that of a run which was killed may still be at its question.
+
+    Raises:
+        RuntimeError: if another worker does not leave the folder.
     """
-    with FileLock(out.with_name(LOCK)):
-        _measure(configuration, out, report, opener)
+    try:
+        with FileLock(out.with_name(LOCK), timeout=PATIENCE_S):
+            _measure(configuration, out, report, opener)
+    except Timeout as error:
+        raise RuntimeError("another run works in this folder; stop it, then --resume") from error
 
 
 def _measure(

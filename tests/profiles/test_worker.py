@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
 from convert.artifact import RewardProtocol
 from profiles.configurations import Configuration
@@ -218,6 +219,17 @@ def test_an_orphan_and_its_successor_answer_no_question_twice(
         child.communicate(timeout=60)
         assert child.returncode == 0
     assert answers(read_records(out)) == answers(read_records(whole))
+
+
+def test_a_folder_in_use_is_an_error_in_the_end(
+    vote: Configuration, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("profiles.worker.PATIENCE_S", 0.1)
+    with (
+        FileLock(tmp_path / "lock"),
+        pytest.raises(RuntimeError, match=r"another run works .* --resume"),
+    ):
+        measure(vote, tmp_path / "r.jsonl", opener=scripted)
 
 
 def test_every_tree_is_kept_and_no_vote(
