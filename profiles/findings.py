@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from profiles.rows import Row
 from profiles.summary import Comparison, Summary
-from profiles.tables import THINKING, method_name, p_value, percent, points, significant
+from profiles.tables import THINKING, level_name, method_name, p_value, percent, points, significant
 from profiles.thinking import Effect, Versus
 
 EQUAL = 0.05  # token counts that differ by less are equal
@@ -149,7 +149,7 @@ def thinking_sentences(effects: Sequence[Effect]) -> list[str]:
 def _thinking(effect: Effect) -> str:
     row = effect.row
     parts = [
-        f"{row.format} {row.level}: {method_name(row)} {percent(row.accuracy)} % with "
+        f"{level_name(row)}: {method_name(row)} {percent(row.accuracy)} % with "
         f"≈ {significant((row.flops_per_question or 0) / 1e9)} GFLOP a question"
     ]
     if effect.same:

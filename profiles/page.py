@@ -13,7 +13,7 @@ from profiles.header import facts, subtitle, title, warnings
 from profiles.plots import plots
 from profiles.rows import Row
 from profiles.summary import Flip, Summary
-from profiles.tables import Column, columns, method_name
+from profiles.tables import Column, columns, level_name, method_name
 from profiles.templates import render
 from profiles.tree_page import view
 
@@ -99,7 +99,7 @@ def _flips(summary: Summary) -> list[dict[str, Any]]:
     levels: dict[str, list[dict[str, Any]]] = {}
     for row, flips in zip(summary.rows, summary.flips, strict=True):
         if flips:
-            blocks = levels.setdefault(f"{row.format} {row.level}", [])
+            blocks = levels.setdefault(level_name(row), [])
             blocks.append({"title": f"{method_name(row)}: {_count(flips)}", "flips": flips})
     return [
         {

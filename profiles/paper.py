@@ -9,7 +9,7 @@ from methods.build import MethodSpec, ProtocolName, Search, seed_spec
 from methods.candidate import Selection
 from profiles.documents import markdown_table
 from profiles.rows import Row
-from profiles.tables import accuracy_cell, significant
+from profiles.tables import accuracy_cell, level_name, significant
 from runtime.options import Thinking
 
 QUESTIONS = 128
@@ -99,7 +99,7 @@ def _line(system: System, row: Row) -> tuple[str, ...]:
         f"{100 * system.accuracy:.2f}",
         f"{system.tflop:.2f}",
         f"{system.seconds:.2f}",
-        f"{row.protocol}, {row.format} {row.level}",
+        f"{row.protocol}, {level_name(row)}",
         accuracy_cell(row),
         significant((row.seed_flops_per_question or 0) / 1e9),
         significant((row.flops_per_question or 0) / 1e9),

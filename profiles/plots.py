@@ -12,7 +12,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from profiles.drawing import INK, PAPER, STYLE, Key, canvas, colour, legend, svg
 from profiles.rows import Row
-from profiles.tables import method_name, search_name, significant, size
+from profiles.tables import level_name, method_name, search_name, significant, size
 
 MARKERS = "osD^vPX*<>hp"
 FILLS = {"off": "full", "gated": "left", "on": "none"}  # of a marker, by where it thinks
@@ -214,4 +214,4 @@ def _thinking(rows: Sequence[Row]) -> list[Key]:
 
 
 def _level(row: Row) -> str:
-    return f"{row.format} {row.level}" if row.format == "torch" else row.level
+    return level_name(row) if row.format == "torch" else row.level

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from profiles.recommend import Limits, Recommendation, Ruled, card_bytes
 from profiles.rows import Row
-from profiles.tables import method_name, percent, points, significant, size
+from profiles.tables import level_name, method_name, percent, points, significant, size
 from profiles.versus import Versus
 
 SHOWN = 5  # rows that were ruled out
@@ -38,7 +38,7 @@ def text(found: Recommendation, limits: Limits) -> str:
 def name(row: Row) -> str:
     """`gguf q4_k_m, REBASE w=8`, with the reward model's level where it differs."""
     reward = f" (reward {row.reward_level})" if row.reward_level not in (None, row.level) else ""
-    return f"{row.format} {row.level}{reward}, {method_name(row)}"
+    return f"{level_name(row)}{reward}, {method_name(row)}"
 
 
 def _accuracy(row: Row) -> str:

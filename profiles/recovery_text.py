@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from profiles.findings import listed
 from profiles.recovery import Recovery
-from profiles.tables import method_name, percent, points, significant, with_interval
+from profiles.tables import level_name, method_name, percent, points, significant, with_interval
 
 TITLES = (
     "level",
@@ -22,9 +22,9 @@ TITLES = (
 
 def sentences(recoveries: Sequence[Recovery]) -> list[str]:
     """One for every level at which greedy decoding surely lost, one for all others."""
-    levels = dict.fromkeys(_level(r) for r in recoveries)
-    lossy = dict.fromkeys(_level(r) for r in recoveries if _lost(r))
-    found = [_sentence([r for r in recoveries if _level(r) == level]) for level in lossy]
+    levels = dict.fromkeys(level_name(r.row) for r in recoveries)
+    lossy = dict.fromkeys(level_name(r.row) for r in recoveries if _lost(r))
+    found = [_sentence([r for r in recoveries if level_name(r.row) == level]) for level in lossy]
     if kept := [level for level in levels if level not in lossy]:
         found.append(f"At {listed(kept)} no loss of greedy decoding was detected to take back.")
     return found
@@ -34,7 +34,7 @@ def table(recoveries: Sequence[Recovery]) -> list[list[str]]:
     """Titles and a line for every search at the levels where greedy decoding surely lost."""
     lines = [
         [
-            _level(r),
+            level_name(r.row),
             method_name(r.row),
             points(r.greedy.delta_accuracy),
             points(r.row.delta_accuracy),
@@ -70,7 +70,7 @@ def _sentence(level: Sequence[Recovery]) -> str:
         for what, names in (("Above", above), ("No different from", level_with), ("Below", below))
         if names
     ]
-    return f"{_level(level[0])}: greedy {loss}; {taken}. {' '.join(standing)}"
+    return f"{level_name(level[0].row)}: greedy {loss}; {taken}. {' '.join(standing)}"
 
 
 def _against(r: Recovery) -> str:
@@ -82,10 +82,6 @@ def _times(r: Recovery) -> float | None:
     """Operations of the search over those of greedy decoding in the baseline."""
     ours, theirs = r.row.flops_per_question, r.full.flops_per_question
     return ours / theirs if ours and theirs else None
-
-
-def _level(r: Recovery) -> str:
-    return f"{r.row.format} {r.row.level}"
 
 
 def _lost(r: Recovery) -> bool:

@@ -17,7 +17,7 @@ from profiles.recovery import Recovery, recoveries
 from profiles.rows import Row
 from profiles.searches import read_search, searches_path
 from profiles.store import Measured, read_measured, read_run, records_path
-from profiles.tables import method_name
+from profiles.tables import level_name, method_name
 from profiles.thinking import Effect, effects
 from profiles.tree import Tree
 from runtime.options import Thinking
@@ -140,12 +140,8 @@ def _searches(folder: Path, measured: Sequence[Measured]) -> Iterator[FlippedSea
             )
             if before and after:
                 shown = row(configuration, one.process, one.records, configuration.primary)
-                yield FlippedSearch(_level(shown), method_name(shown), flip, before, after)
+                yield FlippedSearch(level_name(shown), method_name(shown), flip, before, after)
                 break
-
-
-def _level(row: Row) -> str:
-    return f"{row.format} {row.level}"
 
 
 def _effect_document(effect: Effect) -> dict[str, Any]:
@@ -159,7 +155,7 @@ def _effect_document(effect: Effect) -> dict[str, Any]:
 
 
 def _name(row: Row) -> str:
-    return f"{_level(row)} {method_name(row)}"
+    return f"{level_name(row)} {method_name(row)}"
 
 
 def _method_key(configuration: Configuration) -> tuple[str, int, str, str]:

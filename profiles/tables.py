@@ -77,6 +77,11 @@ def p_value(p: float | None) -> str:
     return "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
+def level_name(row: Row) -> str:
+    """Format and level: `gguf q4_k_m`."""
+    return f"{row.format} {row.level}"
+
+
 def method_name(row: Row) -> str:
     """A method as papers write it: `majority@8`, `REBASE w=8, thinking`."""
     return (
