@@ -3,10 +3,13 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-CACHE ?= $(HOME)/.cache/starbase-edge
+CACHE ?= $(or $(HOME),$(CURDIR)/.venv)/.cache/starbase-edge
 # The CUDA build of llama.cpp where a compiler and a card are there; BACKEND=cpu or cuda overrides.
 BACKEND ?= $(shell nvcc --version >/dev/null 2>&1 && nvidia-smi -L >/dev/null 2>&1 && echo cuda || echo cpu)
-WHEELS := $(CACHE)/wheels/$(BACKEND)
+# llama.cpp is built for this very processor, but for AMX: GCC before 12.4, 13.3 and 14 miscompiles it.
+CPU := $(shell grep -m1 -E '^(flags|Features)' /proc/cpuinfo 2>/dev/null | cksum | cut -d' ' -f1)
+NO_AMX := $(if $(filter x86_64,$(shell uname -m)),-mno-amx-tile -mno-amx-int8 -mno-amx-bf16)
+WHEELS := $(CACHE)/wheels/$(BACKEND)-$(CPU)
 FLAGS_cuda := -DGGML_CUDA=on
 ONNX_cpu := onnx
 ONNX_cuda := onnx-gpu
@@ -25,7 +28,8 @@ install: .venv/installed
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	ls $(WHEELS)/llama_cpp_python-$(lastword $(subst ==, ,$(LLAMA)))-*.whl >/dev/null 2>&1 || \
 	  { echo "building llama.cpp for $(BACKEND), once; this takes minutes"; \
-	    CMAKE_ARGS="$(FLAGS_$(BACKEND))" $(BIN)/python -m pip wheel --quiet --no-deps --no-cache-dir \
+	    CFLAGS="$$CFLAGS $(NO_AMX)" CXXFLAGS="$$CXXFLAGS $(NO_AMX)" CMAKE_ARGS="$(FLAGS_$(BACKEND))" \
+	      $(BIN)/python -m pip wheel --quiet --no-deps --no-cache-dir \
 	      --wheel-dir $(WHEELS) $(LLAMA); }
 	$(BIN)/python -m pip install --quiet --find-links $(WHEELS) --constraint constraints.txt -e ".[dev,$(ONNX_$(BACKEND))]"
 	touch $@

@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from convert.refusal import Refusal
+
 Role = Literal["policy", "reward", "thinker"]
 Format = Literal["gguf", "onnx", "torch"]
 RewardKind = Literal["token_logits", "value", "classify"]
@@ -136,7 +138,7 @@ def read_artifact(path: Path) -> Artifact:
 
     Raises:
         FileNotFoundError: if there is no manifest.
-        ValueError: if the manifest is not one of ours; names the file.
+        Refusal: if the manifest is not one of ours; names the file.
     """
     manifest = path.with_name(path.name + MANIFEST_SUFFIX)
     try:
@@ -150,4 +152,4 @@ def read_artifact(path: Path) -> Artifact:
             document["thought"] = ThoughtProtocol(**document["thought"])
         return Artifact(**document | {"path": path})
     except (json.JSONDecodeError, KeyError, TypeError) as error:
-        raise ValueError(f"{manifest} is not a starbase-edge manifest: {error}") from error
+        raise Refusal(f"{manifest} is not a starbase-edge manifest: {error}") from error

@@ -20,6 +20,7 @@ from convert.levels import UNQUANTIZED, Level
 from convert.onnx_levels import OnnxLevel
 from convert.progress import Progress
 from convert.quantize import quantize
+from convert.refusal import Refusal
 from convert.sizes import EMBEDDING_LEVEL, Weights, weights_of_checkpoint, weights_of_gguf
 from convert.sources import Source
 from convert.to_gguf import ExceedsFloat16, write_gguf
@@ -61,16 +62,16 @@ class Order:
         """The source as a checkpoint, a thinker's tensors checked; None where it is a GGUF.
 
         Raises:
-            ValueError: if a thought embedding is asked for and the source can give none.
+            Refusal: if a thought embedding is asked for and the source can give none.
         """
         asked = f"--thought-embedding {self.thought_embedding}: {self.source.origin}"
         if self.source.is_gguf:
             if self.thought_embedding:
-                raise ValueError(f"{asked} is a GGUF, whose embeddings stay; give the checkpoint")
+                raise Refusal(f"{asked} is a GGUF, whose embeddings stay; give the checkpoint")
             return None
         found = read_checkpoint(self.source.path, self.role, self.thought_embedding)
         if found.thought is None and self.thought_embedding:
-            raise ValueError(f"{asked} is a {found.role} model; only thinkers have a choice")
+            raise Refusal(f"{asked} is a {found.role} model; only thinkers have a choice")
         return found
 
     def weights(self, checkpoint: Checkpoint | None) -> Weights:
@@ -96,7 +97,7 @@ def build(order: Order, progress: Progress | None = None) -> list[Artifact]:
     Raises:
         FileExistsError: if an output exists and `force` is off.
         OSError: if the disk is too small or cannot be written.
-        ValueError: for a source that cannot be converted, or a level that needs an importance
+        Refusal: for a source that cannot be converted, or a level that needs an importance
             matrix and has none; says which.
     """
     _check(order)
@@ -119,20 +120,20 @@ def _check(order: Order) -> None:
     """All that can be known to fail before anything is written."""
     outputs = [order.path(level) for level in order.levels]
     if order.source.path.resolve() in [path.resolve() for path in outputs]:
-        raise ValueError(f"{order.source.path} would overwrite itself; choose another --output")
+        raise Refusal(f"{order.source.path} would overwrite itself; choose another --output")
     made = [] if order.calibrate is None else [order.imatrix_path]
     refuse_overwrite([*outputs, *made], force=order.force)
     for path in (order.imatrix, order.calibrate):
         if path is not None and not path.is_file():
             raise FileNotFoundError(f"{path} does not exist")
     if order.onnx_levels and order.source.is_gguf:
-        raise ValueError(f"{order.source.path.name} cannot become onnx; give its checkpoint")
+        raise Refusal(f"{order.source.path.name} cannot become onnx; give its checkpoint")
     if order.imatrix is not None:
         read_imatrix(order.imatrix)  # a bad file fails here, not after an hour
     elif order.calibrate is None:
         needy = [level.name for level in order.gguf_levels if level.needs_imatrix]
         if needy:
-            raise ValueError(
+            raise Refusal(
                 f"{needy[0]} needs an importance matrix; give --imatrix FILE or --calibrate TEXT"
             )
 
@@ -204,7 +205,7 @@ def _onnx(job: _Job) -> list[Artifact]:
     try:
         from convert.onnx_build import build_onnx
     except ModuleNotFoundError as error:
-        raise ImportError("onnx is not installed; pip install 'starbase-edge[onnx]'") from error
+        raise Refusal("onnx is not installed; pip install 'starbase-edge[onnx]'") from error
     return build_onnx(job.order, job.checkpoint, job.heads, job.progress)
 
 

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from convert.files import whole
 from convert.ggml import library
+from convert.refusal import Refusal
 
 Floats = npt.NDArray[np.float32]
 CHUNK_TOKENS = 512  # llama-imatrix's default context
@@ -101,14 +102,14 @@ def calibrate(
     The text is cut into chunks of 512 tokens, each begun with the beginning-of-sequence token.
 
     Raises:
-        ValueError: if the text is shorter than one chunk, or the model cannot be opened.
+        Refusal: if the text is shorter than one chunk, or the model cannot be opened.
     """
     collector = Collector()
     with _deferred_interrupt() as interrupted, _open(model, collector) as (context, vocabulary):
         tokens = _tokenize(vocabulary, text.read_bytes())
         chunks = len(tokens) // CHUNK_TOKENS
         if not chunks:
-            raise ValueError(f"{text} has {len(tokens)} tokens; a calibration needs {CHUNK_TOKENS}")
+            raise Refusal(f"{text} has {len(tokens)} tokens; a calibration needs {CHUNK_TOKENS}")
         first = llama.llama_vocab_bos(vocabulary)
         memory = llama.llama_get_memory(context)
         # Every token is an output: the last layer computes nothing for the others.
@@ -125,9 +126,7 @@ def calibrate(
             if interrupted():
                 raise KeyboardInterrupt
             if code:
-                raise ValueError(
-                    f"llama.cpp failed on chunk {chunk + 1} of {text} with code {code}"
-                )
+                raise Refusal(f"llama.cpp failed on chunk {chunk + 1} of {text} with code {code}")
             progress(chunk + 1, chunks)
     _write(collector, out, text.name, chunks)
 
@@ -154,7 +153,7 @@ def _open(model: Path, collector: Collector) -> Iterator[tuple[Any, Any]]:
         str(model).encode(), llama.llama_model_default_params()
     )
     if not opened:
-        raise ValueError(f"{model} cannot be opened by llama.cpp")
+        raise Refusal(f"{model} cannot be opened by llama.cpp")
     parameters = llama.llama_context_default_params()
     parameters.n_ctx = parameters.n_batch = parameters.n_ubatch = CHUNK_TOKENS
     parameters.n_threads = parameters.n_threads_batch = os.cpu_count() or 1
@@ -162,7 +161,7 @@ def _open(model: Path, collector: Collector) -> Iterator[tuple[Any, Any]]:
     context = llama.llama_init_from_model(opened, parameters)
     if not context:
         llama.llama_model_free(opened)
-        raise ValueError(f"llama.cpp cannot make a context of {CHUNK_TOKENS} tokens for {model}")
+        raise Refusal(f"llama.cpp cannot make a context of {CHUNK_TOKENS} tokens for {model}")
     try:
         yield context, llama.llama_model_get_vocab(opened)
     finally:

@@ -19,6 +19,7 @@ from convert.artifact import (
     ThoughtEmbedding,
     ThoughtProtocol,
 )
+from convert.refusal import Refusal
 from convert.roles import detect_role, reward_protocol
 from convert.tensors import Tensor, open_tensors
 from convert.thoughts import check_protocol, check_tensors, thought_protocol
@@ -124,7 +125,7 @@ def read_checkpoint(
 
     Raises:
         FileNotFoundError: if config, tokenizer or weights are missing; names them.
-        ValueError: if the architecture is not one of `ARCHITECTURES`, or a file cannot be read.
+        Refusal: if the architecture is not one of `ARCHITECTURES`, or a file cannot be read.
     """
     path = folder / "config.json"
     if not path.exists():
@@ -132,7 +133,7 @@ def read_checkpoint(
     with _readable(path):
         config = json.loads(path.read_text(encoding="utf-8"))
     if config.get("model_type") not in ARCHITECTURES:
-        raise ValueError(
+        raise Refusal(
             f"{path} has model_type {config.get('model_type')!r}; choose a model of "
             f"{', '.join(ARCHITECTURES)}"
         )
@@ -171,4 +172,4 @@ def _readable(path: Path) -> Iterator[None]:
     try:
         yield
     except (json.JSONDecodeError, KeyError, TypeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} cannot be read: {type(error).__name__}: {error}") from error
+        raise Refusal(f"{path} cannot be read: {type(error).__name__}: {error}") from error

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from convert.command import run
 from convert.formats import DEFAULTS, FORMATS, NAMES, AnyLevel, parse
 from convert.levels import UnknownLevel
+from convert.refusal import Refusal
 
 if TYPE_CHECKING:
     from convert.artifact import Artifact
@@ -72,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UnknownLevel as error:
         commands.error(f"argument --quant: {_level_error(wanted, error)}")
     options.quant = list(dict.fromkeys(parsed))
-    return run("convert", lambda: _convert(options))
+    return run("convert", lambda: _convert(options), supervised=arguments is None)
 
 
 def _level_error(names: Sequence[str], error: UnknownLevel) -> str:
@@ -91,7 +92,7 @@ def _convert(options: argparse.Namespace) -> None:
     from convert.sources import resolve
 
     if options.imatrix and options.calibrate:
-        raise ValueError("give --imatrix or --calibrate, not both")
+        raise Refusal("give --imatrix or --calibrate, not both")
     order = Order(
         resolve(options.source, offline=options.offline),
         options.quant,

@@ -50,7 +50,7 @@ def ensure_all(
     `folder` defaults to the user's cache. An artifact is outdated when the source's files changed.
 
     Raises:
-        ValueError: for an unknown level or source.
+        Refusal: for an unknown level or source.
         FileNotFoundError: if the source does not exist.
     """
     found, parsed = resolve(source, offline=offline), [parse(level, formats) for level in levels]

@@ -16,13 +16,14 @@ from convert.artifact import (
 )
 from convert.gguf_header import Header, read_header
 from convert.levels import level_of_ftype
+from convert.refusal import Refusal
 
 
 def artifact_from_gguf(path: Path) -> Artifact:
     """Describe a GGUF from its header, with or without `starbase.*` keys.
 
     Raises:
-        ValueError: if it is no GGUF, was cut short, or is not a decoder that can be opened.
+        Refusal: if it is no GGUF, was cut short, or is not a decoder that can be opened.
     """
     header = read_header(path)
     values = header.values
@@ -53,7 +54,7 @@ def _shape(header: Header, architecture: str) -> Shape:
     def size(key: str) -> int:
         found = values.get(f"{architecture}.{key}")
         if found is None:
-            raise ValueError(f"{header.path} has no {architecture}.{key}: not a language model")
+            raise Refusal(f"{header.path} has no {architecture}.{key}: not a language model")
         return int(found[0] if isinstance(found, list) else found)
 
     def count(key: str, default: int) -> int:

@@ -11,6 +11,8 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
+from convert.refusal import Refusal
+
 MAGIC = b"GGUF"
 VERSIONS = (2, 3)
 SCALARS = dict(
@@ -92,21 +94,21 @@ def read_header(path: Path) -> Header:
     """The header of a GGUF whose tensors all lie inside the file.
 
     Raises:
-        ValueError: if the file is no GGUF, is one part of a split model, or was cut short.
+        Refusal: if the file is no GGUF, is one part of a split model, or was cut short.
     """
     size = path.stat().st_size
     with path.open("rb") as file:
         if file.read(4) != MAGIC:
-            raise ValueError(f"{path} is not a GGUF file")
+            raise Refusal(f"{path} is not a GGUF file")
         try:
             values, tensors, end = _parse(file)
         except DAMAGE as error:
-            raise ValueError(f"{path} is cut short or damaged in its header") from error
+            raise Refusal(f"{path} is cut short or damaged in its header") from error
     if values.get("split.count", 1) > 1:
-        raise ValueError(f"{path} is one part of a split model; join it: llama-gguf-split --merge")
+        raise Refusal(f"{path} is one part of a split model; join it: llama-gguf-split --merge")
     need = max((t.offset + t.size_bytes for t in tensors), default=end)
     if need > size:
-        raise ValueError(
+        raise Refusal(
             f"{path} is cut short: {size} bytes, its header names {need}; download it again"
         )
     return Header(path, values, tensors)

@@ -12,6 +12,7 @@ import gguf
 from gguf import TokenType
 
 from convert.files import read_json
+from convert.refusal import Refusal
 
 UNUSED_SCORE = -10000.0
 ADDED_SCORE = -1000.0
@@ -70,7 +71,7 @@ def add_tokenizer(
     Ids of `control` become control tokens, with that text where the tokenizer lacks them.
 
     Raises:
-        ValueError: if llama.cpp has no equivalent, or the vocabulary exceeds the embeddings.
+        Refusal: if llama.cpp has no equivalent, or the vocabulary exceeds the embeddings.
     """
     vocabulary = Vocabulary.blank(vocab_size)
     sentencepiece = (folder / "tokenizer.model").exists()
@@ -92,7 +93,7 @@ def _read_sentencepiece(folder: Path, vocabulary: Vocabulary) -> tuple[str, str]
     try:
         pieces = SentencePieceProcessor(model_file=str(path))
     except (RuntimeError, OSError) as error:
-        raise ValueError(f"{path} is not a SentencePiece model: {error}") from error
+        raise Refusal(f"{path} is not a SentencePiece model: {error}") from error
     _check_size(path, pieces.vocab_size(), len(vocabulary.tokens))
     for i in range(pieces.vocab_size()):
         kind = (
@@ -126,7 +127,7 @@ def _read_tokenizer_json(folder: Path, vocabulary: Vocabulary) -> tuple[str, str
     document = read_json(path)
     model = document.get("model") or {}
     if model.get("type") != "BPE":
-        raise ValueError(f"{path} holds a {model.get('type')} model; only BPE can go into a GGUF")
+        raise Refusal(f"{path} holds a {model.get('type')} model; only BPE can go into a GGUF")
     table: dict[str, int] = model["vocab"]
     _check_size(path, max(table.values()) + 1, len(vocabulary.tokens))
     sentencepiece = bool(model.get("byte_fallback")) and "<0x0A>" in table
@@ -162,7 +163,7 @@ def _pre_type(path: Path, document: dict[str, Any]) -> str:
         return "smollm"
     if not patterns and kinds == ["ByteLevel"] and cutters[0].get("use_regex", True):
         return "gpt-2"
-    raise ValueError(
+    raise Refusal(
         f"{path} cuts text in a way that is not known here; known are the tokenizers of Llama 3, "
         "Qwen2, Mistral Nemo (tekken), SmolLM and GPT-2"
     )
@@ -185,4 +186,4 @@ def _write(writer: Any, folder: Path, vocabulary: Vocabulary, model: str, pre: s
 
 def _check_size(path: Path, tokens: int, embeddings: int) -> None:
     if tokens > embeddings:
-        raise ValueError(f"{path} has {tokens} tokens, the model embeds only {embeddings}")
+        raise Refusal(f"{path} has {tokens} tokens, the model embeds only {embeddings}")

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from convert.artifact import Artifact, Role
 from convert.checkpoint import Checkpoint, read_checkpoint
+from convert.refusal import Refusal
 from convert.thoughts import THOUGHT_TENSORS
 
 Floats = npt.NDArray[np.float32]
@@ -41,7 +42,7 @@ def head_tensors(checkpoint: Checkpoint) -> dict[str, Floats]:
     for a reward model that scores with tokens.
 
     Raises:
-        ValueError: if a weight is not finite, or not a weight of such a head.
+        Refusal: if a weight is not finite, or not a weight of such a head.
     """
     if checkpoint.role == "policy":
         return {}
@@ -63,7 +64,7 @@ def read_heads(artifact: Artifact) -> Head:
 
     Raises:
         FileNotFoundError: if the file that the manifest names is gone.
-        ValueError: if there is no head, or it does not fit the model's hidden size.
+        Refusal: if there is no head, or it does not fit the model's hidden size.
     """
     return _read_head(artifact, "reward")
 
@@ -75,7 +76,7 @@ def read_talk_head(artifact: Artifact) -> Head:
 
     Raises:
         FileNotFoundError: if the file that the manifest names is gone.
-        ValueError: if there is no head, or it does not fit the model's hidden size.
+        Refusal: if there is no head, or it does not fit the model's hidden size.
     """
     return _read_head(artifact, "thinker")
 
@@ -86,7 +87,7 @@ def _read_head(artifact: Artifact, role: Role) -> Head:
     else:
         tensors = _read(artifact)
     if not tensors:
-        raise ValueError(f"{artifact.path} has no {'talk' if role == 'thinker' else role} head")
+        raise Refusal(f"{artifact.path} has no {'talk' if role == 'thinker' else role} head")
     return make_head(tensors, artifact.shape.hidden, role)
 
 
@@ -94,14 +95,14 @@ def make_head(tensors: dict[str, Floats], hidden: int, role: Role) -> Head:
     """The head that the weights and biases among tensors form, first layer first.
 
     Raises:
-        ValueError: if a layer does not fit the one before it.
+        Refusal: if a layer does not fit the one before it.
     """
     layers = []
     width = 2 * hidden if role == "thinker" else hidden  # base and thought
     for name in sorted(name for name in tensors if name.endswith("weight")):
         weight, bias = tensors[name], tensors.get(name.removesuffix("weight") + "bias")
         if weight.ndim != 2 or weight.shape[1] != width:
-            raise ValueError(f"tensor {name} has shape {list(weight.shape)}, expected [n, {width}]")
+            raise Refusal(f"tensor {name} has shape {list(weight.shape)}, expected [n, {width}]")
         layers.append((weight, bias))
         width = weight.shape[0]
     return Head(tuple(layers))
@@ -112,7 +113,7 @@ def _read(artifact: Artifact) -> dict[str, Floats]:
 
     path = artifact.heads_path
     if path is None:
-        raise ValueError(f"{artifact.path} names no heads file; convert the model again")
+        raise Refusal(f"{artifact.path} names no heads file; convert the model again")
     if not path.exists():
         raise FileNotFoundError(f"{path} is missing; it belongs beside {artifact.path.name}")
     return {name: np.require(t, np.float32, ["C", "A"]) for name, t in load_file(path).items()}

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from convert.gguf_header import read_header
+from convert.refusal import Refusal
 
 SUMS = ".in_sum2"
 Floats = npt.NDArray[np.float32]
@@ -28,7 +29,7 @@ def read_imatrix(path: Path) -> ImportanceMatrix:
     """Read a GGUF importance matrix, or the older binary form.
 
     Raises:
-        ValueError: if the file is neither, or holds values that are not finite.
+        Refusal: if the file is neither, or holds values that are not finite.
     """
     with path.open("rb") as file:
         legacy = file.read(4) != b"GGUF"
@@ -36,7 +37,7 @@ def read_imatrix(path: Path) -> ImportanceMatrix:
     bad = [name for name, values in matrix.importance.items() if not np.isfinite(values).all()]
     if bad or not matrix.importance:
         what = f"values of {bad[0]} are not finite" if bad else "no entries"
-        raise ValueError(f"{path} is not a usable importance matrix: {what}")
+        raise Refusal(f"{path} is not a usable importance matrix: {what}")
     return matrix
 
 
@@ -46,7 +47,7 @@ def _read_gguf(path: Path) -> ImportanceMatrix:
     importance = {}
     for name in (n.removesuffix(SUMS) for n in tensors if n.endswith(SUMS)):
         if f"{name}.counts" not in tensors:
-            raise ValueError(f"{path} is not an importance matrix: {name} has no counts")
+            raise Refusal(f"{path} is not an importance matrix: {name} has no counts")
         counts = header.read_float32(tensors[f"{name}.counts"]).reshape(-1, 1)
         sums = header.read_float32(tensors[name + SUMS]).reshape(len(counts), -1)
         mean = sums / np.maximum(counts, 1)
@@ -62,7 +63,7 @@ def _read_legacy(path: Path) -> ImportanceMatrix:
     def take(count: int) -> bytes:
         nonlocal at
         if count < 0 or at + count > len(data):
-            raise ValueError(f"{path} is not an importance matrix, or was cut short")
+            raise Refusal(f"{path} is not an importance matrix, or was cut short")
         at += count
         return data[at - count : at]
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from convert.refusal import Refusal
 
-class UnknownLevel(ValueError):
+
+class UnknownLevel(Refusal):
     """A name that is no level; the message lists the choices."""
 
 

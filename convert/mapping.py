@@ -12,6 +12,7 @@ import numpy.typing as npt
 from convert.artifact import Shape
 from convert.checkpoint import Checkpoint
 from convert.heads import REWARD_HEADS
+from convert.refusal import Refusal
 from convert.thoughts import THOUGHT_TENSORS
 
 Floats = npt.NDArray[np.float32]
@@ -43,7 +44,7 @@ def tensor_map(checkpoint: Checkpoint) -> list[Mapped]:
     """All tensors of the GGUF, in the order they are written.
 
     Raises:
-        ValueError: for a tensor that is missing, has another shape, or that nothing would read.
+        Refusal: for a tensor that is missing, has another shape, or that nothing would read.
     """
     shape, names = checkpoint.shape, checkpoint.tensors
     base = "" if "embed_tokens.weight" in names else "model."
@@ -55,7 +56,7 @@ def tensor_map(checkpoint: Checkpoint) -> list[Mapped]:
     if "lm_head.weight" in names and not checkpoint.tied:
         mapped.append(Mapped("output.weight", "lm_head.weight", (shape.vocab, shape.hidden)))
     elif not checkpoint.tied and not _headless(checkpoint):
-        raise ValueError(f"{checkpoint.folder} lacks tensor lm_head.weight")
+        raise Refusal(f"{checkpoint.folder} lacks tensor lm_head.weight")
     _check(checkpoint, mapped)
     return mapped
 
@@ -104,10 +105,10 @@ def _check(checkpoint: Checkpoint, mapped: list[Mapped]) -> None:
     names, folder = checkpoint.tensors, checkpoint.folder
     for m in mapped:
         if m.source not in names:
-            raise ValueError(f"{folder} lacks tensor {m.source}")
+            raise Refusal(f"{folder} lacks tensor {m.source}")
         if names[m.source].shape != m.shape:
             found = list(names[m.source].shape)
-            raise ValueError(
+            raise Refusal(
                 f"tensor {m.source} has shape {found}, expected {list(m.shape)} by config.json"
             )
     read = {m.source for m in mapped} | {"lm_head.weight"}
@@ -119,7 +120,7 @@ def _check(checkpoint: Checkpoint, mapped: list[Mapped]) -> None:
         and not name.endswith("rotary_emb.inv_freq")
     ]
     if extra:
-        raise ValueError(
+        raise Refusal(
             f"{folder} holds tensor {extra[0]}, which a {checkpoint.architecture} model "
             f"has no place for ({len(extra)} such tensors)"
         )

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from convert.checkpoint import Checkpoint
+from convert.refusal import Refusal
 from convert.rope import rope_factors, rope_settings
 
 Floats = npt.NDArray[np.float32]
@@ -18,7 +19,7 @@ def frequencies(checkpoint: Checkpoint) -> tuple[Floats, float]:
     """(head_dim / 2,) radians per position, and what sine and cosine are multiplied by.
 
     Raises:
-        ValueError: for a scaling that is not one of default, linear, llama3 and yarn.
+        Refusal: for a scaling that is not one of default, linear, llama3 and yarn.
     """
     rope = rope_settings(checkpoint)
     kind, size = rope["rope_type"], checkpoint.shape.head_dim
@@ -29,11 +30,11 @@ def frequencies(checkpoint: Checkpoint) -> tuple[Floats, float]:
     if kind == "llama3":
         return (plain / rope_factors(checkpoint)).astype(np.float32), 1.0
     if kind not in ("linear", "yarn"):
-        raise ValueError(
+        raise Refusal(
             f"rope scaling {kind!r} has no ONNX form here; default, linear, yarn and llama3 have"
         )
     if "factor" not in rope:
-        raise ValueError(f"rope scaling {kind!r} in config.json has no factor")
+        raise Refusal(f"rope scaling {kind!r} in config.json has no factor")
     if kind == "linear":
         return (plain / np.float32(rope["factor"])).astype(np.float32), 1.0
     return _yarn(checkpoint, rope, plain)

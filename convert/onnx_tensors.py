@@ -14,6 +14,7 @@ from convert.checkpoint import Checkpoint
 from convert.mapping import tensor_map
 from convert.onnx_levels import OnnxLevel
 from convert.onnx_weights import Floats, WeightFile, quantize
+from convert.refusal import Refusal
 from convert.to_gguf import F16_LIMIT, ExceedsFloat16, own_rows
 
 Progress = Callable[[str], None]  # is told every weight written
@@ -74,10 +75,10 @@ def write_weights(
     """Store every weight at its level, 64 MiB of a quantized tensor in memory at a time.
 
     Raises:
-        ValueError: for missing, misshapen or non-finite tensors, or values beyond float16.
+        Refusal: for missing, misshapen or non-finite tensors, or values beyond float16.
     """
     if level.quantized and checkpoint.shape.hidden % level.head.block:
-        raise ValueError(
+        raise Refusal(
             f"hidden size {checkpoint.shape.hidden} is no multiple of {level.head.block}, the "
             f"block of {level.name}'s embeddings; choose fp16 or fp32"
         )

@@ -15,6 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from convert.refusal import Refusal
+
 SLAB_BYTES = 512 << 20  # rows of one tensor held at a time
 
 
@@ -34,7 +36,7 @@ def quantize(
     `progress` is called with the name of every tensor as it begins. An interrupt stops the child.
 
     Raises:
-        ValueError: if llama.cpp refuses; its own words.
+        Refusal: if llama.cpp refuses; its own words.
     """
     request = {
         "source": str(source),
@@ -55,7 +57,7 @@ def quantize(
             child.kill()
             raise
     if child.returncode:
-        raise ValueError(failure or f"llama.cpp's quantizer stopped with code {child.returncode}")
+        raise Refusal(failure or f"llama.cpp's quantizer stopped with code {child.returncode}")
 
 
 def _start() -> subprocess.Popen[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from convert.artifact import RewardProtocol, Role
+from convert.refusal import Refusal
 from convert.thoughts import THOUGHT_TENSORS
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def reward_protocol(checkpoint: Checkpoint) -> RewardProtocol:
     """How a reward model scores, told from its head.
 
     Raises:
-        ValueError: if there is no head and the tokenizer has no step tag.
+        Refusal: if there is no head and the tokenizer has no step tag.
     """
     names = checkpoint.tensors
     if any(name.startswith("v_head.") for name in names):
@@ -54,7 +55,7 @@ def reward_protocol(checkpoint: Checkpoint) -> RewardProtocol:
         return RewardProtocol(kind, "\n")  # type: ignore[arg-type]
     good, bad, tag_id = (_piece_id(checkpoint.folder, text) for text in ("+", "-", "ки"))
     if good is None or bad is None or tag_id is None:
-        raise ValueError(
+        raise Refusal(
             f"{checkpoint.folder} has no reward head and no tokens for + and - at the tag "
             f"{STEP_TAG.strip()!r}; describe its scores in protocol.json"
         )

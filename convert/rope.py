@@ -9,6 +9,7 @@ import gguf
 import numpy as np
 
 from convert.checkpoint import Checkpoint
+from convert.refusal import Refusal
 
 YARN_KEYS = {  # transformers' name: the writer's method
     "extrapolation_factor": "add_rope_scaling_yarn_ext_factor",
@@ -22,7 +23,7 @@ def add_rope(writer: Any, checkpoint: Checkpoint) -> None:
     """Write the frequency base and, for linear and yarn, how positions are scaled.
 
     Raises:
-        ValueError: for a scaling that llama.cpp has no form of, or one without its factor.
+        Refusal: for a scaling that llama.cpp has no form of, or one without its factor.
     """
     rope = rope_settings(checkpoint)
     writer.add_rope_freq_base(rope["rope_theta"])
@@ -30,11 +31,11 @@ def add_rope(writer: Any, checkpoint: Checkpoint) -> None:
     if kind in ("default", "llama3"):
         return
     if kind not in ("linear", "yarn"):
-        raise ValueError(
+        raise Refusal(
             f"rope scaling {kind!r} has no GGUF form here; default, linear, yarn and llama3 have"
         )
     if "factor" not in rope:
-        raise ValueError(f"rope scaling {kind!r} in config.json has no factor")
+        raise Refusal(f"rope scaling {kind!r} in config.json has no factor")
     writer.add_rope_scaling_type(gguf.RopeScalingType(kind))
     writer.add_rope_scaling_factor(rope["factor"])
     if kind == "yarn":

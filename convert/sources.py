@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from convert.refusal import Refusal
+
 REFERENCES = ("policy", "reward", "thinker")
 WANTED = (  # files of a hub repository that a conversion reads
     "config.json",
@@ -39,7 +41,7 @@ def resolve(source: str, *, offline: bool = False) -> Source:
 
     Raises:
         FileNotFoundError: if there is no such path or repository; says what is accepted.
-        ValueError: for an unknown reference model, or a file that is no GGUF by its name.
+        Refusal: for an unknown reference model, or a file that is no GGUF by its name.
     """
     if source.startswith("reference:"):
         return _reference(source)
@@ -48,7 +50,7 @@ def resolve(source: str, *, offline: bool = False) -> Source:
         return Source(path.resolve().name, path, path.resolve().name)
     if path.is_file():
         if path.suffix.lower() != ".gguf":
-            raise ValueError(f"{source} is not a .gguf file; give a .gguf file or a folder")
+            raise Refusal(f"{source} is not a .gguf file; give a .gguf file or a folder")
         return Source(path.stem, path, path.name)
     if source.count("/") != 1 or source.startswith((".", "/", "~")) or source.endswith(".gguf"):
         raise FileNotFoundError(
@@ -62,7 +64,7 @@ def _reference(source: str) -> Source:
     name = source.removeprefix("reference:")
     if name not in REFERENCES:
         choices = " or ".join(f"reference:{r}" for r in REFERENCES)
-        raise ValueError(f"unknown reference model {source!r}; choose {choices}")
+        raise Refusal(f"unknown reference model {source!r}; choose {choices}")
     return Source(name, Path(__file__).parent / "reference" / name, source)
 
 

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from convert.refusal import Refusal
+
 DTYPES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 BLOCK_WEIGHTS = 1 << 24  # of one tensor widened to float32 at a time: 64 MiB
 NUMPY = {"float32": "<f4", "float16": "<f2", "bfloat16": "<u2"}  # bfloat16 as its bits
@@ -36,7 +38,7 @@ class Tensor:
         """The values in float32, exactly, some rows at a time.
 
         Raises:
-            ValueError: if one of them is not finite; names the tensor.
+            Refusal: if one of them is not finite; names the tensor.
         """
         raw = self.read()
         rows = max(1, BLOCK_WEIGHTS * self.shape[0] // max(1, self.elements))
@@ -58,7 +60,7 @@ class Tensor:
     def _float32(self, raw: Array) -> npt.NDArray[np.float32]:
         values = widen(raw) if self.dtype == "bfloat16" else raw.astype(np.float32)
         if not np.isfinite(values).all():
-            raise ValueError(f"tensor {self.name} holds NaN or infinite weights")
+            raise Refusal(f"tensor {self.name} holds NaN or infinite weights")
         return values
 
 
@@ -72,7 +74,7 @@ def open_tensors(folder: Path) -> dict[str, Tensor]:
 
     Raises:
         FileNotFoundError: if there are no weights, or a shard of the index is missing.
-        ValueError: if a file is cut short or is no safetensors file.
+        Refusal: if a file is cut short or is no safetensors file.
     """
     if files := _shards(folder, "model.safetensors", "model-*.safetensors", "*.safetensors"):
         return {t.name: t for file in files for t in _safetensors(file)}
@@ -89,7 +91,7 @@ def _shards(folder: Path, single: str, *patterns: str) -> list[Path]:
         try:
             names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"{index} is not an index of weights: {error}") from error
+            raise Refusal(f"{index} is not an index of weights: {error}") from error
         missing = [name for name in names if not (folder / name).exists()]
         if missing:
             raise FileNotFoundError(f"{folder} lacks {', '.join(missing)}, named in {index.name}")
@@ -106,35 +108,35 @@ def _safetensors(path: Path) -> list[Tensor]:
     with path.open("rb") as file:
         length = struct.unpack("<Q", file.read(8).ljust(8, b"\0"))[0]
         if not 2 <= length <= size - 8:
-            raise ValueError(f"{path} is not a safetensors file, or was cut short")
+            raise Refusal(f"{path} is not a safetensors file, or was cut short")
         try:
             header = json.loads(file.read(length))
         except ValueError as error:
-            raise ValueError(f"{path} is not a safetensors file: {error}") from error
+            raise Refusal(f"{path} is not a safetensors file: {error}") from error
     if not isinstance(header, dict):
-        raise ValueError(f"{path} is not a safetensors file: its header is no table")
+        raise Refusal(f"{path} is not a safetensors file: its header is no table")
     header.pop("__metadata__", None)
     try:
         end = max((entry["data_offsets"][1] for entry in header.values()), default=0)
         if 8 + length + end != size:
-            raise ValueError(
+            raise Refusal(
                 f"{path} is cut short: {size} bytes, its header names {8 + length + end}; "
                 "download it again"
             )
         return [_entry(path, name, entry, 8 + length) for name, entry in header.items()]
     except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path} has a damaged safetensors header: {error}") from error
+        raise Refusal(f"{path} has a damaged safetensors header: {error}") from error
 
 
 def _entry(path: Path, name: str, entry: dict[str, Any], base: int) -> Tensor:
     shape, dtype = tuple(entry["shape"]), DTYPES.get(entry["dtype"], str(entry["dtype"]))
     start, end = (base + offset for offset in entry["data_offsets"])
     if dtype in NUMPY and end - start != math.prod(shape) * np.dtype(NUMPY[dtype]).itemsize:
-        raise ValueError(f"{path} gives tensor {name} {end - start} bytes for shape {list(shape)}")
+        raise Refusal(f"{path} gives tensor {name} {end - start} bytes for shape {list(shape)}")
 
     def read() -> Array:
         if dtype not in NUMPY:
-            raise ValueError(f"tensor {name} has dtype {dtype}; expected {', '.join(NUMPY)}")
+            raise Refusal(f"tensor {name} has dtype {dtype}; expected {', '.join(NUMPY)}")
         mapped = np.memmap(path, NUMPY[dtype], "r", start, (math.prod(shape),)) if shape else None
         return np.zeros((), NUMPY[dtype]) if mapped is None else mapped.reshape(shape)
 
@@ -148,7 +150,7 @@ def _torch_file(path: Path) -> list[Tensor]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except Exception as error:  # torch raises a dozen types for a bad file
-        raise ValueError(f"{path} cannot be read as weights: {error}") from error
+        raise Refusal(f"{path} cannot be read as weights: {error}") from error
     return [_from_torch(name, value) for name, value in state.items()]
 
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from convert.artifact import ThoughtEmbedding, ThoughtProtocol
 from convert.files import read_json
+from convert.refusal import Refusal
 
 if TYPE_CHECKING:
     from convert.checkpoint import Checkpoint
@@ -28,47 +29,45 @@ def thought_protocol(checkpoint: Checkpoint) -> ThoughtProtocol:
     """How a checkpoint thinks, told from its tokenizer and `max_thoughts`.
 
     Raises:
-        ValueError: if `max_thoughts` is no number, or the tokenizer has one of the tokens only.
+        Refusal: if `max_thoughts` is no number, or the tokenizer has one of the tokens only.
     """
     most = checkpoint.config.get("max_thoughts")
     if not isinstance(most, int):
-        raise ValueError(
-            f"{checkpoint.folder / 'config.json'} has max_thoughts {most!r}, no number"
-        )
+        raise Refusal(f"{checkpoint.folder / 'config.json'} has max_thoughts {most!r}, no number")
     added, vocab = _added_tokens(checkpoint.folder), checkpoint.shape.vocab
     found = [added[token] for token in TOKENS if token in added]
     if len(found) == 1:
-        raise ValueError(f"the tokenizer of {checkpoint.folder} has only one of {TOKENS}")
+        raise Refusal(f"the tokenizer of {checkpoint.folder} has only one of {TOKENS}")
     start, end = found or (vocab - 2, vocab - 1)
     return ThoughtProtocol(start, end, n_ahead=most - AHEAD_TALK - 1)
 
 
 def check_protocol(folder: Path, vocab: int, protocol: ThoughtProtocol) -> None:
-    """Raise ValueError if a model of so many tokens cannot think in that way; says why."""
+    """Raise Refusal if a model of so many tokens cannot think in that way; says why."""
     for name, i in zip(TOKENS, (protocol.start_id, protocol.end_id), strict=True):
         if not 0 <= i < vocab:
-            raise ValueError(f"{folder} gives {name} the id {i}, its vocabulary has {vocab} tokens")
+            raise Refusal(f"{folder} gives {name} the id {i}, its vocabulary has {vocab} tokens")
     if protocol.n_ahead < LEAST_AHEAD:
-        raise ValueError(
+        raise Refusal(
             f"{folder} has max_thoughts {protocol.n_ahead + AHEAD_TALK + 1}, so n_ahead "
             f"{protocol.n_ahead}; at least {LEAST_AHEAD} are needed to think one token"
         )
     if protocol.embedding not in ("trained", "dash"):
-        raise ValueError(f"unknown thought embedding {protocol.embedding!r}; choose trained, dash")
+        raise Refusal(f"unknown thought embedding {protocol.embedding!r}; choose trained, dash")
 
 
 def check_tensors(checkpoint: Checkpoint) -> None:
-    """Raise ValueError if a thinker's tensor is missing, misshapen or unknown; by headers alone."""
+    """Raise Refusal if a thinker's tensor is missing, misshapen or unknown; by headers alone."""
     folder, tensors, shapes = checkpoint.folder, checkpoint.tensors, _shapes(checkpoint)
     for name, shape in shapes.items():
         if name not in tensors:
-            raise ValueError(f"{folder} lacks tensor {name}, which every thinker has")
+            raise Refusal(f"{folder} lacks tensor {name}, which every thinker has")
         if tensors[name].shape != shape:
             found = list(tensors[name].shape)
-            raise ValueError(f"tensor {name} has shape {found}, expected {list(shape)}")
+            raise Refusal(f"tensor {name} has shape {found}, expected {list(shape)}")
     unknown = [n for n in tensors if n.startswith(THOUGHT_TENSORS) and n not in shapes]
     if unknown:
-        raise ValueError(f"{folder} holds tensor {unknown[0]}, which no talk head known here has")
+        raise Refusal(f"{folder} holds tensor {unknown[0]}, which no talk head known here has")
 
 
 def thought_rows(checkpoint: Checkpoint, embedding: ThoughtEmbedding) -> Floats:
@@ -78,7 +77,7 @@ def thought_rows(checkpoint: Checkpoint, embedding: ThoughtEmbedding) -> Floats:
     `if self.start_token_id is None`, which puts the embedding of `---` there after every load.
 
     Raises:
-        ValueError: if a value is not finite; names the tensor.
+        Refusal: if a value is not finite; names the tensor.
     """
     if embedding == "trained":
         return np.stack([checkpoint.tensors[n].float32()[0] for n in EMBEDDINGS]) * np.float32(

@@ -16,6 +16,7 @@ from convert.checkpoint import Checkpoint
 from convert.gguf_tokenizer import add_tokenizer
 from convert.levels import parse_level
 from convert.mapping import Mapped, tensor_map
+from convert.refusal import Refusal
 from convert.rope import add_rope, rope_factors
 from convert.tensors import Tensor
 from convert.thoughts import TOKENS, thought_rows
@@ -26,7 +27,7 @@ F16_LIMIT = 65520.0  # rounds to infinity
 Progress = Callable[[str], None]  # is told every tensor written
 
 
-class ExceedsFloat16(ValueError):
+class ExceedsFloat16(Refusal):
     """A weight is larger than float16 can hold."""
 
 
@@ -43,7 +44,7 @@ def write_gguf(
     """Write a checkpoint to `out` at level f32, f16 or bf16. Norms and vectors stay float32.
 
     Raises:
-        ValueError: for missing, misshapen or non-finite tensors, a tokenizer or rope setting that
+        Refusal: for missing, misshapen or non-finite tensors, a tokenizer or rope setting that
             llama.cpp lacks, or values that float16 cannot hold.
     """
     mapped = tensor_map(checkpoint)

@@ -13,6 +13,7 @@ from convert.onnx_graph import Activations, Graph
 from convert.onnx_levels import OnnxLevel
 from convert.onnx_tensors import write_weights
 from convert.onnx_weights import WeightFile
+from convert.refusal import Refusal
 
 
 def write_data(
@@ -24,7 +25,7 @@ def write_data(
     """Write the weights of a checkpoint at a level; where each of them lies.
 
     Raises:
-        ValueError: for missing, misshapen or non-finite tensors, or values beyond float16.
+        Refusal: for missing, misshapen or non-finite tensors, or values beyond float16.
     """
     with out.open("wb") as file:
         weights = WeightFile(file)
@@ -55,12 +56,12 @@ def sliding_window(checkpoint: Checkpoint) -> int | None:
     """How many tokens back attention reaches, the token itself included; None: all.
 
     Raises:
-        ValueError: for a model that has a window in some of its layers only.
+        Refusal: for a model that has a window in some of its layers only.
     """
     config = checkpoint.config
     if checkpoint.architecture == "qwen2":
         if config.get("use_sliding_window"):
-            raise ValueError("use_sliding_window in config.json: not supported for qwen2 in onnx")
+            raise Refusal("use_sliding_window in config.json: not supported for qwen2 in onnx")
         return None
     window = config.get("sliding_window") if checkpoint.architecture == "mistral" else None
     return None if window is None else int(window)

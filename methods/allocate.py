@@ -7,6 +7,8 @@ from typing import Literal
 
 import numpy as np
 
+from convert.refusal import Refusal
+
 Allocation = Literal["ceil", "round", "ceil_fp32"]
 
 SLACK = 1e-12  # keeps ceil from turning 2.0000000000000004 into 3
@@ -23,14 +25,14 @@ def allocate(
     bit for bit: float32 and no clamp, so the last count may be one too many.
 
     Raises:
-        ValueError: if `scores` is empty, `width` negative, or `balance` not positive.
+        Refusal: if `scores` is empty, `width` negative, or `balance` not positive.
     """
     if not scores:
         raise ValueError("no scores to allocate over")
     if width < 0:
         raise ValueError(f"width {width} is negative")
     if balance <= 0:
-        raise ValueError(f"balance {balance} is not positive")
+        raise Refusal(f"balance {balance} is not positive")
     dtype = np.float32 if allocation == "ceil_fp32" else np.float64
     values = np.asarray(scores, dtype)
     weights = np.exp((values - values.max()) / dtype(balance))

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Literal
 
+from convert.refusal import Refusal
+
 Rule = Literal["marker", "last-number", "none"]
 
 GOLD = re.compile(r"####\s*(-?[0-9.,]+)")
@@ -34,11 +36,11 @@ def gold_answer(text: str) -> str:
     """The number after `####`, normalised.
 
     Raises:
-        ValueError: if there is none.
+        Refusal: if there is none.
     """
     found = GOLD.findall(text)
     if not found:
-        raise ValueError("no '#### N' in the answer")
+        raise Refusal("no '#### N' in the answer")
     return normalise(found[-1])
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from convert.refusal import Refusal
 from methods.allocate import Allocation
 from methods.baseline import SampleVote
 from methods.candidate import Aggregation, Answer, Level, Selection
@@ -48,10 +49,10 @@ def seed_spec(search: Search, width: int) -> MethodSpec:
     """A search with the settings of the code of arXiv 2412.16260.
 
     Raises:
-        ValueError: for a search that it does not have.
+        Refusal: for a search that it does not have.
     """
     if search == "greedy":
-        raise ValueError("the seed protocol has no greedy; choose majority or rebase")
+        raise Refusal("the seed protocol has no greedy; choose majority or rebase")
     return MethodSpec(
         search,
         width,
@@ -84,10 +85,10 @@ def build(
     """The method of a description. `scorer` may be None for greedy and for a majority vote.
 
     Raises:
-        ValueError: if the description needs a scorer and there is none.
+        Refusal: if the description needs a scorer and there is none.
     """
     if spec.width < 1:
-        raise ValueError(f"width {spec.width} is not positive")
+        raise Refusal(f"width {spec.width} is not positive")
     if spec.protocol == "seed":
         return _seed(spec, engine, scorer, watch)
     if spec.search == "greedy":
@@ -96,7 +97,7 @@ def build(
     sampling = Sampling(spec.temperature, spec.top_p, spec.max_tokens)
     if scorer is None and (spec.search == "rebase" or spec.selection != "majority"):
         what = "rebase" if spec.search == "rebase" else spec.selection
-        raise ValueError(f"{what} needs a reward model; give --reward, or choose majority")
+        raise Refusal(f"{what} needs a reward model; give --reward, or choose majority")
     if spec.search == "sample":
         return SampleVote(
             engine, scorer, spec.width, sampling, spec.selection, spec.aggregation, spec.elicit
@@ -127,7 +128,7 @@ def _seed(
     if spec.search == "sample":
         return SeedVote(engine, spec.width, Sampling(spec.temperature, 1.0, spec.max_tokens))
     if scorer is None:
-        raise ValueError("rebase needs a reward model; give --reward, or choose majority")
+        raise Refusal("rebase needs a reward model; give --reward, or choose majority")
     step = Sampling(spec.temperature, 1.0, spec.step_tokens)
     return SeedRebase(
         engine, scorer, spec.width, step, spec.max_tokens, spec.balance, spec.allocation, watch

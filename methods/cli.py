@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from convert.command import run
+from convert.refusal import Refusal
 
 if TYPE_CHECKING:
     from methods.build import MethodSpec, Search
@@ -106,7 +107,7 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run `solve`; returns the exit code."""
     options = parser().parse_args(arguments)
-    return run("solve", lambda: _solve(options))
+    return run("solve", lambda: _solve(options), supervised=arguments is None)
 
 
 def _solve(options: argparse.Namespace) -> None:
@@ -117,7 +118,7 @@ def _solve(options: argparse.Namespace) -> None:
         raise FileExistsError(f"{options.tree} exists; give --force to overwrite it")
     question = sys.stdin.read() if options.question == "-" else options.question
     if not question.strip():
-        raise ValueError("the question is empty")
+        raise Refusal("the question is empty")
     answer = _answer(options, Problem("0", question.strip()))
     aggregation = options.aggregation
     if options.tree:
@@ -152,7 +153,7 @@ def _policy(options: argparse.Namespace) -> str:
 def _own_reward(policy: Engine) -> str:
     """The reward model that goes with a reference policy; nobody else's policy has one."""
     if policy.artifact.source not in ("reference:policy", "reference:thinker"):
-        raise ValueError(
+        raise Refusal(
             f"{policy.artifact.path.name} needs a reward model; give --reward, or choose "
             "--method greedy or majority"
         )

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from convert.refusal import Refusal
 from methods.answers import gold_answer
 
 
@@ -29,7 +30,7 @@ def read_problems(
     of arXiv 2412.16260 (`datasets.Dataset.shuffle`).
 
     Raises:
-        ValueError: for an empty file, or a line that is not such a problem; names the line.
+        Refusal: for an empty file, or a line that is not such a problem; names the line.
     """
     problems: list[Problem] = []
     with path.open(encoding="utf-8") as lines:
@@ -39,7 +40,7 @@ def read_problems(
             if line.strip():
                 problems.append(_parse(line, path, number))
     if not problems:
-        raise ValueError(f"{path} holds no problems; expected lines with 'question' and 'answer'")
+        raise Refusal(f"{path} holds no problems; expected lines with 'question' and 'answer'")
     if shuffle is None:
         return problems
     order = np.random.default_rng(shuffle).permutation(len(problems))
@@ -51,7 +52,7 @@ def _parse(line: str, path: Path, number: int) -> Problem:
         record = json.loads(line)
         return Problem(str(number - 1), record["question"], gold_answer(record["answer"]))
     except (json.JSONDecodeError, KeyError, TypeError, AttributeError, ValueError) as error:
-        raise ValueError(
+        raise Refusal(
             f"{path} line {number} is not a problem with 'question' and 'answer' ending in "
             f"'#### N': {error}"
         ) from error

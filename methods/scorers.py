@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from convert.artifact import RewardProtocol
+from convert.refusal import Refusal
 from methods.candidate import Candidate
 from methods.problem import Problem
 from runtime.engine import Branch, Engine, Output, Step, Usage
@@ -44,13 +45,13 @@ class ProcessRewardScorer:
     step is read with the step tag at its end; the score stands at the tag's last token.
 
     Raises:
-        ValueError: if the engine's model is no reward model.
+        Refusal: if the engine's model is no reward model.
     """
 
     def __init__(self, engine: Engine, policy_stop: str) -> None:
         protocol = engine.artifact.reward
         if protocol is None:
-            raise ValueError(
+            raise Refusal(
                 f"{engine.artifact.path} is not a reward model; convert it with --role reward"
             )
         self.engine = engine

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from convert.refusal import Refusal
 from runtime.engine import Engine, Logits
 
 CONTEXT = 512  # tokens of a chunk, llama.cpp's default
@@ -53,16 +54,16 @@ def cut(engine: Engine, text: str, context: int = CONTEXT, limit: int | None = N
     put in front of texts.
 
     Raises:
-        ValueError: if the context is not one that the model knows, or the text is too short.
+        Refusal: if the context is not one that the model knows, or the text is too short.
     """
     known = engine.artifact.shape.context
     if not 4 <= context <= known:
-        raise ValueError(
+        raise Refusal(
             f"--context {context} is not in 4..{known}, which {engine.artifact.path.name} knows"
         )
     ids = engine.tokenizer.encode(text)
     if len(ids) < 2 * context:  # llama.cpp's condition
-        raise ValueError(
+        raise Refusal(
             f"the text has {len(ids)} tokens and {2 * context} are needed; give a longer --text, "
             "or lower --context"
         )
@@ -79,10 +80,10 @@ def evaluate(engine: Engine, chunks: Chunks, batch: int) -> Iterator[Logits]:
     A chunk is read in calls of at most `batch` tokens, and its two halves in different calls.
 
     Raises:
-        ValueError: if the engine has another vocabulary than the chunks.
+        Refusal: if the engine has another vocabulary than the chunks.
     """
     if engine.tokenizer.size != chunks.vocab:
-        raise ValueError(
+        raise Refusal(
             f"{engine.artifact.path.name} has a vocabulary of {engine.tokenizer.size} tokens and "
             f"the baseline one of {chunks.vocab}: they cannot be compared token by token"
         )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from convert import command
 from convert.levels import UnknownLevel
+from convert.refusal import Refusal
 from profiles import (
     drift_cli,
     fidelity_cli,
@@ -86,17 +87,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run `profile`; returns the exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     options = parser().parse_args(given)
+    alone = arguments is None
     if hasattr(options, "body"):  # a subcommand with a module of its own
-        return command.run("profile", lambda: options.body(options, given))
+        return command.run("profile", lambda: options.body(options, given), supervised=alone)
     if options.command == "report":
-        return command.run("profile", lambda: _report(options))
+        return command.run("profile", lambda: _report(options), supervised=alone)
     if options.resume and options.force:
         parser().error("--resume and --force contradict each other")
     try:
         resolve_levels(options)
     except UnknownLevel as error:
         parser().error(f"argument --levels: {error}")
-    return command.run("profile", lambda: _run(options, given))
+    return command.run("profile", lambda: _run(options, given), supervised=alone)
 
 
 def _run(options: argparse.Namespace, given: list[str]) -> None:
@@ -123,7 +125,7 @@ def _run(options: argparse.Namespace, given: list[str]) -> None:
     store.write_json(options.output / store.RUN, run | {"failures": [asdict(f) for f in failures]})
     _print(report.write(options.output), options.output, json_wanted=options.json)
     if failures:
-        raise RuntimeError(
+        raise Refusal(
             f"{len(failures)} of {len(made)} configurations failed, the first with: "
             f"{failures[0].reason}"
         )

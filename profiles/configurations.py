@@ -12,6 +12,7 @@ from typing import Any
 
 from convert.artifact import Format
 from convert.onnx_files import model_files
+from convert.refusal import Refusal
 from methods.build import SELECTIONS, MethodSpec, ProtocolName, Search
 from methods.candidate import Selection
 from runtime.options import EngineOptions, Thinking
@@ -112,7 +113,7 @@ class Configuration:
         """The inverse of `document`.
 
         Raises:
-            ValueError: if it is not a configuration of this version.
+            Refusal: if it is not a configuration of this version.
         """
         try:
             values = dict(document)
@@ -122,7 +123,7 @@ class Configuration:
             values["options"] = EngineOptions(**values["options"])
             return Configuration(**values)
         except (KeyError, TypeError) as error:
-            raise ValueError(f"not a configuration of this version: {error}") from error
+            raise Refusal(f"not a configuration of this version: {error}") from error
 
 
 def wanted(configuration: Configuration, methods: Sequence[str]) -> list[Selection]:
@@ -139,12 +140,12 @@ def read_configuration(path: Path) -> Configuration:
     """The configuration stored in a file.
 
     Raises:
-        ValueError: if the file holds none; names it.
+        Refusal: if the file holds none; names it.
     """
     try:
         return Configuration.from_document(json.loads(path.read_text(encoding="utf-8")))
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+        raise Refusal(f"{path}: {error}") from error
 
 
 def differences(old: Configuration, new: Configuration) -> list[str]:

@@ -67,7 +67,7 @@ def read_documents(folder: Path) -> list[Document]:
     """The measurements that a folder holds as JSON, by name; other files are passed over.
 
     Raises:
-        ValueError: if one is not JSON; names it.
+        Refusal: if one is not JSON; names it.
     """
     found = []
     for path in sorted(folder.glob("*.json")):

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from scipy.special import log_softmax
 
 from convert.heads import read_talk_head
+from convert.refusal import Refusal
 from profiles.process import Model, model_of
 from runtime.engine import Branch, Engine, Logits
 from runtime.thinking_engine import ThinkingEngine
@@ -30,7 +31,7 @@ class ReplayEngine(ThinkingEngine):
 
     def __init__(self, engine: Engine, given: Thoughts | None) -> None:
         if engine.artifact.thought is None:
-            raise ValueError(f"{engine.artifact.path} is no Quiet-STaR model: it does not think")
+            raise Refusal(f"{engine.artifact.path} is no Quiet-STaR model: it does not think")
         super().__init__(engine, read_talk_head(engine.artifact))
         self.noted: Thoughts = []
         self._given = None if given is None else iter(given)
@@ -133,7 +134,7 @@ def measure(
     """A line for every model; the first one is the baseline, whose thoughts all others think.
 
     Raises:
-        ValueError: if a model is no thinker.
+        Refusal: if a model is no thinker.
     """
     rows: list[DriftRow] = []
     base: Reading | None = None

@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from convert.progress import Progress
+from convert.refusal import Refusal
 from profiles.chunks import CONTEXT, Chunks, cut, evaluate
 from profiles.coded_logprobs import Store, bytes_needed, encode
 from profiles.divergence import divergences, joined, losses
@@ -61,7 +62,7 @@ def measure(plan: Plan, opener: Opener, progress: Progress | None = None) -> Fid
     One model is open at a time. The baseline's distributions wait in a temporary file.
 
     Raises:
-        ValueError: if the text is too short, a model has another vocabulary, or is no policy.
+        Refusal: if the text is too short, a model has another vocabulary, or is no policy.
         OSError: if the disk has no room for the baseline's distributions.
     """
     progress = progress or Progress()
@@ -116,7 +117,7 @@ class _Reading:
 def _policy(opener: Opener, path: Path) -> Iterator[Engine]:
     with opener(path) as engine:
         if engine.artifact.role == "reward":
-            raise ValueError(
+            raise Refusal(
                 f"{path.name} is a reward model, which writes no text; "
                 "profile reward-grid measures what quantization changes in it"
             )

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from convert.refusal import Refusal
 from profiles import arguments
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def _text(options: argparse.Namespace) -> Text:
     if options.text is not None:
         return read_text(options.text)
     if not any(m.startswith(REFERENCE) for m in (*options.policy, options.baseline or "")):
-        raise ValueError(
+        raise Refusal(
             "only the reference models have a text of their own; give --text FILE, such as "
             "WikiText-2's wiki.test.raw"
         )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from convert.artifact import Artifact
+from convert.refusal import Refusal
 from methods.build import SELECTIONS, MethodSpec, Search, seed_spec
 from methods.candidate import Selection
 from methods.cli import METHODS
@@ -93,7 +94,7 @@ def configurations(request: Request, models: Models) -> list[Configuration]:
     """The configurations in the order they run: full precision first.
 
     Raises:
-        ValueError: if models and methods do not fit together; says what to give.
+        Refusal: if models and methods do not fit together; says what to give.
     """
     fingerprints: dict[Path, str] = {}
     made = [
@@ -106,7 +107,7 @@ def configurations(request: Request, models: Models) -> list[Configuration]:
     slugs = [configuration.slug for configuration in made]
     for slug in slugs:
         if slugs.count(slug) > 1:
-            raise ValueError(f"two models would be called {slug}; rename one of the files")
+            raise Refusal(f"two models would be called {slug}; rename one of the files")
     return made
 
 
@@ -146,7 +147,7 @@ def _wanted(request: Request, pair: Pair, thinking: Thinking) -> bool:
     if thinking == "off":
         return True
     if pair.policy.thought is None:
-        raise ValueError(
+        raise Refusal(
             f"{pair.policy.path.name} is no Quiet-STaR model and cannot think; "
             "give --thinker, or choose --think off"
         )
@@ -200,7 +201,7 @@ def _reward_source(request: Request) -> str:
     if request.policies[0].startswith(REFERENCE):
         return "reference:reward"
     needy = ", ".join(method for method in request.methods if method in JUDGED)
-    raise ValueError(
+    raise Refusal(
         f"{needy}: needs a reward model that reads this policy's steps; "
         "give --reward, or choose --methods greedy majority"
     )

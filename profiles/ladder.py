@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from convert.refusal import Refusal
+
 REFERENCE = "reference:"
 FILES = (".gguf", ".onnx")
 
@@ -53,18 +55,18 @@ def ladder(
     none, the first.
 
     Raises:
-        ValueError: if files and sources are mixed, or there is nothing to compare.
+        Refusal: if files and sources are mixed, or there is nothing to compare.
         FileNotFoundError: if a file or a source does not exist.
     """
     if any(is_file(model) for model in models):
         if strangers := [model for model in models if not is_file(model)]:
-            raise ValueError(f"{strangers[0]} is no model file; give files only, or one source")
+            raise Refusal(f"{strangers[0]} is no model file; give files only, or one source")
         paths = [_existing(model) for model in models]
         if baseline is None:
             return Ladder(paths[0], tuple(paths[1:]))
         return Ladder(_named(baseline, sources), tuple(paths))
     if len(models) > 1:
-        raise ValueError(f"{len(models)} sources were given; choose one, or model files")
+        raise Refusal(f"{len(models)} sources were given; choose one, or model files")
     full = sources.folder(models[0]) if baseline is None else _named(baseline, sources)
     return Ladder(full, tuple(sources.convert(models[0], levels)))
 

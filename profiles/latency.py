@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 
 from convert.progress import Bar, Progress
+from convert.refusal import Refusal
 from profiles.ceilings import Ceilings
 from profiles.flops import flops
 from profiles.process import Model, model_of
@@ -96,7 +97,7 @@ def measure(
     """Every test on every model, one model open at a time.
 
     Raises:
-        ValueError: if a model does not know a text as long as a test.
+        Refusal: if a model does not know a text as long as a test.
     """
     progress = progress or Progress()
     found = []
@@ -210,7 +211,7 @@ def _refuse_long(bench: Bench, engine: Engine) -> None:
     longest = max(*bench.prompts, bench.depth + bench.steps)
     known = engine.artifact.shape.context
     if longest > known:
-        raise ValueError(
+        raise Refusal(
             f"a test of {longest} tokens is longer than the {known} that "
             f"{engine.artifact.path.name} knows; lower --prefill, --depth or --decode-tokens"
         )

@@ -64,7 +64,7 @@ def outline(model: str) -> Outline:
 
     Raises:
         FileNotFoundError: if there is no such model here; lists the shapes known by name.
-        ValueError: if what is there is no model that can be opened.
+        Refusal: if what is there is no model that can be opened.
     """
     path = Path(model).expanduser()
     if path.is_file() and path.suffix.lower() == ".gguf":

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from convert.artifact import Artifact
 from convert.levels import LEVELS, UNQUANTIZED
+from convert.refusal import Refusal
 from profiles.outlines import Outline
 from runtime.devices import MARGIN_BYTES, layers_that_fit
 from runtime.footprint import PROCESS_BYTES, Footprint, Load, footprint
@@ -191,12 +192,12 @@ def choices(
     """Every combination of levels; a .gguf keeps its own level unless levels are asked for.
 
     Raises:
-        ValueError: if the search is wider than llama.cpp's branches, or its prompt fills a path.
+        Refusal: if the search is wider than llama.cpp's branches, or its prompt fills a path.
     """
     if search.width >= MAX_BRANCHES:
-        raise ValueError(f"width {search.width}: llama.cpp holds {MAX_BRANCHES - 1} paths at most")
+        raise Refusal(f"width {search.width}: llama.cpp holds {MAX_BRANCHES - 1} paths at most")
     if search.prompt >= search.context:
-        raise ValueError(
+        raise Refusal(
             f"a prompt of {search.prompt} tokens leaves nothing of a path of {search.context}"
         )
     ladders = []

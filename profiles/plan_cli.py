@@ -8,6 +8,7 @@ import math
 import sys
 from collections.abc import Sequence
 
+from convert.refusal import Refusal
 from methods.cli import METHODS
 
 GIB = 1 << 30
@@ -89,7 +90,7 @@ def run(options: argparse.Namespace, _given: Sequence[str]) -> None:
 
     Raises:
         FileNotFoundError: if a model is not here.
-        ValueError: for a search that cannot be, or a method without its reward model.
+        Refusal: for a search that cannot be, or a method without its reward model.
     """
     from profiles.outlines import outline
     from profiles.plan import Plan, Search, choices
@@ -128,7 +129,7 @@ def models_of(options: argparse.Namespace) -> list[str]:
     """The models that a method opens, the policy first.
 
     Raises:
-        ValueError: if it needs a reward model and there is none.
+        Refusal: if it needs a reward model and there is none.
     """
     policy = options.policy or ("reference:thinker" if options.think else "reference:policy")
     if options.method in ("greedy", "majority"):
@@ -137,7 +138,7 @@ def models_of(options: argparse.Namespace) -> list[str]:
     if reward is None and policy.startswith("reference:"):
         reward = "reference:reward"
     if reward is None:
-        raise ValueError(
+        raise Refusal(
             f"{options.method} needs a reward model; give --reward, or choose --method greedy or "
             "majority"
         )

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from convert.artifact import Shape
+from convert.refusal import Refusal
 from runtime.engine import Engine
 
 
@@ -65,14 +66,14 @@ def read_process(path: Path) -> Process:
     """The inverse of `Process.write`.
 
     Raises:
-        ValueError: if the file holds none; names it.
+        Refusal: if the file holds none; names it.
     """
     try:
         document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         models = {name: _model(document[name]) for name in ("policy", "reward")}
         return Process(**document | models)
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} does not describe a process: {error}") from error
+        raise Refusal(f"{path} does not describe a process: {error}") from error
 
 
 def _model(document: dict[str, Any] | None) -> Model | None:

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from convert.refusal import Refusal
 from profiles.rows import Row
 from profiles.versus import Judge, Versus, by_intervals
 from runtime.devices import COMPUTE_BYTES, MARGIN_BYTES
@@ -64,7 +65,7 @@ def read_rows(folder: Path) -> list[Row]:
 
     Raises:
         FileNotFoundError: if the folder holds no summary.
-        ValueError: if the summary is broken, of another version, or empty.
+        Refusal: if the summary is broken, of another version, or empty.
     """
     path = folder / SUMMARY
     if not path.is_file():
@@ -75,12 +76,12 @@ def read_rows(folder: Path) -> list[Row]:
         documents = json.loads(path.read_text(encoding="utf-8"))["rows"]
         rows = [Row(**_known(document)) for document in documents]
     except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(
+        raise Refusal(
             f"{path} is no summary of this version ({type(error).__name__}: {error}); render it "
             f"again with profile report {folder}"
         ) from error
     if not rows:
-        raise ValueError(f"{path} holds no rows")
+        raise Refusal(f"{path} holds no rows")
     return rows
 
 
@@ -94,12 +95,12 @@ def recommend(rows: Sequence[Row], limits: Limits, judge: Judge = by_intervals) 
     """The most accurate row within the limits; of equals the fastest, then the smallest.
 
     Raises:
-        ValueError: if no row keeps the limits; names the nearest and what it breaks.
+        Refusal: if no row keeps the limits; names the nearest and what it breaks.
     """
     broken = {n: tuple(breaches(row, limits)) for n, row in enumerate(rows)}
     kept = sorted((rows[n] for n, found in broken.items() if not found), key=_order)
     if not kept:
-        raise ValueError(_nothing([(rows[n], found) for n, found in broken.items()]))
+        raise Refusal(_nothing([(rows[n], found) for n, found in broken.items()]))
     pick, rest = kept[0], kept[1:]
     faster = [row for row in rest if _latency(row) <= FASTER * _latency(pick)]
     better = [

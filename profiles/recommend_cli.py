@@ -51,7 +51,7 @@ def run(options: argparse.Namespace, _given: Sequence[str]) -> None:
 
     Raises:
         FileNotFoundError: if the folder holds no summary.
-        ValueError: if the summary cannot be read, or no row keeps the limits.
+        Refusal: if the summary cannot be read, or no row keeps the limits.
     """
     from profiles.recommend import Limits, document, read_rows, recommend
     from profiles.recommend_text import text

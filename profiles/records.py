@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+from convert.refusal import Refusal
 from methods.candidate import Selection
 from runtime.engine import Usage
 
@@ -57,7 +58,7 @@ def read_records(path: Path) -> list[Record]:
     """The records of a file, in its order; a torn last line is left out, a missing file is empty.
 
     Raises:
-        ValueError: if a whole line is not a record; names it.
+        Refusal: if a whole line is not a record; names it.
     """
     if not path.exists():
         return []
@@ -67,7 +68,7 @@ def read_records(path: Path) -> list[Record]:
         try:
             records.append(_parse(json.loads(line)))
         except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{path} line {number} is not a record: {error}") from error
+            raise Refusal(f"{path} line {number} is not a record: {error}") from error
     return records
 
 

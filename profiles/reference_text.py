@@ -7,6 +7,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from convert.refusal import Refusal
 from profiles.chunks import CONTEXT
 
 TEMPLATE = "{question}\n{steps}\n"
@@ -32,12 +33,12 @@ def read_text(path: Path) -> Text:
     """A file as it is: no newline is translated.
 
     Raises:
-        ValueError: if it is not UTF-8; names it.
+        Refusal: if it is not UTF-8; names it.
     """
     try:
         return Text(path.name, path.read_bytes().decode())
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not UTF-8 text: {error.reason}") from error
+        raise Refusal(f"{path} is not UTF-8 text: {error.reason}") from error
 
 
 def benchmark_solutions() -> Text:

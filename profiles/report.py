@@ -20,7 +20,7 @@ def write(folder: Path) -> Summary:
 
     Raises:
         FileNotFoundError: if the folder is not one of a run.
-        ValueError: if a file in it is broken, or nothing was measured yet.
+        Refusal: if a file in it is broken, or nothing was measured yet.
     """
     summary = summarize(folder)
     forms = {

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from convert.progress import Progress
+from convert.refusal import Refusal
 from methods.candidate import Aggregation, Candidate
 from methods.problem import Problem
 from methods.scorers import ProcessRewardScorer
@@ -51,7 +52,7 @@ def measure(
     """The cells by policy, full-precision reward first in each. One model is open at a time.
 
     Raises:
-        ValueError: if a policy is a reward model, or a reward model is none.
+        Refusal: if a policy is a reward model, or a reward model is none.
         ContextFull: if the solutions of a problem do not fit the reward model's KV cache.
     """
     progress = progress or Progress()
@@ -68,7 +69,7 @@ def measure(
 def _sample(request: GridRequest, opener: Opener, path: Path, progress: Progress) -> Sampled:
     with opener(path) as policy:
         if policy.artifact.role == "reward":
-            raise ValueError(f"{path.name} is a reward model; give it as --reward")
+            raise Refusal(f"{path.name} is a reward model; give it as --reward")
         model, stop = model_of(policy), prompt_format(policy).step_stop
         pools = []
         with progress.bar(f"sample {model.level}", len(request.problems)) as bar:

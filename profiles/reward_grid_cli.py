@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from convert.refusal import Refusal
 from profiles import arguments
 
 if TYPE_CHECKING:
@@ -129,6 +130,6 @@ def _refuse_strangers(options: argparse.Namespace) -> None:
 
     own = not options.policy[0].startswith(REFERENCE)
     if own and options.reward == [f"{REFERENCE}reward"]:
-        raise ValueError(
+        raise Refusal(
             "the reference reward model reads the reference policy's steps only; give --reward"
         )

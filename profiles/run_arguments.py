@@ -178,7 +178,7 @@ def request(options: argparse.Namespace) -> Request:
     """What was asked for, as the grid reads it.
 
     Raises:
-        ValueError: if arguments contradict the suite.
+        Refusal: if arguments contradict the suite.
     """
     import convert
     from methods.build import MethodSpec

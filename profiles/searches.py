@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from convert.refusal import Refusal
 from profiles.tree import Tree, tree_of
 
 
@@ -25,7 +26,7 @@ def read_search(path: Path, question_id: str) -> Tree | None:
     A question that was interrupted has several lines; the last one belongs to its record.
 
     Raises:
-        ValueError: if a line is broken; names it.
+        Refusal: if a line is broken; names it.
     """
     if not path.exists():
         return None
@@ -37,7 +38,7 @@ def read_search(path: Path, question_id: str) -> Tree | None:
         try:
             found = tree_of(json.loads(line))
         except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"{path} line {number} is not a search: {error}") from error
+            raise Refusal(f"{path} line {number} is not a search: {error}") from error
     return found
 
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from convert.refusal import Refusal
 from runtime.engine import Step
 
 RESULT = re.compile(r"= (-?\d+)")
@@ -17,14 +18,14 @@ def read_gold_values(path: Path) -> dict[str, tuple[int, ...]]:
     """The values that the gold steps reach, by problem id; lines end in `= N ...`, then `#### N`.
 
     Raises:
-        ValueError: if a gold step has no result.
+        Refusal: if a gold step has no result.
     """
     found = {}
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines()):
         *steps, _ = json.loads(line)["answer"].split("\n")
         results = [RESULT.findall(step) for step in steps]
         if not all(results):
-            raise ValueError(f"{path} line {number + 1} has a gold step without a result")
+            raise Refusal(f"{path} line {number + 1} has a gold step without a result")
         found[str(number)] = tuple(int(result[-1]) for result in results)
     return found
 

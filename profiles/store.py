@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from convert.refusal import Refusal
 from profiles.configurations import Configuration, differences, read_configuration
 from profiles.process import Process, process_path, read_process
 from profiles.records import Record, read_records
@@ -70,7 +71,7 @@ def store_configurations(folder: Path, configurations: list[Configuration]) -> N
     """Put every configuration beside its records.
 
     Raises:
-        ValueError: if there are records of a configuration of that name that differs; says how.
+        Refusal: if there are records of a configuration of that name that differs; says how.
     """
     for new in configurations:
         path = configuration_path(folder, new)
@@ -78,7 +79,7 @@ def store_configurations(folder: Path, configurations: list[Configuration]) -> N
             old = read_configuration(path)
             if old.digest() != new.digest():
                 how = ", ".join(differences(old, new)) or "other options"
-                raise ValueError(
+                raise Refusal(
                     f"{folder} holds {new.slug} measured otherwise ({how}); results do not mix: "
                     "give --force to start over, or another -o"
                 )
@@ -106,7 +107,7 @@ def read_run(folder: Path) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: if the folder is not one of a run.
-        ValueError: if its description is broken.
+        Refusal: if its description is broken.
     """
     path = folder / RUN
     if not path.exists():
@@ -114,7 +115,7 @@ def read_run(folder: Path) -> dict[str, Any]:
     try:
         document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise ValueError(f"{path} is broken: {error}") from error
+        raise Refusal(f"{path} is broken: {error}") from error
     return document
 
 

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from convert.refusal import Refusal
 from methods.candidate import Selection
 from profiles.accuracy import pair, row
 from profiles.configurations import Configuration, wanted
@@ -91,12 +92,12 @@ def summarize(folder: Path) -> Summary:
 
     Raises:
         FileNotFoundError: if the folder is not one of a run.
-        ValueError: if a file in it is broken, or nothing was measured yet.
+        Refusal: if a file in it is broken, or nothing was measured yet.
     """
     run = read_run(folder)
     measured = read_measured(folder, run["configurations"])
     if not measured:
-        raise ValueError(f"{folder} holds no answered question yet; see profile run --resume")
+        raise Refusal(f"{folder} holds no answered question yet; see profile run --resume")
     baselines = {
         _method_key(m.configuration): m.records for m in measured if m.configuration.baseline
     }

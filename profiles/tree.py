@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from convert.refusal import Refusal
+
 Fate = Literal["grew", "pruned", "finished", "cut off"]
 
 
@@ -67,7 +69,7 @@ def read_tree(path: Path) -> Tree:
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if `solve --tree` did not write it.
+        Refusal: if `solve --tree` did not write it.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist; write it with solve --tree {path}")
@@ -76,7 +78,7 @@ def read_tree(path: Path) -> Tree:
         return tree_of(document)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         said = f"{type(error).__name__}: {error}"
-        raise ValueError(f"{path} is no search that solve --tree wrote ({said})") from error
+        raise Refusal(f"{path} is no search that solve --tree wrote ({said})") from error
 
 
 def tree_of(document: dict[str, Any]) -> Tree:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from convert.refusal import Refusal
+
 if TYPE_CHECKING:
     from profiles.tree import Tree
 
@@ -45,14 +47,14 @@ def run(options: argparse.Namespace, _given: Sequence[str]) -> None:
     Raises:
         FileNotFoundError: if there is no such file.
         FileExistsError: if the page exists and `--force` is off.
-        ValueError: if the file holds no such search, or would be overwritten by its page.
+        Refusal: if the file holds no such search, or would be overwritten by its page.
     """
     from convert.files import refuse_overwrite, whole
     from profiles.tree_page import page
 
     out: Path = options.output or options.file.with_suffix(".html")
     if out.resolve() == options.file.resolve():
-        raise ValueError(f"{out} would overwrite the search; choose another --output")
+        raise Refusal(f"{out} would overwrite the search; choose another --output")
     tree = _tree(options.file, options.question)
     refuse_overwrite([out], force=options.force)
     with whole(out) as part:
@@ -69,7 +71,7 @@ def _tree(path: Path, question: str | None) -> Tree:
     tree = read_search(path, question) if question else None
     if tree is None:
         known = searched(path)
-        raise ValueError(
+        raise Refusal(
             f"{path} holds {len(known)} questions, {known[0]} to {known[-1]}; "
             f"{f'{question} is none of them' if question else 'name one with --question'}"
         )

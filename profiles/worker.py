@@ -22,6 +22,7 @@ from typing import IO, Any
 
 from filelock import FileLock, Timeout
 
+from convert.refusal import Refusal
 from methods.build import Method, build
 from methods.candidate import Answer
 from methods.problem import Problem, read_problems
@@ -77,13 +78,13 @@ def measure(
     One worker a folder at a time: that of a run which was killed may still be at its question.
 
     Raises:
-        RuntimeError: if another worker does not leave the folder.
+        Refusal: if another worker does not leave the folder.
     """
     try:
         with FileLock(out.with_name(LOCK), timeout=PATIENCE_S):
             _measure(configuration, out, report, opener)
     except Timeout as error:
-        raise RuntimeError("another run works in this folder; stop it, then --resume") from error
+        raise Refusal("another run works in this folder; stop it, then --resume") from error
 
 
 def _measure(

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from convert.artifact import Artifact
+from convert.refusal import Refusal
 
 Logits = npt.NDArray[np.float32]  # (B, V)
 Hidden = npt.NDArray[np.float32]  # (B, D)
@@ -18,7 +19,7 @@ Finish = Literal["stop", "eos", "length"]
 Work = Literal["prefill", "decode", "thought"]
 
 
-class ContextFull(RuntimeError):
+class ContextFull(Refusal):
     """The KV cache cannot hold even one more branch, or a prompt is longer than it."""
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from convert.refusal import Refusal
 from runtime.engine import Logits
 from runtime.options import GateBy
 
@@ -17,7 +18,7 @@ class Gate:
     """Thinks where the top probability is below a threshold, or the entropy (nats) above one.
 
     Raises:
-        ValueError: for a threshold that no distribution could be on both sides of.
+        Refusal: for a threshold that no distribution could be on both sides of.
     """
 
     by: GateBy
@@ -26,7 +27,7 @@ class Gate:
     def __post_init__(self) -> None:
         if self.threshold < 0 or (self.by == "probability" and self.threshold > 1):
             limits = "0 to 1" if self.by == "probability" else "0 or more, in nats"
-            raise ValueError(f"gate {self.threshold:g} by {self.by}: choose {limits}")
+            raise Refusal(f"gate {self.threshold:g} by {self.by}: choose {limits}")
 
     def __call__(self, logits: Logits) -> list[int]:
         """The rows of (B, V) logits to think about; entries may be -inf."""

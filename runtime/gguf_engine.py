@@ -9,6 +9,7 @@ import llama_cpp.llama_cpp as llama
 import numpy as np
 
 from convert.artifact import Artifact
+from convert.refusal import Refusal
 from runtime import devices, gguf_log
 from runtime.branching import BranchEngine
 from runtime.engine import ContextFull, Output
@@ -33,7 +34,7 @@ class GgufEngine(BranchEngine):
 
     def __init__(self, artifact: Artifact, options: EngineOptions) -> None:
         if not 1 <= options.max_branches <= MAX_BRANCHES:
-            raise ValueError(
+            raise Refusal(
                 f"{options.max_branches} branches are not in llama.cpp's 1..{MAX_BRANCHES}"
             )
         super().__init__(options.max_branches)
@@ -63,7 +64,7 @@ class GgufEngine(BranchEngine):
         layers, card, reason = _placement(self.artifact, self._kv_bytes, options)
         while not self._try_load(options, layers):
             if layers == 0:
-                raise ValueError(f"cannot open {self.artifact.path}: {gguf_log.last_error()}")
+                raise Refusal(f"cannot open {self.artifact.path}: {gguf_log.last_error()}")
             layers = layers * 3 // 4 if layers > 4 else 0  # out of memory: try with fewer
             reason = "the card's memory is too small"
         total = self.artifact.shape.layers + 1
@@ -158,7 +159,7 @@ def _placement(artifact: Artifact, kv_bytes: int, options: EngineOptions) -> tup
     """Layers for the card, its name, and why there is none.
 
     Raises:
-        ValueError: if CUDA was asked for and cannot be had.
+        Refusal: if CUDA was asked for and cannot be had.
     """
     if options.device == "cpu":
         return 0, "", ""
@@ -166,7 +167,7 @@ def _placement(artifact: Artifact, kv_bytes: int, options: EngineOptions) -> tup
     if not cards:
         reason = "no CUDA card, or llama.cpp was built without CUDA"
         if options.device == "cuda":
-            raise ValueError(f"--device cuda: {reason}; choose auto or cpu")
+            raise Refusal(f"--device cuda: {reason}; choose auto or cpu")
         return 0, "", reason
     card = max(cards, key=lambda c: c.free_bytes)
     if options.gpu_layers is not None:
@@ -192,7 +193,7 @@ def _joined(blocks: Sequence[Output]) -> Output:
     return Output(logits, np.concatenate(states) if states else None)
 
 
-def _decode_error(code: int, engine: GgufEngine) -> RuntimeError:
+def _decode_error(code: int, engine: GgufEngine) -> Exception:
     if code == 1:
         return ContextFull(
             f"the KV cache of {engine.context} tokens is full; raise --context or lower --width"

@@ -9,6 +9,8 @@ from typing import Any
 
 import llama_cpp.llama_cpp as llama
 
+from convert.refusal import Refusal
+
 NEWLINE_ID_GUARD = "\n"  # a byte token in SentencePiece vocabularies: never merges with text
 
 
@@ -57,7 +59,7 @@ class GgufTokenizer:
         ids = (ctypes.c_int32 * room)()
         count = llama.llama_tokenize(self._vocab, raw, len(raw), ids, room, add_special, special)
         if count < 0:
-            raise ValueError(f"cannot tokenize a text of {len(raw)} bytes")
+            raise Refusal(f"cannot tokenize a text of {len(raw)} bytes")
         return list(ids[:count])
 
     def _piece(self, i: int) -> bytes:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from convert.artifact import Artifact, read_artifact
+from convert.refusal import Refusal
 from runtime import devices
 from runtime.engine import Engine
 from runtime.options import EngineOptions
@@ -18,7 +19,7 @@ def describe_model(path: Path) -> Artifact:
 
     Raises:
         FileNotFoundError: if there is nothing.
-        ValueError: if it is not a model; says what was expected.
+        Refusal: if it is not a model; says what was expected.
     """
     if not path.exists():
         raise FileNotFoundError(
@@ -54,7 +55,7 @@ def open_engine(path: Path, options: EngineOptions | None = None) -> Engine:
 
     Raises:
         FileNotFoundError: if there is nothing at `path`.
-        ValueError: if it is not a model that can be opened, or cannot think and should; says what
+        Refusal: if it is not a model that can be opened, or cannot think and should; says what
             was found.
     """
     options = options or EngineOptions()
@@ -62,7 +63,7 @@ def open_engine(path: Path, options: EngineOptions | None = None) -> Engine:
     if options.think == "off":
         return _open(artifact, options)
     if artifact.thought is None:
-        raise ValueError(
+        raise Refusal(
             f"{path} is no Quiet-STaR model: it cannot think; choose --think off, or a model such "
             "as reference:thinker"
         )
@@ -98,6 +99,6 @@ def _open(artifact: Artifact, options: EngineOptions) -> Engine:
         from runtime.torch_engine import TorchEngine
 
         return TorchEngine(replace(artifact, level="f32"), options)
-    raise ValueError(
+    raise Refusal(
         f"{artifact.path} is in format {artifact.format}; choose a .gguf file or a checkpoint"
     )

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from convert.artifact import Artifact
+from convert.refusal import Refusal
 from runtime.branching import BranchEngine
 from runtime.engine import ContextFull, Output
 from runtime.onnx_cache import KvCache
@@ -129,4 +130,4 @@ class Rows:
 def _check_positions(facts: dict[str, str], options: EngineOptions) -> None:
     rows = int(facts.get("starbase.positions", options.context))
     if options.context > rows:
-        raise ValueError(f"--context {options.context}: this model's tables end at {rows} tokens")
+        raise Refusal(f"--context {options.context}: this model's tables end at {rows} tokens")

@@ -13,6 +13,7 @@ import numpy as np
 
 from convert.artifact import Artifact
 from convert.onnx_files import cuda_path, model_files
+from convert.refusal import Refusal
 from runtime import devices
 from runtime.onnx_errors import reason
 from runtime.options import EngineOptions
@@ -39,15 +40,15 @@ def open_session(artifact: Artifact, options: EngineOptions) -> Opened:
 
     Raises:
         FileNotFoundError: if a file of the model is gone.
-        ValueError: for a device that is unknown or cannot be had, a file that is no decoder of
+        Refusal: for a device that is unknown or cannot be had, a file that is no decoder of
             ours, or operators that this onnxruntime lacks.
-        RuntimeError: if two onnxruntime wheels overwrote each other.
+        Refusal: if two onnxruntime wheels overwrote each other.
     """
     if options.device not in DEVICES:
-        raise ValueError(f"unknown device {options.device!r} for onnx; choose {', '.join(DEVICES)}")
+        raise Refusal(f"unknown device {options.device!r} for onnx; choose {', '.join(DEVICES)}")
     for name, given in (("kv-type", options.kv_type != "f16"), ("gpu-layers", options.gpu_layers)):
         if given:
-            raise ValueError(f"--{name} is for .gguf files; leave it out for {artifact.path.name}")
+            raise Refusal(f"--{name} is for .gguf files; leave it out for {artifact.path.name}")
     _check_wheels()
     _check_files(artifact)
     import onnxruntime as ort
@@ -60,7 +61,7 @@ def open_session(artifact: Artifact, options: EngineOptions) -> Opened:
         if session is not None:
             return _opened(artifact, session, "CUDA, float16", cuda=True)
         if options.device == "cuda":
-            raise ValueError(f"--device cuda: {why_not}; choose auto or cpu")
+            raise Refusal(f"--device cuda: {why_not}; choose auto or cpu")
     session = _session(ort, artifact.path, threads, [CPU])
     return _opened(artifact, session, devices.describe_cpu(threads, why_not), cuda=False)
 
@@ -88,7 +89,7 @@ def _try(session: Any) -> None:
     """Two tokens after two others: what an attention kernel refuses, it refuses when it runs.
 
     Raises:
-        ValueError: if the session cannot do that; in onnxruntime's words.
+        Refusal: if the session cannot do that; in onnxruntime's words.
     """
     feeds = {
         "input_ids": np.zeros((1, 2), np.int64),
@@ -103,7 +104,7 @@ def _try(session: Any) -> None:
     try:
         session.run(["hidden_states"], feeds)
     except Exception as error:  # onnxruntime's own classes derive from it directly
-        raise ValueError(f"onnxruntime refuses: {' '.join(str(error).split())}") from error
+        raise Refusal(f"onnxruntime refuses: {' '.join(str(error).split())}") from error
 
 
 def _session(ort: Any, path: Path, threads: int, providers: list[str]) -> Any:
@@ -114,16 +115,14 @@ def _session(ort: Any, path: Path, threads: int, providers: list[str]) -> Any:
     try:
         return ort.InferenceSession(str(path), options, providers=providers, enable_fallback=0)
     except Exception as error:  # onnxruntime's own classes derive from it directly
-        raise ValueError(reason(path, str(error), ort.__version__)) from error
+        raise Refusal(reason(path, str(error), ort.__version__)) from error
 
 
 def _opened(artifact: Artifact, session: Any, device: str, *, cuda: bool) -> Opened:
     names = {value.name for value in session.get_inputs()}
     missing = [name for name in INPUTS if name not in names]
     if missing:
-        raise ValueError(
-            f"{artifact.path} has no input {missing[0]!r}: not a decoder made by convert"
-        )
+        raise Refusal(f"{artifact.path} has no input {missing[0]!r}: not a decoder made by convert")
     facts = dict(session.get_modelmeta().custom_metadata_map)
     return Opened(session, device, cuda, facts)
 
@@ -132,12 +131,12 @@ def _check_wheels() -> None:
     """Two wheels in one environment overwrite each other's files."""
     found = [name for name in WHEELS if _installed(name)]
     if len(found) > 1:
-        raise RuntimeError(
+        raise Refusal(
             f"{' and '.join(found)} are both installed and overwrite each other; "
             "uninstall both, then install one"
         )
     if not found:
-        raise ImportError("onnxruntime is not installed; pip install 'starbase-edge[onnx]'")
+        raise Refusal("onnxruntime is not installed; pip install 'starbase-edge[onnx]'")
 
 
 def _installed(name: str) -> bool:

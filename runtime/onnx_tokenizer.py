@@ -11,6 +11,7 @@ from typing import Any
 from tokenizers import Tokenizer as Backend
 
 from convert.artifact import Artifact
+from convert.refusal import Refusal
 from runtime.pieces import NEWLINE_BYTE, byte_level_bytes, sentencepiece_bytes
 
 
@@ -23,7 +24,7 @@ class JsonTokenizer:
         try:
             self._backend: Any = Backend.from_file(str(path))
         except Exception as error:  # tokenizers raises the plain class
-            raise ValueError(f"{path} is not a tokenizer: {error}") from error
+            raise Refusal(f"{path} is not a tokenizer: {error}") from error
         self._sentencepiece = self._backend.token_to_id(NEWLINE_BYTE) is not None
         self.size, self.bos, self.chat_template = size, bos, chat_template
         self.eos_ids = frozenset(eos_ids)
@@ -60,7 +61,7 @@ class JsonTokenizer:
 def open_tokenizer(artifact: Artifact, facts: dict[str, str]) -> JsonTokenizer:
     """The tokenizer that stands beside an ONNX model; `facts` are the model's metadata."""
     if artifact.tokenizer is None:
-        raise ValueError(f"{artifact.path} names no tokenizer file; convert the model again")
+        raise Refusal(f"{artifact.path} names no tokenizer file; convert the model again")
     return JsonTokenizer(
         artifact.path.with_name(artifact.tokenizer),
         artifact.shape.vocab,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from convert.artifact import PromptFormat
+from convert.refusal import Refusal
 from runtime.engine import Engine
 
 ZERO_SHOT = "Q: {question}\nA: Let's think step by step."  # zero-shot chain of thought
@@ -29,7 +30,7 @@ def _chat(engine: Engine, question: str) -> str:
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
     def refuse(message: str) -> None:
-        raise ValueError(f"the chat template refuses the prompt: {message}")
+        raise Refusal(f"the chat template refuses the prompt: {message}")
 
     environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
     environment.globals["raise_exception"] = refuse

@@ -15,6 +15,7 @@ from typing import Self
 
 import numpy as np
 
+from convert.refusal import Refusal
 from runtime.engine import (
     Branch,
     ContextFull,
@@ -56,13 +57,13 @@ class ThinkingEngine:
     ) -> None:
         thought, path = engine.artifact.thought, engine.artifact.path
         if thought is None:
-            raise ValueError(f"{path} is no Quiet-STaR model: it has no thought tokens")
+            raise Refusal(f"{path} is no Quiet-STaR model: it has no thought tokens")
         if thought.n_ahead < MIN_AHEAD:
-            raise ValueError(f"{path}: n_ahead is {thought.n_ahead}, at least {MIN_AHEAD} needed")
+            raise Refusal(f"{path}: n_ahead is {thought.n_ahead}, at least {MIN_AHEAD} needed")
         for token in (thought.start_id, thought.end_id):
             if not 0 <= token < engine.tokenizer.size:
                 size = engine.tokenizer.size
-                raise ValueError(f"{path}: thought token {token} is not in the {size} of its model")
+                raise Refusal(f"{path}: thought token {token} is not in the {size} of its model")
         self.artifact, self.tokenizer = engine.artifact, engine.tokenizer
         self.device, self.context = engine.device, engine.context
         self.max_branches = engine.max_branches
@@ -195,7 +196,7 @@ class ThinkingEngine:
     def _own(self, rows: Output, which: slice) -> Output:
         """Copies of some rows, which survive the calls to come; thought tokens are impossible."""
         if rows.hidden is None:
-            raise ValueError(f"{self.artifact.path}: its engine gives no hidden states to think on")
+            raise Refusal(f"{self.artifact.path}: its engine gives no hidden states to think on")
         logits = rows.logits[which].copy()
         logits[:, self._hidden_ids] = -np.inf
         return Output(logits, rows.hidden[which].copy())

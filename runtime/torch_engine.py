@@ -16,6 +16,7 @@ from transformers import (
 
 from convert.artifact import Artifact
 from convert.checkpoint import read_checkpoint
+from convert.refusal import Refusal
 from convert.thoughts import THOUGHT_TENSORS, thought_rows
 from runtime import devices
 from runtime.branching import BranchEngine
@@ -197,7 +198,7 @@ class SlotCache:
 
 def _choose_cuda(options: EngineOptions) -> bool:
     if options.device == "cuda" and not torch.cuda.is_available():
-        raise ValueError("--device cuda: torch sees no CUDA card; choose auto or cpu")
+        raise Refusal("--device cuda: torch sees no CUDA card; choose auto or cpu")
     return options.device != "cpu" and torch.cuda.is_available()
 
 

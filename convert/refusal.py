@@ -1,0 +1,29 @@
+"""What a user can mend: said in one line, without a traceback."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+class Refusal(ValueError):
+    """An input that cannot be used. Names the value, the choices and the remedy.
+
+    Commands print it as one line. Any other ValueError is a fault of ours and keeps its traceback.
+    """
+
+
+@contextmanager
+def reading(path: Path | str) -> Iterator[None]:
+    """Turn whatever a foreign reader raises over a file into a refusal that names the file.
+
+    For the call of the reader alone: readers raise a dozen types, `Exception` itself among them.
+    """
+    try:
+        yield
+    except (Refusal, OSError, MemoryError):
+        raise
+    except Exception as error:
+        why = " ".join(str(error).split())
+        raise Refusal(f"{path} cannot be read: {type(error).__name__}: {why}") from error
