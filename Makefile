@@ -8,7 +8,8 @@ CACHE ?= $(or $(HOME),$(CURDIR)/.venv)/.cache/starbase-edge
 BACKEND ?= $(shell nvcc --version >/dev/null 2>&1 && nvidia-smi -L >/dev/null 2>&1 && echo cuda || echo cpu)
 # llama.cpp is built for this very processor, but for AMX: GCC before 12.4, 13.3 and 14 miscompiles it.
 CPU := $(shell grep -m1 -E '^(flags|Features)' /proc/cpuinfo 2>/dev/null | cksum | cut -d' ' -f1)
-NO_AMX := $(if $(filter x86_64,$(shell uname -m)),-mno-amx-tile -mno-amx-int8 -mno-amx-bf16)
+AMX := -mno-amx-tile -mno-amx-int8 -mno-amx-bf16
+NO_AMX := $(shell $(CXX) $(AMX) -x c++ -fsyntax-only /dev/null 2>/dev/null && echo $(AMX))
 WHEELS := $(CACHE)/wheels/$(BACKEND)-$(CPU)
 FLAGS_cuda := -DGGML_CUDA=on
 ONNX_cpu := onnx
@@ -18,7 +19,7 @@ LEVELS := f16 q8_0 q4_k_m q3_k_s q2_k
 ONNX_LEVELS := int8 int4
 THINK_LEVELS := f16 q4_k_m
 
-.PHONY: install demo test clean
+.PHONY: install rebuild demo test clean
 
 install: .venv/installed
 
@@ -32,7 +33,14 @@ install: .venv/installed
 	      $(BIN)/python -m pip wheel --quiet --no-deps --no-cache-dir \
 	      --wheel-dir $(WHEELS) $(LLAMA); }
 	$(BIN)/python -m pip install --quiet --find-links $(WHEELS) --constraint constraints.txt -e ".[dev,$(ONNX_$(BACKEND))]"
+	-$(BIN)/profile doctor
 	touch $@
+
+# llama.cpp built anew, for another compiler or processor.
+rebuild:
+	rm -rf $(WHEELS) .venv/installed
+	$(BIN)/python -m pip uninstall --quiet --yes llama-cpp-python
+	$(MAKE) install
 
 demo: install
 	$(BIN)/convert reference:policy --quant $(LEVELS) --output models --force

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import os
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
+from convert.files import write_json
 from convert.refusal import Refusal
+from convert.typed import read_typed
 
 Role = Literal["policy", "reward", "thinker"]
 Format = Literal["gguf", "onnx", "torch"]
@@ -119,7 +119,7 @@ class Artifact:
 
     @property
     def manifest_path(self) -> Path:
-        return self.path.with_name(self.path.name + MANIFEST_SUFFIX)
+        return manifest_path(self.path)
 
     @property
     def heads_path(self) -> Path | None:
@@ -127,10 +127,12 @@ class Artifact:
 
     def write(self) -> None:
         """Write the manifest beside the model, whole or not at all."""
-        document = asdict(self) | {"path": self.path.name}
-        part = self.manifest_path.with_suffix(".part")
-        part.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
-        os.replace(part, self.manifest_path)
+        write_json(self.manifest_path, asdict(self) | {"path": self.path.name}, indent=2)
+
+
+def manifest_path(model: Path) -> Path:
+    """Where the manifest of a model stands."""
+    return model.with_name(model.name + MANIFEST_SUFFIX)
 
 
 def read_artifact(path: Path) -> Artifact:
@@ -140,16 +142,10 @@ def read_artifact(path: Path) -> Artifact:
         FileNotFoundError: if there is no manifest.
         Refusal: if the manifest is not one of ours; names the file.
     """
-    manifest = path.with_name(path.name + MANIFEST_SUFFIX)
-    try:
-        document: dict[str, Any] = json.loads(manifest.read_text())
-        document["shape"] = Shape(**document["shape"])
-        if document.get("prompt") is not None:
-            document["prompt"] = PromptFormat(**document["prompt"])
-        if document.get("reward") is not None:
-            document["reward"] = RewardProtocol(**document["reward"])
-        if document.get("thought") is not None:
-            document["thought"] = ThoughtProtocol(**document["thought"])
-        return Artifact(**document | {"path": path})
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
-        raise Refusal(f"{manifest} is not a starbase-edge manifest: {error}") from error
+    manifest = manifest_path(path)
+    found = read_typed(Artifact, manifest, "a starbase-edge manifest")
+    beside = [name for name in (found.heads, found.tokenizer) if name is not None]
+    for name in (str(found.path), *beside, *found.sha256):
+        if name != Path(name).name:
+            raise Refusal(f"{manifest} names {name!r}, which is no file beside it")
+    return replace(found, path=path)

@@ -2,83 +2,29 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
-from convert.artifact import Artifact, Role, ThoughtEmbedding
-from convert.checkpoint import Checkpoint, read_checkpoint
-from convert.files import need_space, refuse_overwrite, sha256, whole
+from convert.artifact import Artifact, manifest_path
+from convert.beside import Beside, copied, made
+from convert.checkpoint import Checkpoint
+from convert.files import alone, need_space, whole, writing
 from convert.gguf_artifact import artifact_from_gguf
 from convert.gguf_header import read_header
 from convert.heads import SUFFIX, head_tensors, make_head, write_heads
-from convert.imatrix import read_imatrix
 from convert.levels import UNQUANTIZED, Level
-from convert.onnx_levels import OnnxLevel
+from convert.order import Order, check, sweep
 from convert.progress import Progress
 from convert.quantize import quantize
 from convert.refusal import Refusal
-from convert.sizes import EMBEDDING_LEVEL, Weights, weights_of_checkpoint, weights_of_gguf
-from convert.sources import Source
+from convert.sizes import EMBEDDING_LEVEL
 from convert.to_gguf import ExceedsFloat16, write_gguf
+from convert.verify import files_of, known_sha256
 
 TOOLS = ("gguf", "llama-cpp-python", "starbase-edge")
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """What to build, and how."""
-
-    source: Source
-    levels: Sequence[Level | OnnxLevel]
-    folder: Path
-    role: Role | None = None
-    imatrix: Path | None = None
-    calibrate: Path | None = None  # a text to compute the importance matrix from
-    force: bool = False
-    thought_embedding: ThoughtEmbedding | None = None  # of a thinker; the trained one by default
-
-    @property
-    def gguf_levels(self) -> list[Level]:
-        return [level for level in self.levels if isinstance(level, Level)]
-
-    @property
-    def onnx_levels(self) -> list[OnnxLevel]:
-        return [level for level in self.levels if isinstance(level, OnnxLevel)]
-
-    def path(self, level: Level | OnnxLevel) -> Path:
-        """Where a level's file goes: `policy-q4_k_m.gguf`."""
-        return self.folder / f"{self.source.name}-{level.name}{level.suffix}"
-
-    @property
-    def imatrix_path(self) -> Path:
-        """Where a computed importance matrix is kept."""
-        return self.folder / f"{self.source.name}.imatrix.gguf"
-
-    def checkpoint(self) -> Checkpoint | None:
-        """The source as a checkpoint, a thinker's tensors checked; None where it is a GGUF.
-
-        Raises:
-            Refusal: if a thought embedding is asked for and the source can give none.
-        """
-        asked = f"--thought-embedding {self.thought_embedding}: {self.source.origin}"
-        if self.source.is_gguf:
-            if self.thought_embedding:
-                raise Refusal(f"{asked} is a GGUF, whose embeddings stay; give the checkpoint")
-            return None
-        found = read_checkpoint(self.source.path, self.role, self.thought_embedding)
-        if found.thought is None and self.thought_embedding:
-            raise Refusal(f"{asked} is a {found.role} model; only thinkers have a choice")
-        return found
-
-    def weights(self, checkpoint: Checkpoint | None) -> Weights:
-        """How many weights the source has."""
-        if checkpoint is None:
-            return weights_of_gguf(self.source.path)
-        return weights_of_checkpoint(checkpoint)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +33,12 @@ class _Job:
 
     order: Order
     checkpoint: Checkpoint | None
-    heads: Path | None
+    heads: Beside | None
     progress: Progress
+
+    @property
+    def beside(self) -> list[Beside]:
+        return [self.heads] if self.heads else []
 
 
 def build(order: Order, progress: Progress | None = None) -> list[Artifact]:
@@ -100,12 +50,20 @@ def build(order: Order, progress: Progress | None = None) -> list[Artifact]:
         Refusal: for a source that cannot be converted, or a level that needs an importance
             matrix and has none; says which.
     """
-    _check(order)
+    check(order)
     checkpoint = order.checkpoint()
     order.folder.mkdir(parents=True, exist_ok=True)
     need_space(order.folder, order.weights(checkpoint).needed_bytes(order.levels))
-    job = _Job(order, checkpoint, _write_heads(order, checkpoint), progress or Progress())
-    exact = [level for level in order.gguf_levels if checkpoint and level.name in UNQUANTIZED]
+    with alone(order.lock):
+        check(order)  # another conversion may have been faster
+        sweep(order)
+        with _heads(order, checkpoint) as heads:
+            return _build(_Job(order, checkpoint, heads, progress or Progress()))
+
+
+def _build(job: _Job) -> list[Artifact]:
+    order = job.order
+    exact = [level for level in order.gguf_levels if job.checkpoint and level.name in UNQUANTIZED]
     built = {level.name: _export(job, level) for level in exact}
     built |= {artifact.level: artifact for artifact in _onnx(job)}
     rest = [level for level in order.gguf_levels if level.name not in built]
@@ -116,54 +74,39 @@ def build(order: Order, progress: Progress | None = None) -> list[Artifact]:
     return [built[level.name] for level in order.levels]
 
 
-def _check(order: Order) -> None:
-    """All that can be known to fail before anything is written."""
-    outputs = [order.path(level) for level in order.levels]
-    if order.source.path.resolve() in [path.resolve() for path in outputs]:
-        raise Refusal(f"{order.source.path} would overwrite itself; choose another --output")
-    made = [] if order.calibrate is None else [order.imatrix_path]
-    refuse_overwrite([*outputs, *made], force=order.force)
-    for path in (order.imatrix, order.calibrate):
-        if path is not None and not path.is_file():
-            raise FileNotFoundError(f"{path} does not exist")
-    if order.onnx_levels and order.source.is_gguf:
-        raise Refusal(f"{order.source.path.name} cannot become onnx; give its checkpoint")
-    if order.imatrix is not None:
-        read_imatrix(order.imatrix)  # a bad file fails here, not after an hour
-    elif order.calibrate is None:
-        needy = [level.name for level in order.gguf_levels if level.needs_imatrix]
-        if needy:
-            raise Refusal(
-                f"{needy[0]} needs an importance matrix; give --imatrix FILE or --calibrate TEXT"
-            )
-
-
-def _write_heads(order: Order, checkpoint: Checkpoint | None) -> Path | None:
-    """Heads go beside the model: they have no place in it."""
+@contextmanager
+def _heads(order: Order, checkpoint: Checkpoint | None) -> Iterator[Beside | None]:
+    """The heads, which have no place in a model file, until a model that needs them is whole."""
     if checkpoint is None:
-        return _copy_heads(order)
+        source = artifact_from_gguf(order.source.path).heads_path
+        if source is None or source.parent.resolve() == order.folder.resolve():
+            yield None
+            return
+        with copied(source, order.folder) as heads:
+            yield heads
+        return
     tensors = head_tensors(checkpoint)
     if not tensors:
-        return None
+        yield None
+        return
     make_head(tensors, checkpoint.shape.hidden, checkpoint.role)  # fits, or says what does not
-    path = order.folder / f"{order.source.name}{SUFFIX}"
-    with whole(path) as part:
-        write_heads(part, tensors)
-    return path
+    with made(
+        order.folder, order.source.name, SUFFIX, lambda path: write_heads(path, tensors)
+    ) as heads:
+        yield heads
 
 
-def _copy_heads(order: Order) -> Path | None:
-    """The heads file that a GGUF names goes where its new levels go."""
-    source = artifact_from_gguf(order.source.path).heads_path
-    if source is None:
-        return None
-    if not source.exists():
-        raise FileNotFoundError(f"{source} is missing; it belongs beside {order.source.path.name}")
-    path = order.folder / source.name
-    if path.resolve() != source.resolve():
-        with whole(path) as part:
-            shutil.copyfile(source, part)
-    return path
+@contextmanager
+def model_file(out: Path, beside: Sequence[Beside]) -> Iterator[Path]:
+    """Where to write a model file. Once it is whole it goes into place after what it refers to.
+
+    The old manifest goes first: at no moment does one vouch for half an exchange.
+    """
+    with whole(out) as part:
+        yield part
+        for file in beside:
+            file.place()
+        manifest_path(out).unlink(missing_ok=True)
 
 
 @contextmanager
@@ -175,15 +118,12 @@ def _master(job: _Job, f16: Artifact | None) -> Iterator[Path]:
     if f16 is not None:
         yield f16.path
         return
-    path = job.order.folder / f"{job.order.source.name}-master.gguf.part"
-    try:
+    with writing(job.order.master) as path:
         try:
             _write(job, path, "f16")
         except ExceedsFloat16:
             _write(job, path, "bf16")
         yield path
-    finally:
-        path.unlink(missing_ok=True)
 
 
 def _imatrix(job: _Job, master: Path) -> Path | None:
@@ -211,9 +151,9 @@ def _onnx(job: _Job) -> list[Artifact]:
 
 def _export(job: _Job, level: Level) -> Artifact:
     out = job.order.path(level)
-    with whole(out) as part:
+    with model_file(out, job.beside) as part:
         _write(job, part, level.name)
-    return _finish(job, out, level)
+    return _finish(out, level)
 
 
 def _quantize(job: _Job, level: Level, master: Path, imatrix: Path | None) -> Artifact:
@@ -221,7 +161,7 @@ def _quantize(job: _Job, level: Level, master: Path, imatrix: Path | None) -> Ar
     header = read_header(master)
     thinks = header.values.get("starbase.role") == "thinker"
     total = len(header.tensors)
-    with whole(out) as part, job.progress.bar(level.name, total) as bar:
+    with model_file(out, job.beside) as part, job.progress.bar(level.name, total) as bar:
         quantize(
             master,
             part,
@@ -231,7 +171,7 @@ def _quantize(job: _Job, level: Level, master: Path, imatrix: Path | None) -> Ar
             keep_embedding=thinks and level.bits < EMBEDDING_LEVEL.bits,
             progress=bar.step,
         )
-    return _finish(job, out, level)
+    return _finish(out, level)
 
 
 def _write(job: _Job, out: Path, level: str) -> None:
@@ -243,32 +183,19 @@ def _write(job: _Job, out: Path, level: str) -> None:
             level,
             origin=job.order.source.origin,
             revision=job.order.source.revision,
-            heads=job.heads.name if job.heads else None,
+            heads=job.heads.path.name if job.heads else None,
             progress=bar.step,
         )
 
 
-def _finish(job: _Job, out: Path, level: Level) -> Artifact:
+def _finish(out: Path, level: Level) -> Artifact:
     """Describe a written file in its manifest."""
-    files = [out, *([job.heads] if job.heads else [])]
+    found = artifact_from_gguf(out)
     artifact = replace(
-        artifact_from_gguf(out),
+        found,
         level=level.name,
-        sha256={path.name: sha256(path) for path in files},
+        sha256={path.name: known_sha256(path) for path in files_of(found)},
         tools={tool: version(tool) for tool in TOOLS},
     )
     artifact.write()
     return artifact
-
-
-def requantizes(order: Order) -> str | None:
-    """A warning where the source has lost precision already, or None."""
-    if not order.source.is_gguf:
-        return None
-    source = artifact_from_gguf(order.source.path)
-    if source.level in UNQUANTIZED:
-        return None
-    return (
-        f"{source.path.name} is already quantized ({source.level}, {source.bits_per_weight:.2f} "
-        "bits per weight); requantizing adds its loss to the new one"
-    )

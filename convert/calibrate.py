@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import signal
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +14,8 @@ import llama_cpp.llama_cpp as llama
 import numpy as np
 import numpy.typing as npt
 
+from convert import llama_log
+from convert.command import deferred
 from convert.files import whole
 from convert.ggml import library
 from convert.refusal import Refusal
@@ -43,11 +43,6 @@ _Tensor._fields_ = [
     ("data", ctypes.c_void_p),
     ("name", ctypes.c_char * 64),
 ]
-
-
-@llama.llama_log_callback  # type: ignore[untyped-decorator]
-def _silent(_level: int, _text: bytes, _user_data: Any) -> None:
-    """Outlives every context: the library keeps calling it."""
 
 
 class Collector:
@@ -105,7 +100,7 @@ def calibrate(
         Refusal: if the text is shorter than one chunk, or the model cannot be opened.
     """
     collector = Collector()
-    with _deferred_interrupt() as interrupted, _open(model, collector) as (context, vocabulary):
+    with deferred() as interrupted, _open(model, collector) as (context, vocabulary):
         tokens = _tokenize(vocabulary, text.read_bytes())
         chunks = len(tokens) // CHUNK_TOKENS
         if not chunks:
@@ -124,7 +119,7 @@ def calibrate(
             batch.logits = outputs.ctypes.data_as(ctypes.POINTER(ctypes.c_int8))
             code = llama.llama_decode(context, batch)
             if interrupted():
-                raise KeyboardInterrupt
+                return  # the signal is raised on the way out
             if code:
                 raise Refusal(f"llama.cpp failed on chunk {chunk + 1} of {text} with code {code}")
             progress(chunk + 1, chunks)
@@ -132,23 +127,9 @@ def calibrate(
 
 
 @contextmanager
-def _deferred_interrupt() -> Iterator[Callable[[], bool]]:
-    """Whether Ctrl-C was pressed: raised inside the C library's callback, it would be lost."""
-    seen: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: False
-        return
-    before = signal.signal(signal.SIGINT, lambda number, _frame: seen.append(number))
-    try:
-        yield lambda: bool(seen)
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-@contextmanager
 def _open(model: Path, collector: Collector) -> Iterator[tuple[Any, Any]]:
     """A context that shows its tensors to the collector, and the model's vocabulary."""
-    llama.llama_log_set(_silent, None)
+    llama_log.capture()
     opened = llama.llama_model_load_from_file(
         str(model).encode(), llama.llama_model_default_params()
     )

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from convert.artifact import (
     Artifact,
@@ -19,14 +16,22 @@ from convert.artifact import (
     ThoughtEmbedding,
     ThoughtProtocol,
 )
+from convert.bounds import shown
+from convert.config_check import check_config
+from convert.files import read_json, regular
+from convert.protocols import check_numbers, check_outputs, judged, role_of
 from convert.refusal import Refusal
-from convert.roles import detect_role, reward_protocol
+from convert.roles import detect_role, outputs, reward_protocol
+from convert.sources import WANTED
 from convert.tensors import Tensor, open_tensors
 from convert.thoughts import check_protocol, check_tensors, thought_protocol
+from convert.tokenizer_files import check_tokenizer
 
 ARCHITECTURES = ("mistral", "llama", "qwen2")
 TOKENIZERS = ("tokenizer.model", "tokenizer.json")
 BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
+PROTOCOLS = ("role", "prompt", "reward", "thought")  # of protocol.json
+T = TypeVar("T")
 LEVEL_OF_DTYPE = {"float32": "f32", "float16": "f16", "bfloat16": "bf16"}
 
 
@@ -50,29 +55,43 @@ class Checkpoint:
     @cached_property
     def protocol(self) -> dict[str, Any]:
         """What `protocol.json` says beside the weights; it overrides detection."""
-        path = self.folder / "protocol.json"
-        if not path.exists():
-            return {}
-        with _readable(path):
-            return dict(json.loads(path.read_text(encoding="utf-8")))
+        found = read_json(self._protocol_path)
+        for key in found:
+            if key not in PROTOCOLS:
+                raise Refusal(f"{self._protocol_path} holds {key}; choose {', '.join(PROTOCOLS)}")
+        return {key: value for key, value in found.items() if value is not None}
+
+    @property
+    def _protocol_path(self) -> Path:
+        return self.folder / "protocol.json"
 
     @cached_property
     def role(self) -> Role:
-        return self.role_override or self.protocol.get("role") or detect_role(self)
+        if self.role_override:
+            return self.role_override
+        if "role" in self.protocol:
+            return role_of(self._protocol_path, "role", self.protocol["role"])
+        return detect_role(self)
 
     @cached_property
     def prompt(self) -> PromptFormat | None:
-        found = self.protocol.get("prompt")
-        with _readable(self.folder / "protocol.json"):
-            return PromptFormat(**found) if found else None
+        return self._stated("prompt", PromptFormat)
+
+    def _stated(self, key: str, kind: type[T]) -> T | None:
+        """What `protocol.json` says under a key; None where it says nothing."""
+        if key not in self.protocol:
+            return None
+        return judged(kind, self._protocol_path, key, self.protocol[key])
 
     @cached_property
     def reward(self) -> RewardProtocol | None:
         if self.role != "reward":
             return None
-        found = self.protocol.get("reward")
-        with _readable(self.folder / "protocol.json"):
-            return RewardProtocol(**found) if found else reward_protocol(self)
+        found = self._stated("reward", RewardProtocol) or reward_protocol(self)
+        check_numbers(self._protocol_path, found, None, self.shape.vocab)
+        if (count := outputs(self)) is not None:
+            check_outputs(self._protocol_path, found, count)
+        return found
 
     @cached_property
     def thought(self) -> ThoughtProtocol | None:
@@ -80,28 +99,16 @@ class Checkpoint:
         if self.role != "thinker":
             return None
         check_tensors(self)
-        found = self.protocol.get("thought")
-        with _readable(self.folder / "protocol.json" if found else self.folder):
-            protocol = ThoughtProtocol(**found) if found else thought_protocol(self)
-            if self.thought_embedding:
-                protocol = replace(protocol, embedding=self.thought_embedding)
-            check_protocol(self.folder, self.shape.vocab, protocol)
+        protocol = self._stated("thought", ThoughtProtocol) or thought_protocol(self)
+        if self.thought_embedding:
+            protocol = replace(protocol, embedding=self.thought_embedding)
+        check_protocol(self.folder, self.shape.vocab, protocol)
+        check_numbers(self._protocol_path, None, protocol, self.shape.vocab)
         return protocol
 
     @cached_property
     def shape(self) -> Shape:
-        config = self.config
-        heads = int(config["num_attention_heads"])
-        return Shape(
-            layers=int(config["num_hidden_layers"]),
-            hidden=int(config["hidden_size"]),
-            heads=heads,
-            kv_heads=int(config.get("num_key_value_heads") or heads),
-            head_dim=int(config.get("head_dim") or config["hidden_size"] // heads),
-            feed_forward=int(config["intermediate_size"]),
-            vocab=int(config["vocab_size"]),
-            context=int(config["max_position_embeddings"]),
-        )
+        return check_config(self.folder / "config.json", self.config)
 
     @cached_property
     def tensors(self) -> dict[str, Tensor]:
@@ -130,18 +137,20 @@ def read_checkpoint(
     path = folder / "config.json"
     if not path.exists():
         raise FileNotFoundError(f"{folder} has no config.json: not a checkpoint folder")
-    with _readable(path):
-        config = json.loads(path.read_text(encoding="utf-8"))
-    if config.get("model_type") not in ARCHITECTURES:
+    config = read_json(path)
+    model_type = config.get("model_type")
+    if not isinstance(model_type, str) or model_type not in ARCHITECTURES:
         raise Refusal(
-            f"{path} has model_type {config.get('model_type')!r}; choose a model of "
+            f"{path} has model_type {shown(model_type)}; choose a model of "
             f"{', '.join(ARCHITECTURES)}"
         )
     if not any((folder / name).exists() for name in TOKENIZERS):
         raise FileNotFoundError(f"{folder} has no tokenizer: expected {' or '.join(TOKENIZERS)}")
+    for found in (file for pattern in WANTED for file in folder.glob(pattern)):
+        regular(found)  # a foreign reader waits for a pipe without end
     checkpoint = Checkpoint(folder, config, role, thought_embedding)
-    with _readable(path):
-        _ = checkpoint.shape
+    _ = checkpoint.shape
+    check_tokenizer(folder)
     return checkpoint
 
 
@@ -165,11 +174,3 @@ def describe(
         reward=checkpoint.reward,
         thought=checkpoint.thought,
     )
-
-
-@contextmanager
-def _readable(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except (json.JSONDecodeError, KeyError, TypeError, UnicodeDecodeError) as error:
-        raise Refusal(f"{path} cannot be read: {type(error).__name__}: {error}") from error

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 from convert.command import run
 from convert.formats import DEFAULTS, FORMATS, NAMES, AnyLevel, parse
 from convert.levels import UnknownLevel
+from convert.printing import say
 from convert.refusal import Refusal
 
 if TYPE_CHECKING:
     from convert.artifact import Artifact
-    from convert.build import Order
+    from convert.order import Order
     from convert.sizes import Weights
 
 EPILOG = """\
@@ -87,7 +88,8 @@ def _convert(options: argparse.Namespace) -> None:
         known = NAMES[options.format].values()
         _print(options, [asdict(level) for level in known], _level_table(known))
         return
-    from convert.build import Order, build, requantizes
+    from convert.build import build
+    from convert.order import Order, requantizes
     from convert.progress import Progress
     from convert.sources import resolve
 
@@ -104,7 +106,7 @@ def _convert(options: argparse.Namespace) -> None:
         options.thought_embedding,
     )
     if warning := requantizes(order):
-        print(f"convert: warning: {warning}", file=sys.stderr)
+        say(f"convert: warning: {warning}", sys.stderr)
     if options.dry_run:
         _dry_run(options, order)
         return
@@ -153,7 +155,7 @@ def _table(artifacts: Sequence[Artifact]) -> str:
         f"{a.level:<9} {a.bits_per_weight:>11.2f} {a.size_bytes / 1e6:>9,.1f} MB  {a.path}"
         for a in artifacts
     ]
-    heads = {a.heads_path for a in artifacts if a.heads_path}
+    heads = dict.fromkeys(a.heads_path for a in artifacts if a.heads_path)
     return "\n".join([*lines, *(f"{'heads':<34}  {path}" for path in heads)])
 
 
@@ -162,4 +164,4 @@ def _document(artifact: Artifact) -> dict[str, object]:
 
 
 def _print(options: argparse.Namespace, document: object, text: str) -> None:
-    print(json.dumps(document, ensure_ascii=False) if options.json else text)
+    say(json.dumps(document, ensure_ascii=False) if options.json else text)

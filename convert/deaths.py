@@ -7,7 +7,7 @@ import signal
 DOCTOR = "profile doctor tells what works on this machine"
 REMEDIES = {
     "SIGKILL": "most likely memory ran out: choose a lower level, --context or width",
-    "SIGILL": "llama.cpp was built for another processor: build it here (README, Install)",
+    "SIGILL": "llama.cpp was built for another processor: build it here: make rebuild",
 }
 
 

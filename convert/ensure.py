@@ -8,14 +8,16 @@ from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
-from filelock import FileLock
-
 from convert.artifact import Artifact, Role, ThoughtEmbedding, read_artifact
-from convert.build import Order, build
+from convert.build import build
+from convert.cache import cache_folder
+from convert.files import alone
 from convert.formats import FORMATS, AnyLevel, FileFormat, parse
-from convert.onnx_files import model_files
+from convert.order import Order
 from convert.progress import Progress
+from convert.refusal import Refusal
 from convert.sources import Source, resolve
+from convert.verify import verify
 
 
 def ensure(
@@ -55,10 +57,10 @@ def ensure_all(
     """
     found, parsed = resolve(source, offline=offline), [parse(level, formats) for level in levels]
     state = _fingerprint(found, role, thought_embedding)
-    home = (folder or _cache()) / state[:16]
+    home = (folder or cache_folder("models")) / state[:16]
     order = Order(found, parsed, home, role, force=True, thought_embedding=thought_embedding)
     order.folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(order.folder / "lock"):  # another process may want the same model
+    with alone(order.folder):  # another process may want the same model
         ready = {level.name: _ready(order, level) for level in parsed}
         missing = [level for level in ready if ready[level] is None]
         if missing:
@@ -69,22 +71,11 @@ def ensure_all(
 
 
 def _ready(order: Order, level: AnyLevel) -> Artifact | None:
-    path = order.path(level)
     try:
-        artifact = read_artifact(path)
-    except (FileNotFoundError, ValueError):
+        artifact = read_artifact(order.path(level))
+        return artifact if verify(artifact) else None
+    except (FileNotFoundError, Refusal):
         return None
-    files = model_files(path)
-    size = sum(file.stat().st_size for file in files if file.exists())
-    heads = artifact.heads_path
-    whole = size == artifact.size_bytes and (heads is None or heads.exists())
-    return artifact if whole else None
-
-
-def _cache() -> Path:
-    from platformdirs import user_cache_path
-
-    return user_cache_path("starbase-edge") / "models"
 
 
 def _fingerprint(source: Source, role: Role | None, embedding: ThoughtEmbedding | None) -> str:

@@ -32,24 +32,33 @@ def whole(path: Path) -> Iterator[Path]:
     Raises:
         OSError: if the disk is full; names the file, what was written and what is free.
     """
-    part = path.with_name(path.name + PART)
-    try:
+    with writing(path.with_name(path.name + PART)) as part:
         yield part
         os.replace(part, path)
+
+
+@contextmanager
+def writing(part: Path) -> Iterator[Path]:
+    """A new file to write to, gone afterwards if it is still there; raises as `whole` does."""
+    part.unlink(missing_ok=True)  # what a process was killed over, another may still write to
+    part.touch()
+    try:
+        yield part
     except OSError as error:
         if error.errno not in NO_ROOM:
             raise
-        raise no_room(path, part.stat().st_size if part.exists() else 0) from error
+        raise no_room(part, part.stat().st_size if part.exists() else 0) from error
     finally:
         part.unlink(missing_ok=True)
 
 
-def no_room(path: Path, written: int) -> OSError:
+def no_room(part: Path, written_bytes: int) -> OSError:
     """The error of a disk that is full, with both numbers."""
-    free = shutil.disk_usage(path.parent).free
+    free = shutil.disk_usage(part.parent).free
     return OSError(
-        f"no room for {path}: {written / 1e6:,.1f} MB were written and {free / 1e6:,.1f} MB are "
-        "free; free some, or choose another folder"
+        f"{part.with_name(part.name.removesuffix(PART))}: no space left on the disk: "
+        f"{written_bytes / 1e6:,.1f} MB were written, {free / 1e6:,.1f} MB are free; free some, or "
+        "choose another folder"
     )
 
 

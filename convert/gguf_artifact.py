@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar
 
-from convert.artifact import (
-    Artifact,
-    PromptFormat,
-    RewardKind,
-    RewardProtocol,
-    Role,
-    Shape,
-    ThoughtProtocol,
-)
-from convert.gguf_header import Header, read_header
+from convert import bounds
+from convert.artifact import Artifact, PromptFormat, RewardProtocol, Role, Shape, ThoughtProtocol
+from convert.gguf_check import check_header, count, per_layer
+from convert.gguf_header import read_header
+from convert.gguf_vocabulary import TOKENS
 from convert.levels import level_of_ftype
-from convert.refusal import Refusal
+from convert.protocols import check_numbers, judged, role_of
+
+T = TypeVar("T")
+D = TypeVar("D", str, None)
+GROUPS: dict[type, str] = {
+    PromptFormat: "prompt",
+    RewardProtocol: "reward",
+    ThoughtProtocol: "thought",
+}
+FILE_TYPES = 1 << 16
 
 
 def artifact_from_gguf(path: Path) -> Artifact:
@@ -26,71 +30,73 @@ def artifact_from_gguf(path: Path) -> Artifact:
         Refusal: if it is no GGUF, was cut short, or is not a decoder that can be opened.
     """
     header = read_header(path)
+    check_header(header)
     values = header.values
-    architecture = str(values.get("general.architecture", ""))
-    role = cast("Role", values.get("starbase.role", "policy"))
+    architecture = str(values["general.architecture"])
+    shape = _shape(values, architecture)
+    role = role_of(path, "starbase.role", values.get("starbase.role", "policy"))
     weights = sum(tensor.elements for tensor in header.tensors)
-    return Artifact(
+    found = Artifact(
         path=path,
         format="gguf",
-        level=level_of_ftype(int(values.get("general.file_type", -1))),
+        level=level_of_ftype(_file_type(path, values)),
         role=role,
-        architecture=str(values.get("starbase.architecture", architecture)),
-        shape=_shape(header, architecture),
+        architecture=_text(path, values, "starbase.architecture", architecture),
+        shape=shape,
         size_bytes=path.stat().st_size,
         bits_per_weight=8 * sum(t.size_bytes for t in header.tensors) / max(weights, 1),
-        source=str(values.get("starbase.source", values.get("general.name", path.name))),
-        revision=values.get("starbase.revision"),
-        prompt=_prompt(values),
-        reward=_reward(values) if role == "reward" else None,
-        thought=_thought(values) if role == "thinker" else None,
-        heads=values.get("starbase.heads"),
+        source=_text(path, values, "starbase.source", str(values.get("general.name", path.name))),
+        revision=_text(path, values, "starbase.revision", None),
+        heads=_heads(path, values),
+        **_protocols(path, values, role),
     )
+    check_numbers(path, found.reward, found.thought, shape.vocab)
+    return found
 
 
-def _shape(header: Header, architecture: str) -> Shape:
-    values = header.values
+def _protocols(path: Path, values: dict[str, Any], role: Role) -> dict[str, Any]:
+    """How the model is asked, scores and thinks, as the arguments of an artifact."""
+    thought = _own(path, values, ThoughtProtocol) if role == "thinker" else None
+    return {
+        "prompt": _own(path, values, PromptFormat),
+        "reward": _own(path, values, RewardProtocol) if role == "reward" else None,
+        "thought": thought,
+    }
 
-    def size(key: str) -> int:
-        found = values.get(f"{architecture}.{key}")
-        if found is None:
-            raise Refusal(f"{header.path} has no {architecture}.{key}: not a language model")
-        return int(found[0] if isinstance(found, list) else found)
 
-    def count(key: str, default: int) -> int:
-        return size(key) if f"{architecture}.{key}" in values else default
+def _own(path: Path, values: dict[str, Any], kind: type[T]) -> T | None:
+    """The protocol that keys of ours state; None where there are none."""
+    prefix = f"starbase.{GROUPS[kind]}."
+    own = {k.removeprefix(prefix): v for k, v in values.items() if k.startswith(prefix)}
+    return judged(kind, path, prefix.rstrip("."), own) if own else None
+
+
+def _shape(values: dict[str, Any], architecture: str) -> Shape:
+    def size(key: str, default: int = 0) -> int:
+        return int(max(per_layer(values.get(f"{architecture}.{key}", default))))
 
     hidden, heads = size("embedding_length"), size("attention.head_count")
-    tokens = values.get("tokenizer.ggml.tokens", 0)
     return Shape(
         layers=size("block_count"),
         hidden=hidden,
         heads=heads,
-        kv_heads=count("attention.head_count_kv", heads),
-        head_dim=count("attention.key_length", hidden // heads),
+        kv_heads=size("attention.head_count_kv", heads),
+        head_dim=size("attention.key_length", hidden // heads),
         feed_forward=size("feed_forward_length"),
-        vocab=tokens if isinstance(tokens, int) else len(tokens),
+        vocab=count(values[TOKENS]),
         context=size("context_length"),
     )
 
 
-def _prompt(values: dict[str, Any]) -> PromptFormat | None:
-    found = _own(values, "prompt", ("template", "step_stop", "answer_marker"))
-    return PromptFormat(**found) if found else None
+def _file_type(path: Path, values: dict[str, Any]) -> int:
+    key = "general.file_type"
+    return bounds.integer(path, key, values[key], (0, FILE_TYPES)) if key in values else -1
 
 
-def _reward(values: dict[str, Any]) -> RewardProtocol | None:
-    names = ("step_tag", "template", "join", "good_id", "bad_id", "positive_index", "aggregation")
-    found = _own(values, "reward", names)
-    kind = values.get("starbase.reward.kind")
-    return RewardProtocol(cast("RewardKind", kind), **found) if kind else None
+def _heads(path: Path, values: dict[str, Any]) -> str | None:
+    key = "starbase.heads"
+    return bounds.file_name(path, key, values[key]) if key in values else None
 
 
-def _thought(values: dict[str, Any]) -> ThoughtProtocol | None:
-    found = _own(values, "thought", ("start_id", "end_id", "n_ahead", "embedding"))
-    return ThoughtProtocol(**found) if {"start_id", "end_id"} <= found.keys() else None
-
-
-def _own(values: dict[str, Any], group: str, names: tuple[str, ...]) -> dict[str, Any]:
-    found = {name: values.get(f"starbase.{group}.{name}") for name in names}
-    return {name: value for name, value in found.items() if value is not None}
+def _text(path: Path, values: dict[str, Any], key: str, default: D) -> str | D:
+    return bounds.text(path, key, values[key]) if key in values else default

@@ -3,25 +3,36 @@
 from __future__ import annotations
 
 import math
-import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from convert.files import regular
+from convert.gguf_stream import (
+    ARRAY,
+    KEPT_NUMBERS,
+    KEPT_TEXTS,
+    STRING,
+    UINT32,
+    UINT64,
+    Damage,
+    Length,
+    Stream,
+    array_header,
+)
+from convert.gguf_vocabulary import check_scores, check_tokens
 from convert.refusal import Refusal
 
 MAGIC = b"GGUF"
 VERSIONS = (2, 3)
-SCALARS = dict(
-    zip((0, 1, 2, 3, 4, 5, 6, 7, 10, 11, 12), "BbHhIif?Qqd", strict=True)
-)  # struct codes
-STRING, ARRAY = 8, 9
-SHORT = 16  # arrays up to this length are kept; of longer ones only the length
-DAMAGE = (EOFError, KeyError, TypeError, ValueError, ArithmeticError, RecursionError)
-LIMIT = 1 << 31  # no name, array or header entry is larger
+MOST_KEYS, MOST_TENSORS, MOST_SIDES = 1 << 14, 1 << 17, 4
+LEAST_BYTES = 24  # of a tensor in the header; a key takes 13
+ALIGNMENT, WIDEST = 32, 1 << 16  # llama.cpp ends on a smaller one
+CHECKS = {"tokenizer.ggml.tokens": check_tokens, "tokenizer.ggml.scores": check_scores}
 BLOCKS = {  # ggml type: weights and bytes of a block
     0: (1, 4),  # f32
     1: (1, 2),  # f16
@@ -94,17 +105,18 @@ def read_header(path: Path) -> Header:
     """The header of a GGUF whose tensors all lie inside the file.
 
     Raises:
-        Refusal: if the file is no GGUF, is one part of a split model, or was cut short.
+        Refusal: if the file is no GGUF, is one part of a split model, was cut short, or holds a
+            vocabulary that llama.cpp would end on.
     """
-    size = path.stat().st_size
+    size = regular(path).stat().st_size
     with path.open("rb") as file:
-        if file.read(4) != MAGIC:
+        if file.read(len(MAGIC)) != MAGIC:
             raise Refusal(f"{path} is not a GGUF file")
         try:
-            values, tensors, end = _parse(file)
-        except DAMAGE as error:
+            values, tensors, end = _parse(path, Stream(file, size - len(MAGIC)))
+        except Damage as error:
             raise Refusal(f"{path} is cut short or damaged in its header") from error
-    if values.get("split.count", 1) > 1:
+    if values.get("split.count", 1) not in (0, 1):
         raise Refusal(f"{path} is one part of a split model; join it: llama-gguf-split --merge")
     need = max((t.offset + t.size_bytes for t in tensors), default=end)
     if need > size:
@@ -114,71 +126,78 @@ def read_header(path: Path) -> Header:
     return Header(path, values, tensors)
 
 
-def _parse(file: BinaryIO) -> tuple[dict[str, Any], tuple[Entry, ...], int]:
-    version, tensor_count, value_count = struct.unpack("<IQQ", _take(file, 20))
-    if version not in VERSIONS or max(tensor_count, value_count) > LIMIT:
-        raise EOFError
+def _parse(path: Path, stream: Stream) -> tuple[dict[str, Any], tuple[Entry, ...], int]:
+    version, tensor_count = stream.scalar(UINT32), stream.scalar(UINT64)
+    value_count = stream.scalar(UINT64)
+    room = stream.left_bytes // LEAST_BYTES
+    if version not in VERSIONS or value_count > MOST_KEYS:
+        raise Damage
+    if tensor_count > min(MOST_TENSORS, room):
+        raise Damage
     values: dict[str, Any] = {}
     for _ in range(value_count):
-        key = _string(file)
-        values[key] = _value(file, _scalar(file, 4))
-    found = [_tensor(file) for _ in range(tensor_count)]
-    alignment = int(values.get("general.alignment", 32))
-    base = -(-file.tell() // alignment) * alignment
-    entries = (
-        Entry(name, shape, kind, base + offset, _size(shape, kind))
-        for name, shape, kind, offset in found
-    )
-    return values, tuple(entries), base
+        key = stream.text()
+        if not key or key in values:
+            raise Damage
+        values[key] = _value(path, key, stream)
+    alignment = _alignment(path, values)
+    found = {}
+    for _ in range(tensor_count):
+        name, *rest = _tensor(stream)
+        if not name or name in found:
+            raise Damage
+        found[name] = rest
+    base = -(-stream.place // alignment) * alignment
+    return values, tuple(_entries(path, found, base, alignment)), base
 
 
-def _tensor(file: BinaryIO) -> tuple[str, tuple[int, ...], int, int]:
-    name = _string(file)
-    sides = [_scalar(file, 10) for _ in range(_scalar(file, 4))]
-    return name, tuple(reversed(sides)), _scalar(file, 4), _scalar(file, 10)
+def _entries(path: Path, found: dict[str, list[Any]], base: int, alignment: int) -> Iterator[Entry]:
+    """The tensors, each where the one before it ends, as llama.cpp wants them."""
+    expected = 0
+    for name, (shape, kind, offset) in found.items():
+        if kind not in BLOCKS:
+            raise Refusal(f"{path} holds tensor {name} of unknown type {kind}; convert it again")
+        weights, size = BLOCKS[kind]
+        if min(shape, default=0) < 1 or shape[-1] % weights or offset != expected:
+            raise Refusal(
+                f"{path} gives tensor {name} shape {list(shape)} of type {kind} at {offset}, "
+                f"expected rows of a multiple of {weights} at {expected}; download it again"
+            )
+        size_bytes = math.prod(shape) // weights * size
+        expected = -(-(offset + size_bytes) // alignment) * alignment
+        yield Entry(name, shape, kind, base + offset, size_bytes)
 
 
-def _size(shape: tuple[int, ...], kind: int) -> int:
-    weights, size = BLOCKS[kind]
-    return math.prod(shape) // weights * size
+def _tensor(stream: Stream) -> tuple[str, tuple[int, ...], int, int]:
+    name, count = stream.text(), stream.scalar(UINT32)
+    if count > MOST_SIDES:
+        raise Damage
+    sides = [stream.scalar(UINT64) for _ in range(count)]
+    return name, tuple(reversed(sides)), stream.scalar(UINT32), stream.scalar(UINT64)
 
 
-def _value(file: BinaryIO, kind: int) -> Any:
+def _alignment(path: Path, values: dict[str, Any]) -> int:
+    found = values.get("general.alignment", ALIGNMENT)
+    if type(found) is not int or not ALIGNMENT <= found <= WIDEST or found & (found - 1):
+        raise Refusal(
+            f"{path} gives general.alignment {found!r}; choose a power of two from {ALIGNMENT} to "
+            f"{WIDEST}"
+        )
+    return found
+
+
+def _value(path: Path, key: str, stream: Stream) -> Any:
+    kind = stream.scalar(UINT32)
     if kind == STRING:
-        return _string(file)
+        return stream.text()
     if kind != ARRAY:
-        return _scalar(file, kind)
-    inner, length = _scalar(file, 4), _scalar(file, 10)
-    if length <= SHORT:
-        return [_value(file, inner) for _ in range(length)]
-    if inner in SCALARS:
-        _skip(file, length * struct.calcsize(SCALARS[inner]))
-    elif inner == STRING:
-        for _ in range(length):
-            _skip(file, _scalar(file, 10))
+        return stream.scalar(kind)
+    inner, length = array_header(stream)
+    found = stream.texts(length) if inner == STRING else stream.numbers(inner, length)
+    if key in CHECKS:
+        CHECKS[key](path, found)
+    if isinstance(found, list):
+        short = [text.decode("utf-8", "replace") for text in found[:KEPT_TEXTS]]
     else:
-        for _ in range(length):
-            _value(file, inner)
-    return length
-
-
-def _skip(file: BinaryIO, count: int) -> None:
-    if count > LIMIT:
-        raise EOFError
-    file.seek(count, 1)
-
-
-def _string(file: BinaryIO) -> str:
-    return _take(file, _scalar(file, 10)).decode("utf-8")
-
-
-def _scalar(file: BinaryIO, kind: int) -> Any:
-    form = "<" + SCALARS[kind]
-    return struct.unpack(form, _take(file, struct.calcsize(form)))[0]
-
-
-def _take(file: BinaryIO, count: int) -> bytes:
-    data = file.read(count) if count < LIMIT else b""
-    if len(data) != count:
-        raise EOFError
-    return data
+        short = found[:KEPT_NUMBERS].tolist()
+    return short if len(short) == length else Length(length)

@@ -12,7 +12,17 @@ import gguf
 from gguf import TokenType
 
 from convert.files import read_json
-from convert.refusal import Refusal
+from convert.gguf_vocabulary import check_tokens
+from convert.refusal import Refusal, reading
+from convert.tokenizer_files import (
+    PIECES,
+    SETTINGS,
+    TOKENIZER,
+    added_decoder,
+    added_ids,
+    open_pieces,
+    read_tokenizer,
+)
 
 UNUSED_SCORE = -10000.0
 ADDED_SCORE = -1000.0
@@ -74,27 +84,22 @@ def add_tokenizer(
         Refusal: if llama.cpp has no equivalent, or the vocabulary exceeds the embeddings.
     """
     vocabulary = Vocabulary.blank(vocab_size)
-    sentencepiece = (folder / "tokenizer.model").exists()
+    sentencepiece = (folder / PIECES).exists()
     read = _read_sentencepiece if sentencepiece else _read_tokenizer_json
     model, pre = read(folder, vocabulary)
     for i, token in (control or {}).items():
         vocabulary.make_control(i, token)
+    check_tokens(folder, vocabulary.tokens)
     _write(writer, folder, vocabulary, model, pre)
-    prefix = read_json(folder / "tokenizer_config.json").get("add_prefix_space")
+    prefix = read_json(folder / SETTINGS).get("add_prefix_space")
     if sentencepiece and prefix is not None:
-        writer.add_add_space_prefix(prefix)
+        writer.add_add_space_prefix(bool(prefix))
 
 
 def _read_sentencepiece(folder: Path, vocabulary: Vocabulary) -> tuple[str, str]:
     """Fill the vocabulary from tokenizer.model; returns llama.cpp's model and pre-tokenizer."""
-    from sentencepiece import SentencePieceProcessor
-
-    path = folder / "tokenizer.model"
-    try:
-        pieces = SentencePieceProcessor(model_file=str(path))
-    except (RuntimeError, OSError) as error:
-        raise Refusal(f"{path} is not a SentencePiece model: {error}") from error
-    _check_size(path, pieces.vocab_size(), len(vocabulary.tokens))
+    pieces = open_pieces(folder)
+    _check_size(folder / PIECES, pieces.vocab_size(), len(vocabulary.tokens))
     for i in range(pieces.vocab_size()):
         kind = (
             TokenType.UNKNOWN
@@ -114,29 +119,28 @@ def _read_sentencepiece(folder: Path, vocabulary: Vocabulary) -> tuple[str, str]
 
 def _add_added_tokens(vocabulary: Vocabulary, folder: Path) -> None:
     """Tokens that were added around a SentencePiece model: they win over its pieces."""
-    for token, i in read_json(folder / "added_tokens.json").items():
+    for token, i in added_ids(folder).items():
         vocabulary.set(i, token, ADDED_SCORE, TokenType.USER_DEFINED)
-    decoder = read_json(folder / "tokenizer_config.json").get("added_tokens_decoder", {})
-    for key, entry in decoder.items():
-        vocabulary.add(int(key), entry, ADDED_SCORE)
+    for i, entry in added_decoder(folder):
+        vocabulary.add(i, entry, ADDED_SCORE)
 
 
 def _read_tokenizer_json(folder: Path, vocabulary: Vocabulary) -> tuple[str, str]:
     """Fill the vocabulary from tokenizer.json; returns llama.cpp's model and pre-tokenizer."""
-    path = folder / "tokenizer.json"
-    document = read_json(path)
+    path = folder / TOKENIZER
+    document = read_tokenizer(folder)
     model = document.get("model") or {}
     if model.get("type") != "BPE":
         raise Refusal(f"{path} holds a {model.get('type')} model; only BPE can go into a GGUF")
     table: dict[str, int] = model["vocab"]
-    _check_size(path, max(table.values()) + 1, len(vocabulary.tokens))
+    _check_size(path, max(table.values(), default=-1) + 1, len(vocabulary.tokens))
     sentencepiece = bool(model.get("byte_fallback")) and "<0x0A>" in table
-    scores = _scores_of_merges(model["merges"]) if sentencepiece else {}
+    scores = _scores_of_merges(model.get("merges", [])) if sentencepiece else {}
     for token, i in table.items():
         byte = sentencepiece and len(token) == 6 and token.startswith("<0x")
         score = scores.get(token, UNUSED_SCORE - len(scores)) if sentencepiece else 0.0
         vocabulary.set(i, token, score, TokenType.BYTE if byte else TokenType.NORMAL)
-    for entry in document.get("added_tokens", []):
+    for entry in document.get("added_tokens") or []:
         vocabulary.add(entry["id"], entry, ADDED_SCORE if sentencepiece else 0.0)
     return ("llama", "default") if sentencepiece else ("gpt2", _pre_type(path, document))
 
@@ -152,9 +156,10 @@ def _scores_of_merges(merges: list[str | list[str]]) -> dict[str, float]:
 
 def _pre_type(path: Path, document: dict[str, Any]) -> str:
     """llama.cpp's name for the way a tokenizer cuts text before it merges."""
-    found = document.get("pre_tokenizer") or {}
-    parts = found.get("pretokenizers", [found])
-    patterns = [p["pattern"].get("Regex") for p in parts if p.get("type") == "Split"]
+    with reading(path):
+        found = document.get("pre_tokenizer") or {}
+        parts = [dict(part) for part in found.get("pretokenizers", [found])]
+        patterns = [p["pattern"].get("Regex") for p in parts if p.get("type") == "Split"]
     cutters = [p for p in parts if p.get("type") != "Split"]
     kinds = [str(p.get("type")) for p in cutters]
     if len(patterns) == 1 and patterns[0] in PRE_TYPES and kinds == ["ByteLevel"]:
@@ -178,10 +183,11 @@ def _write(writer: Any, folder: Path, vocabulary: Vocabulary, model: str, pre: s
     writer.add_token_types(vocabulary.types)
     logging.getLogger("gguf.vocab").setLevel(logging.ERROR)  # template details that no one reads
     merges = model == "gpt2"
-    special = gguf.SpecialVocab(folder, load_merges=merges, n_vocab=len(vocabulary.tokens))
-    if model == "gpt2":
-        special.add_special_token.setdefault("bos", False)  # llama.cpp's default depends on `pre`
-    special.add_to_gguf(writer)
+    with reading(folder):
+        special = gguf.SpecialVocab(folder, load_merges=merges, n_vocab=len(vocabulary.tokens))
+        if model == "gpt2":  # llama.cpp's default depends on `pre`
+            special.add_special_token.setdefault("bos", False)
+        special.add_to_gguf(writer)
 
 
 def _check_size(path: Path, tokens: int, embeddings: int) -> None:

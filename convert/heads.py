@@ -10,7 +10,9 @@ import numpy.typing as npt
 
 from convert.artifact import Artifact, Role
 from convert.checkpoint import Checkpoint, read_checkpoint
-from convert.refusal import Refusal
+from convert.files import regular
+from convert.protocols import check_outputs
+from convert.refusal import Refusal, reading
 from convert.thoughts import THOUGHT_TENSORS
 
 Floats = npt.NDArray[np.float32]
@@ -54,9 +56,9 @@ def head_tensors(checkpoint: Checkpoint) -> dict[str, Floats]:
 
 def write_heads(path: Path, tensors: dict[str, Floats]) -> None:
     """Store head tensors under their own names."""
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
-    save_file(tensors, path)
+    path.write_bytes(save(tensors))  # its own files would be the user's alone
 
 
 def read_heads(artifact: Artifact) -> Head:
@@ -88,7 +90,13 @@ def _read_head(artifact: Artifact, role: Role) -> Head:
         tensors = _read(artifact)
     if not tensors:
         raise Refusal(f"{artifact.path} has no {'talk' if role == 'thinker' else role} head")
-    return make_head(tensors, artifact.shape.hidden, role)
+    head = make_head(tensors, artifact.shape.hidden, role)
+    count = len(head.layers[-1][0])
+    if role == "thinker" and count != 1:
+        raise Refusal(f"{artifact.path} has a talk head of {count} outputs, expected 1")
+    if role == "reward" and artifact.reward is not None:
+        check_outputs(artifact.path, artifact.reward, count)
+    return head
 
 
 def make_head(tensors: dict[str, Floats], hidden: int, role: Role) -> Head:
@@ -101,10 +109,14 @@ def make_head(tensors: dict[str, Floats], hidden: int, role: Role) -> Head:
     width = 2 * hidden if role == "thinker" else hidden  # base and thought
     for name in sorted(name for name in tensors if name.endswith("weight")):
         weight, bias = tensors[name], tensors.get(name.removesuffix("weight") + "bias")
-        if weight.ndim != 2 or weight.shape[1] != width:
+        if weight.ndim != 2 or weight.shape[1] != width or not weight.size:
             raise Refusal(f"tensor {name} has shape {list(weight.shape)}, expected [n, {width}]")
-        layers.append((weight, bias))
         width = weight.shape[0]
+        if bias is not None and bias.shape != (width,):
+            raise Refusal(f"the bias of {name} has shape {list(bias.shape)}, expected [{width}]")
+        layers.append((weight, bias))
+    if not layers:
+        raise Refusal(f"no tensor of {', '.join(tensors)} is a weight of a {role} head")
     return Head(tuple(layers))
 
 
@@ -116,4 +128,9 @@ def _read(artifact: Artifact) -> dict[str, Floats]:
         raise Refusal(f"{artifact.path} names no heads file; convert the model again")
     if not path.exists():
         raise FileNotFoundError(f"{path} is missing; it belongs beside {artifact.path.name}")
-    return {name: np.require(t, np.float32, ["C", "A"]) for name, t in load_file(path).items()}
+    with reading(regular(path)):
+        found = load_file(path)
+    for name, values in found.items():
+        if values.dtype.kind != "f" or not np.isfinite(values).all():
+            raise Refusal(f"{path} holds tensor {name} of other than finite floats; convert again")
+    return {name: np.require(t, np.float32, ["C", "A"]) for name, t in found.items()}

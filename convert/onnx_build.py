@@ -2,47 +2,72 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from convert.artifact import Artifact
+from convert.artifact import Artifact, manifest_path
+from convert.beside import Beside, made
 from convert.checkpoint import Checkpoint
-from convert.files import sha256, whole
+from convert.files import whole
 from convert.onnx_files import TOKENIZER_SUFFIX, cuda_path, data_path, model_files
 from convert.onnx_graph import Activations
 from convert.onnx_levels import OnnxLevel
 from convert.onnx_tensors import weight_count
 from convert.progress import Progress
 from convert.to_onnx import tokenizer_facts, write_data, write_graph
+from convert.verify import files_of, known_sha256
 
 if TYPE_CHECKING:
-    from convert.build import Order
+    from convert.order import Order
 
 TOOLS = ("onnx", "starbase-edge")
 
 
 def build_onnx(
-    order: Order, checkpoint: Checkpoint, heads: Path | None, progress: Progress
+    order: Order, checkpoint: Checkpoint, heads: Beside | None, progress: Progress
 ) -> list[Artifact]:
     """Write the ONNX levels of an order; files appear whole or not at all."""
-    tokenizer = order.folder / f"{order.source.name}{TOKENIZER_SUFFIX}"
-    with whole(tokenizer) as part:
-        facts = tokenizer_facts(checkpoint, part)
-    made = []
-    for level in order.onnx_levels:
-        path = order.path(level)
-        _write(checkpoint, path, level, facts, progress)
-        made.append(_describe(order, checkpoint, level, [tokenizer, *([heads] if heads else [])]))
-    return made
+    facts: dict[str, str] = {}
+
+    def write(part: Path) -> None:
+        facts.update(tokenizer_facts(checkpoint, part))
+
+    found = []
+    with made(order.folder, order.source.name, TOKENIZER_SUFFIX, write) as tokenizer:
+        for level in order.onnx_levels:
+            beside = Files(tokenizer, heads)
+            _write(checkpoint, order.path(level), level, facts, beside, progress)
+            found.append(_describe(order, checkpoint, level, beside))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """What stands beside an ONNX model."""
+
+    tokenizer: Beside
+    heads: Beside | None
+
+    def place(self) -> None:
+        for file in filter(None, (self.tokenizer, self.heads)):
+            file.place()
 
 
 def _write(
-    checkpoint: Checkpoint, path: Path, level: OnnxLevel, facts: dict[str, str], progress: Progress
+    checkpoint: Checkpoint,
+    path: Path,
+    level: OnnxLevel,
+    facts: dict[str, str],
+    beside: Files,
+    progress: Progress,
 ) -> None:
-    """The weights of a level, and the graphs over them."""
+    """The weights of a level, and the graphs over them.
+
+    No manifest vouches for the files while they are exchanged: half an exchange is refused.
+    """
     graphs: dict[Path, Activations] = {path: "float32"}
     if level.weight_bits < 32:
         graphs[cuda_path(path)] = "float16"
@@ -54,16 +79,15 @@ def _write(
         name = data_path(path).name
         for part, floats in parts.items():
             write_graph(checkpoint, part, level, weights, data=name, floats=floats, facts=facts)
+        beside.place()
+        manifest_path(path).unlink(missing_ok=True)
 
 
-def _describe(
-    order: Order, checkpoint: Checkpoint, level: OnnxLevel, others: Sequence[Path]
-) -> Artifact:
+def _describe(order: Order, checkpoint: Checkpoint, level: OnnxLevel, beside: Files) -> Artifact:
     """Describe a written level in its manifest."""
     path = order.path(level)
-    model = model_files(path)
-    files = [*model, *filter(Path.exists, [cuda_path(path)]), *others]
-    size_bytes = sum(file.stat().st_size for file in model)
+    size_bytes = sum(file.stat().st_size for file in model_files(path))
+    cuda = [cuda_path(path)] if level.weight_bits < 32 else []
     artifact = Artifact(
         path=path,
         format="onnx",
@@ -78,10 +102,11 @@ def _describe(
         prompt=checkpoint.prompt,
         reward=checkpoint.reward,
         thought=checkpoint.thought,
-        heads=next((f.name for f in others if f.name.endswith(".heads.safetensors")), None),
-        tokenizer=next(f.name for f in others if f.name.endswith(TOKENIZER_SUFFIX)),
-        sha256={file.name: sha256(file) for file in files},
+        heads=beside.heads.path.name if beside.heads else None,
+        tokenizer=beside.tokenizer.path.name,
         tools={tool: version(tool) for tool in TOOLS},
     )
+    files = [*files_of(artifact), *cuda]
+    artifact = replace(artifact, sha256={file.name: known_sha256(file) for file in files})
     artifact.write()
     return artifact

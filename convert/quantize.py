@@ -9,15 +9,21 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from convert.child import command as child_command
+from convert.child import environment as child_environment
+from convert.deaths import died
+from convert.files import no_room
 from convert.refusal import Refusal
 
 SLAB_BYTES = 512 << 20  # rows of one tensor held at a time
+FULL_BYTES = 1 << 20  # a disk with less room left is full
 
 
 def quantize(
@@ -57,21 +63,30 @@ def quantize(
             child.kill()
             raise
     if child.returncode:
-        raise Refusal(failure or f"llama.cpp's quantizer stopped with code {child.returncode}")
+        raise _failed(source, out, child.returncode, failure)
+
+
+def _failed(source: Path, out: Path, code: int, said: str) -> Exception:
+    """Why the child ended: of a signal, a full disk, or what llama.cpp said."""
+    if code < 0:
+        return Refusal(f"llama.cpp's quantizer {died(code, f'quantizing {source.name}')}")
+    written = out.stat().st_size if out.exists() else 0
+    if shutil.disk_usage(out.parent).free < FULL_BYTES:
+        return no_room(out, written)
+    return Refusal(said or f"llama.cpp's quantizer stopped with code {code}")
 
 
 def _start() -> subprocess.Popen[str]:
     """The child, in a session of its own: Ctrl-C reaches the parent alone, which then kills it."""
-    here = str(Path(__file__).parents[1])  # this very package, whatever the current folder holds
-    paths = [here, *filter(None, [os.environ.get("PYTHONPATH")])]
     return subprocess.Popen(
-        [sys.executable, "-P", "-m", "convert.quantize"],
+        child_command("convert.quantize"),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        text=True,
+        encoding="utf-8",
+        errors="replace",
         start_new_session=True,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
+        env=child_environment(),
     )
 
 

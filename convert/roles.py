@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from convert.artifact import RewardProtocol, Role
-from convert.refusal import Refusal
+from convert.refusal import Refusal, reading
 from convert.thoughts import THOUGHT_TENSORS
+from convert.tokenizer_files import PIECES, open_pieces, read_tokenizer
 
 if TYPE_CHECKING:
     from convert.checkpoint import Checkpoint
@@ -47,9 +47,9 @@ def reward_protocol(checkpoint: Checkpoint) -> RewardProtocol:
     names = checkpoint.tensors
     if any(name.startswith("v_head.") for name in names):
         return RewardProtocol("value", "\n", template="{question}\n", join="")
-    outputs = [t.shape[0] for name, t in names.items() if _is_last_layer(name)]
-    if outputs:
-        kind = "value" if outputs[-1] == 1 else "classify"
+    count = outputs(checkpoint)
+    if count is not None:
+        kind = "value" if count == 1 else "classify"
         if kind == "classify" and checkpoint.architecture == "qwen2":
             return RewardProtocol("classify", "<extra_0>", QWEN_PRM, join="")
         return RewardProtocol(kind, "\n")  # type: ignore[arg-type]
@@ -62,18 +62,24 @@ def reward_protocol(checkpoint: Checkpoint) -> RewardProtocol:
     return RewardProtocol("token_logits", STEP_TAG, good_id=good, bad_id=bad)
 
 
+def outputs(checkpoint: Checkpoint) -> int | None:
+    """How many numbers a reward head gives; None where there is none that is known here."""
+    last = [t for name, t in checkpoint.tensors.items() if _is_last_layer(name)]
+    return last[-1].shape[0] if last and last[-1].shape else None
+
+
 def _is_last_layer(name: str) -> bool:
     return name in ("score.weight", "score.2.weight", "classifier.weight")
 
 
 def _piece_id(folder: Path, text: str) -> int | None:
     """The id of a text with a space before it, where it is one SentencePiece piece."""
-    path = folder / "tokenizer.model"
+    path = folder / PIECES
     if path.exists():
-        from sentencepiece import SentencePieceProcessor
-
-        ids = SentencePieceProcessor(model_file=str(path)).encode(text)
+        pieces = open_pieces(folder)
+        with reading(path):
+            ids = pieces.encode(text)
         return int(ids[-1]) if len(ids) == 1 else None
-    vocabulary = json.loads((folder / "tokenizer.json").read_text())["model"]["vocab"]
+    vocabulary = (read_tokenizer(folder).get("model") or {}).get("vocab")
     found = vocabulary.get("\u2581" + text) if isinstance(vocabulary, dict) else None
     return None if found is None else int(found)

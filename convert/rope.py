@@ -9,6 +9,7 @@ import gguf
 import numpy as np
 
 from convert.checkpoint import Checkpoint
+from convert.config_check import rope_table
 from convert.refusal import Refusal
 
 YARN_KEYS = {  # transformers' name: the writer's method
@@ -79,8 +80,4 @@ def _divisor(wavelength: Any, factor: float, low: float, high: float, context: i
 
 def rope_settings(checkpoint: Checkpoint) -> dict[str, Any]:
     """Rope settings, wherever this version of transformers put them."""
-    config = checkpoint.config
-    found = dict(config.get("rope_scaling") or {}) | dict(config.get("rope_parameters") or {})
-    theta = found.get("rope_theta", config.get("rope_theta", 10000.0))
-    kind = found.get("rope_type", found.get("type", "default"))
-    return found | {"rope_theta": float(theta), "rope_type": kind}
+    return rope_table(checkpoint.folder / "config.json", checkpoint.config)

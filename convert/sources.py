@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from convert.refusal import Refusal
+from convert import bounds
+from convert.files import regular
+from convert.refusal import Refusal, reading
 
 REFERENCES = ("policy", "reward", "thinker")
 WANTED = (  # files of a hub repository that a conversion reads
@@ -45,10 +48,13 @@ def resolve(source: str, *, offline: bool = False) -> Source:
     """
     if source.startswith("reference:"):
         return _reference(source)
-    path = Path(source).expanduser()
+    path = Path(os.path.expanduser(source))  # noqa: PTH111 - Path's own raises for a stranger's ~
+    if path.exists():  # its name is written into what is made of it
+        bounds.text(path, "the name", path.resolve().name)
     if path.is_dir():
         return Source(path.resolve().name, path, path.resolve().name)
-    if path.is_file():
+    if path.exists():
+        regular(path)
         if path.suffix.lower() != ".gguf":
             raise Refusal(f"{source} is not a .gguf file; give a .gguf file or a folder")
         return Source(path.stem, path, path.name)
@@ -85,9 +91,10 @@ def _download(source: str, *, offline: bool) -> Source:
         )
 
     try:
-        folder = get([*WANTED, "*.safetensors"])
-        if not any(folder.glob("*.safetensors")):
-            get(["pytorch_model*.bin*"])
+        with reading(source):  # the hub's client raises many types, for a name of another form too
+            folder = get([*WANTED, "*.safetensors"])
+            if not any(folder.glob("*.safetensors")):
+                get(["pytorch_model*.bin*"])
     except LocalEntryNotFoundError as error:
         how = "is not in the local cache (--offline)" if offline else "could not be downloaded"
         raise FileNotFoundError(f"{source} {how}; check the name and the network") from error

@@ -10,6 +10,7 @@ import threading
 from typing import Any
 
 from convert.deaths import died
+from convert.printing import say
 
 FORWARDED = ("SIGINT", "SIGTERM", "SIGHUP")
 _DOING = mmap.mmap(-1, 1024)  # shared with the process that was forked from this one
@@ -62,5 +63,5 @@ def watch(pid: int, name: str) -> int:
     if seen:
         return 128 + seen[0]
     text = bytes(_DOING).split(b"\0", 1)[0].decode("utf-8", "replace")
-    print(f"{name}: error: {died(code, text or 'starting')}", file=sys.stderr)
-    return 128 - code
+    say(f"{name}: error: {died(code, text or 'starting')}", sys.stderr)
+    return 1

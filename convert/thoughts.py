@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from convert.artifact import ThoughtEmbedding, ThoughtProtocol
-from convert.files import read_json
-from convert.refusal import Refusal
+from convert.files import regular
+from convert.hf_files import opening
+from convert.refusal import Refusal, reading
+from convert.tokenizer_files import (
+    PIECES,
+    TOKENIZER,
+    added_decoder,
+    added_ids,
+    open_pieces,
+    read_tokenizer,
+)
 
 if TYPE_CHECKING:
     from convert.checkpoint import Checkpoint
@@ -32,7 +41,7 @@ def thought_protocol(checkpoint: Checkpoint) -> ThoughtProtocol:
         Refusal: if `max_thoughts` is no number, or the tokenizer has one of the tokens only.
     """
     most = checkpoint.config.get("max_thoughts")
-    if not isinstance(most, int):
+    if isinstance(most, bool) or not isinstance(most, int):
         raise Refusal(f"{checkpoint.folder / 'config.json'} has max_thoughts {most!r}, no number")
     added, vocab = _added_tokens(checkpoint.folder), checkpoint.shape.vocab
     found = [added[token] for token in TOKENS if token in added]
@@ -103,25 +112,22 @@ def _shapes(checkpoint: Checkpoint) -> dict[str, tuple[int, ...]]:
 
 def _added_tokens(folder: Path) -> dict[str, int]:
     """Ids of the tokens that were added to a tokenizer, by any of the files that tell."""
-    decoder: dict[str, Any] = read_json(folder / "tokenizer_config.json").get(
-        "added_tokens_decoder", {}
-    )
-    listed = read_json(folder / "tokenizer.json").get("added_tokens", [])
+    listed = read_tokenizer(folder).get("added_tokens") or []
     return {
-        **{str(token): int(i) for token, i in read_json(folder / "added_tokens.json").items()},
-        **{str(entry["content"]): int(i) for i, entry in decoder.items()},
+        **added_ids(folder),
+        **{str(entry["content"]): i for i, entry in added_decoder(folder)},
         **{str(entry["content"]): int(entry["id"]) for entry in listed},
     }
 
 
 def _first_token(folder: Path, text: str) -> int:
     """The id of the first token of a text, without a beginning-of-sequence token."""
-    path = folder / "tokenizer.model"
-    if path.exists():
-        from sentencepiece import SentencePieceProcessor
-
-        return int(SentencePieceProcessor(model_file=str(path)).encode(text)[0])
+    if (folder / PIECES).exists():
+        pieces = open_pieces(folder)
+        with reading(folder / PIECES):
+            return int(pieces.encode(text)[0])
     from tokenizers import Tokenizer
 
-    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    return int(tokenizer.encode(text, add_special_tokens=False).ids[0])
+    with opening(folder / TOKENIZER):
+        tokenizer = Tokenizer.from_file(str(regular(folder / TOKENIZER)))
+        return int(tokenizer.encode(text, add_special_tokens=False).ids[0])

@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from convert.checkpoint import Checkpoint
+from convert.config_check import token_ids
+from convert.files import read_json
+from convert.hf_files import HERE, default_template, opening
 from convert.onnx_decoder import decoder, positions
 from convert.onnx_graph import Activations, Graph
 from convert.onnx_levels import OnnxLevel
@@ -71,25 +74,25 @@ def tokenizer_facts(checkpoint: Checkpoint, out: Path) -> dict[str, str]:
     """Write the tokenizer as one `tokenizer.json`; what it does not say itself."""
     from transformers import AutoTokenizer
 
-    tokenizer: Any = AutoTokenizer.from_pretrained(
-        checkpoint.folder, local_files_only=True, use_fast=True
-    )
-    tokenizer.backend_tokenizer.save(str(out))
+    with opening(checkpoint.folder):
+        tokenizer: Any = AutoTokenizer.from_pretrained(checkpoint.folder, use_fast=True, **HERE)
+        document = tokenizer.backend_tokenizer.to_str(pretty=True)
+    out.write_text(document, encoding="utf-8")
     facts = {
         "starbase.eos_ids": json.dumps(eos_ids(checkpoint)),
         "starbase.bos": tokenizer.bos_token or "",
+        "starbase.eos": tokenizer.eos_token or "",
     }
-    if tokenizer.chat_template:
-        facts["starbase.chat_template"] = tokenizer.chat_template
+    if template := default_template(checkpoint.folder, tokenizer.chat_template):
+        facts["starbase.chat_template"] = template
     return facts
 
 
 def eos_ids(checkpoint: Checkpoint) -> list[int]:
     """Ids that end a text, by config.json and generation_config.json."""
-    path = checkpoint.folder / "generation_config.json"
-    generation = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     found: set[int] = set()
-    for config in (checkpoint.config, generation):
-        eos = config.get("eos_token_id")
-        found |= set(eos) if isinstance(eos, list) else set() if eos is None else {eos}
+    for name in ("config.json", "generation_config.json"):
+        path = checkpoint.folder / name
+        eos = read_json(path).get("eos_token_id")
+        found.update(token_ids(path, "eos_token_id", eos, checkpoint.shape.vocab))
     return sorted(found)

@@ -40,7 +40,7 @@ class MethodSpec:
     balance: float = 0.1
     allocation: Allocation = "ceil"
     elicit: bool = True  # ask paths that a limit cut off for their answer
-    aggregation: Aggregation = "last"
+    aggregation: Aggregation | None = None  # None: as the reward model's protocol says
     selection: Selection = "weighted"
     protocol: ProtocolName = "fair"
 
@@ -95,12 +95,13 @@ def build(
         greedy = Sampling(temperature=0, max_tokens=spec.max_tokens)
         return SampleVote(engine, None, 1, greedy, "greedy", elicit=spec.elicit)
     sampling = Sampling(spec.temperature, spec.top_p, spec.max_tokens)
+    aggregation = spec.aggregation or (scorer.aggregation if scorer else "last")
     if scorer is None and (spec.search == "rebase" or spec.selection != "majority"):
         what = "rebase" if spec.search == "rebase" else spec.selection
         raise Refusal(f"{what} needs a reward model; give --reward, or choose majority")
     if spec.search == "sample":
         return SampleVote(
-            engine, scorer, spec.width, sampling, spec.selection, spec.aggregation, spec.elicit
+            engine, scorer, spec.width, sampling, spec.selection, aggregation, spec.elicit
         )
     assert scorer is not None
     return Rebase(
@@ -112,7 +113,7 @@ def build(
         spec.balance,
         spec.allocation,
         spec.selection,
-        spec.aggregation,
+        aggregation,
         spec.elicit,
         watch=watch,
     )

@@ -97,3 +97,4 @@ class Answer:
     levels: tuple[Level, ...] = ()
     dropped: int = 0
     booked_tokens: int | None = None  # what the paper's code would charge; None: visible tokens
+    aggregation: Aggregation = "last"  # how the scores of a path became one

@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
+from convert.files import regular
 from convert.refusal import Refusal
 from methods.answers import gold_answer
+
+EXPECTED = "expected lines with 'question' and 'answer' ending in '#### N'"
+
+KINDS = {
+    **dict.fromkeys((int, float), "a number"),
+    bool: "true or false",
+    str: "a text",
+    list: "a list",
+    dict: "a table",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +32,7 @@ class Problem:
     id: str
     question: str
     gold: str | None = None
+    fault: str | None = None  # why it cannot be asked, with its line
 
 
 def read_problems(
@@ -26,33 +40,55 @@ def read_problems(
 ) -> list[Problem]:
     """The first problems of a file in GSM8K's format: `question` and `answer` ending in `#### N`.
 
-    With `shuffle` they come in the order that this seed gives; 42 on GSM8K's test set is the order
-    of arXiv 2412.16260 (`datasets.Dataset.shuffle`).
+    A line that is no such problem is one with a fault, so that it fails alone. With `shuffle` they
+    come in the order that this seed gives; 42 on GSM8K's test set is the order of arXiv 2412.16260
+    (`datasets.Dataset.shuffle`).
 
     Raises:
-        Refusal: for an empty file, or a line that is not such a problem; names the line.
+        Refusal: for a file in which no problem can be asked; says what was expected.
     """
-    problems: list[Problem] = []
-    with path.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, 1):
-            if shuffle is None and limit is not None and len(problems) == limit:
-                break
-            if line.strip():
-                problems.append(_parse(line, path, number))
-    if not problems:
-        raise Refusal(f"{path} holds no problems; expected lines with 'question' and 'answer'")
+    found = _problems(path)
     if shuffle is None:
-        return problems
-    order = np.random.default_rng(shuffle).permutation(len(problems))
-    return [problems[i] for i in order[:limit]]
+        problems = list(islice(found, limit))
+    else:
+        everything = list(found)
+        order = np.random.default_rng(shuffle).permutation(len(everything))
+        problems = [everything[i] for i in order[:limit]]
+    if all(problem.fault for problem in problems):
+        why = f": {problems[0].fault}" if problems else ""
+        raise Refusal(f"{path} holds no problems{why}; {EXPECTED}")
+    return problems
 
 
-def _parse(line: str, path: Path, number: int) -> Problem:
+def _problems(path: Path) -> Iterator[Problem]:
+    """One for every line that is not blank; ids are positions of lines."""
+    with regular(path).open("rb") as lines:
+        for position, line in enumerate(lines):
+            if line.strip():
+                yield _parse(line, str(position), position + 1)
+
+
+def _parse(line: bytes, problem_id: str, number: int) -> Problem:
+    blank = Problem(problem_id, "")
     try:
-        record = json.loads(line)
-        return Problem(str(number - 1), record["question"], gold_answer(record["answer"]))
-    except (json.JSONDecodeError, KeyError, TypeError, AttributeError, ValueError) as error:
-        raise Refusal(
-            f"{path} line {number} is not a problem with 'question' and 'answer' ending in "
-            f"'#### N': {error}"
-        ) from error
+        record = json.loads(line.decode("utf-8-sig"))
+        if not isinstance(record, dict):
+            return replace(blank, fault=f"line {number}: not a table but {_kind(record)}")
+        for name in ("question", "answer"):
+            if not isinstance(value := record.get(name), str):
+                said = f"line {number}: '{name}' is no text but {_kind(value)}"
+                return replace(blank, fault=said)
+        question: str = record["question"]
+        question.encode()  # JSON can spell half a surrogate pair; nothing can read it
+        if not question.strip():
+            return replace(blank, fault=f"line {number}: the question is empty")
+        return Problem(problem_id, question, gold_answer(record["answer"]))
+    except (UnicodeDecodeError, UnicodeEncodeError) as error:
+        return replace(blank, fault=f"line {number}: not UTF-8 text: {error.reason}")
+    except (ValueError, RecursionError) as error:
+        return replace(blank, fault=f"line {number}: {error}")
+
+
+def _kind(value: object) -> str:
+    """What a JSON value is, for people."""
+    return "missing or null" if value is None else KINDS[type(value)]

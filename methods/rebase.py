@@ -24,7 +24,8 @@ class Rebase:
     Every level samples one step for each child in one batch and scores it. The budget starts at
     `width` and shrinks by every finished path; candidates that get no children are pruned. A path
     is finished when its new step states an answer or ends the sequence. A path at `max_tokens`, and
-    what is alive at the depth limit, is cut off; with `elicit` it is asked for its answer.
+    what is alive at the depth limit or once the budget is spent, is cut off; with `elicit` it is
+    asked for its answer. At most 2 * width + 2 branches live at once.
     """
 
     engine: Engine
@@ -49,17 +50,16 @@ class Rebase:
         dropped = 0
         with trial.open(problem) as root:
             frontier = [Candidate(root)]
-            while frontier and len(levels) < self.max_depth:
+            # allocations other than `ceil` may hand out more than the budget, and so overspend it
+            while frontier and len(leaves) < self.width and len(levels) < self.max_depth:
                 budget = self.width - len(leaves)
                 shares = allocate(
                     [c.score for c in frontier], budget, self.balance, self.allocation
                 )
                 dropped += shares.count(0)
                 children = self._fork(frontier, shares)
-                self.engine.release([c.branch for c in frontier])  # prefixes live on in children
                 steps = self.engine.extend([c.branch for c in children], sampling)
                 scores = self.scorer.score(children, steps)
-                self.scorer.release([c.branch for c in frontier])
                 grown = [
                     c.grown(step, score, finished=_states_answer(step))
                     for c, step, score in zip(children, steps, scores, strict=True)
@@ -76,11 +76,19 @@ class Rebase:
             return trial.answer(leaves, self.selection, self.aggregation, levels, dropped)
 
     def _fork(self, frontier: Sequence[Candidate], shares: Sequence[int]) -> list[Candidate]:
-        return [
-            replace(parent, branch=branch)
-            for parent, share in zip(frontier, shares, strict=True)
-            for branch in self.engine.fork(parent.branch, share)
-        ]
+        """Children of each candidate, which itself is released: prefixes live on in children.
+
+        Those without children go first and the others one by one, so that room is made in time.
+        """
+        pairs = list(zip(frontier, shares, strict=True))
+        self._release([candidate for candidate, share in pairs if not share])
+        children: list[Candidate] = []
+        for parent, share in pairs:
+            if share:
+                branches = self.engine.fork(parent.branch, share)
+                children += [replace(parent, branch=branch) for branch in branches]
+                self._release([parent])
+        return children
 
     def _cut(self, candidate: Candidate) -> bool:
         return not candidate.finished and candidate.tokens >= self.max_tokens

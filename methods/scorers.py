@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from convert.artifact import RewardProtocol
 from convert.refusal import Refusal
-from methods.candidate import Candidate
+from methods.candidate import Aggregation, Candidate
 from methods.problem import Problem
 from runtime.engine import Branch, Engine, Output, Step, Usage
 
@@ -25,6 +25,11 @@ class Scorer(Protocol):
     @property
     def usage(self) -> Usage: ...
 
+    @property
+    def aggregation(self) -> Aggregation:
+        """How the scores of a path become one, where nobody asks for another way."""
+        ...
+
     def open(self, problem: Problem, root: Branch) -> AbstractContextManager[None]:
         """Read the question; leaving the context forgets the whole tree."""
         ...
@@ -34,7 +39,7 @@ class Scorer(Protocol):
         ...
 
     def release(self, branches: Sequence[Branch]) -> None:
-        """Forget policy branches that nothing will grow from."""
+        """Forget policy branches that nothing will grow from but children that they have now."""
         ...
 
 
@@ -60,18 +65,23 @@ class ProcessRewardScorer:
         self._policy_stop = policy_stop
         self._read = score_reader(engine, protocol)
         self._branches: dict[int, Branch] = {}  # policy branch id -> reward branch
+        self._leaving: set[int] = set()  # policy branches that new children may still grow from
         self._tag = len(engine.tokenizer.encode_more(protocol.step_tag))
 
     @property
     def usage(self) -> Usage:
         return self.engine.usage
 
+    @property
+    def aggregation(self) -> Aggregation:
+        return self._protocol.aggregation
+
     @contextmanager
     def open(self, problem: Problem, root: Branch) -> Iterator[None]:
         started = time.perf_counter()
         text = self._protocol.template.replace("{question}", problem.question)
         with self.engine.open(self.engine.tokenizer.encode(text, special=True)) as branch:
-            self._branches = {root.id: branch}
+            self._branches, self._leaving = {root.id: branch}, set()
             self.seconds += time.perf_counter() - started
             try:
                 yield
@@ -112,7 +122,7 @@ class ProcessRewardScorer:
         return [sum(scores) / len(scores) for scores in found]
 
     def release(self, branches: Sequence[Branch]) -> None:
-        self.engine.release([self._branches.pop(b.id) for b in branches if b.id in self._branches])
+        self._leaving |= {branch.id for branch in branches} & self._branches.keys()
 
     def _score_fed(
         self, branches: Sequence[Branch], tokens: Sequence[Sequence[int]]
@@ -139,10 +149,16 @@ class ProcessRewardScorer:
             if branch.id not in self._branches:
                 assert branch.parent is not None
                 new.setdefault(branch.parent, []).append(branch)
+        self._leave(self._leaving - new.keys())
         for parent, children in new.items():
             forks = self.engine.fork(self._branches[parent], len(children))
             self._branches |= {c.id: fork for c, fork in zip(children, forks, strict=True)}
+            self._leave(self._leaving & {parent})
         return [self._branches[branch.id] for branch in policy]
+
+    def _leave(self, ids: Collection[int]) -> None:
+        self.engine.release([self._branches.pop(i) for i in ids])
+        self._leaving.difference_update(ids)
 
     def _body(self, step: Step) -> str:
         """The text of a step without what the policy ends its steps with."""

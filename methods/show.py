@@ -10,22 +10,22 @@ from methods.candidate import AGGREGATIONS, Aggregation, Answer, Candidate, Leve
 from runtime.engine import Step, Usage
 
 
-def report(answer: Answer, aggregation: Aggregation) -> str:
+def report(answer: Answer) -> str:
     """The answer, the path it came from with scores, the votes and the cost."""
     lines = [f"Answer: {answer.text if answer.text is not None else 'none found'}", ""]
-    if best := best_path(answer, aggregation):
+    if best := best_path(answer):
         lines += _path(best)
     if len(answer.candidates) > 1:
-        lines += ["", "Votes", *_votes(answer, aggregation)]
+        lines += ["", "Votes", *_votes(answer)]
     return "\n".join([*lines, "", *_cost(answer)])
 
 
-def document(answer: Answer, aggregation: Aggregation) -> dict[str, Any]:
+def document(answer: Answer) -> dict[str, Any]:
     """The answer as JSON data."""
     return {
         "answer": answer.text,
         "selection": answer.selection,
-        "candidates": [_candidate(c, aggregation) for c in answer.candidates],
+        "candidates": [_candidate(c, answer.aggregation) for c in answer.candidates],
         "usage": _usage(answer.usage),
         "scorer_usage": _usage(answer.scorer_usage),
         "latency_s": answer.latency_s,
@@ -35,16 +35,16 @@ def document(answer: Answer, aggregation: Aggregation) -> dict[str, Any]:
     }
 
 
-def tree(question: str, answer: Answer, aggregation: Aggregation) -> dict[str, Any]:
+def tree(question: str, answer: Answer) -> dict[str, Any]:
     """The whole search as JSON data: every level with its budget, widths and scored candidates."""
     levels = [_level(depth, level) for depth, level in enumerate(answer.levels, 1)]
-    return {"question": question, "levels": levels, **document(answer, aggregation)}
+    return {"question": question, "levels": levels, **document(answer)}
 
 
-def best_path(answer: Answer, aggregation: Aggregation) -> Candidate | None:
+def best_path(answer: Answer) -> Candidate | None:
     """The highest scored candidate that gave the chosen answer."""
     givers = [c for c in answer.candidates if c.reading.answer == answer.text]
-    return max(givers, key=lambda c: _score(c, aggregation), default=None)
+    return max(givers, key=lambda c: _score(c, answer.aggregation), default=None)
 
 
 def _score(candidate: Candidate, aggregation: Aggregation) -> float:
@@ -59,13 +59,13 @@ def _path(candidate: Candidate) -> list[str]:
     return lines
 
 
-def _votes(answer: Answer, aggregation: Aggregation) -> list[str]:
+def _votes(answer: Answer) -> list[str]:
     found = [(c.reading.answer, c) for c in answer.candidates]
     counts = Counter(a for a, _ in found if a is not None)
     weights: Counter[str] = Counter()
     for text, candidate in found:
         if text is not None:
-            weights[text] += _score(candidate, aggregation)  # type: ignore[assignment]
+            weights[text] += _score(candidate, answer.aggregation)  # type: ignore[assignment]
     scored = any(c.scores for c in answer.candidates)
     lines = [
         f"  {text:>10}  {count:3d} of {len(found)}"

@@ -82,6 +82,7 @@ class Trial:
             levels=tuple(levels),
             dropped=dropped,
             booked_tokens=booked_tokens,
+            aggregation=aggregation,
         )
 
 

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
+from methods.arguments import MAX_SEED, threads, whole
+from profiles.ladder import is_file
+
+positive = whole(1, MAX_SEED)
 LEVELS = ("f16", "q8_0", "q4_k_m", "q3_k_s", "q2_k")
 SUFFIXES = (".json", ".csv", ".md")
 SOURCE = "a checkpoint folder, a hub id, reference:NAME, or one or more .gguf or .onnx files"
@@ -24,7 +29,7 @@ def add_model(group: argparse._ArgumentGroup, role: str) -> None:
 def add_place(group: argparse._ArgumentGroup) -> None:
     """Where models run and come from."""
     group.add_argument("--device", choices=("auto", "cuda", "cpu"), default="auto")
-    group.add_argument("--threads", type=positive, metavar="N", help="default: physical cores")
+    group.add_argument("--threads", type=threads, metavar="N", help="default: physical cores")
     group.add_argument("--offline", action="store_true", help="never ask the hub")
 
 
@@ -55,15 +60,19 @@ def add_output(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--json", action="store_true", help="print JSON instead of a table")
 
 
-def positive(text: str) -> int:
-    """A whole number above zero.
+def add_aggregation(group: argparse._ArgumentGroup) -> None:
+    """How the scores of a path become one."""
+    group.add_argument(
+        "--aggregation",
+        choices=("last", "min", "prod", "mean"),
+        help="of a path's scores (default: as the reward model's protocol says)",
+    )
 
-    Raises:
-        argparse.ArgumentTypeError: for anything else.
-    """
-    if not text.isascii() or not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
-    return int(text)
+
+def levels_unused(models: Sequence[str], flag: str) -> tuple[bool, tuple[str, ...], str]:
+    """A rule of `warn_unused`: files have their levels."""
+    files = any(map(is_file, models))
+    return files, (flag,), "the models are files as they stand"
 
 
 def level(text: str) -> str:

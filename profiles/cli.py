@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from convert import command
+from convert.files import write_json
 from convert.levels import UnknownLevel
+from convert.printing import say
 from convert.refusal import Refusal
+from methods.arguments import Parser, warn_unused
 from profiles import (
+    doctor_cli,
     drift_cli,
     fidelity_cli,
     latency_cli,
@@ -23,12 +28,14 @@ from profiles import (
     reward_grid_cli,
     tree_cli,
 )
-from profiles.run_arguments import add_arguments, request, resolve_levels
+from profiles.faults import warn_faults
+from profiles.run_arguments import add_arguments, request, resolve_levels, unused
 
 if TYPE_CHECKING:
     from profiles.summary import Summary
 
 OTHERS = (
+    doctor_cli,
     fidelity_cli,
     reward_grid_cli,
     drift_cli,
@@ -50,13 +57,6 @@ examples:
   profile run --suite paper
   profile report report
 """
-
-
-class Parser(argparse.ArgumentParser):
-    """One line for a mistake; the usage is a page long and stands in --help."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: error: {message}\n")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -87,6 +87,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run `profile`; returns the exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     options = parser().parse_args(given)
+    if strange := [argument for argument in given if not _utf8(argument)]:
+        parser().error(f"{strange[0]!r} is not UTF-8 text; rename the file")
     alone = arguments is None
     if hasattr(options, "body"):  # a subcommand with a module of its own
         return command.run("profile", lambda: options.body(options, given), supervised=alone)
@@ -101,6 +103,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return command.run("profile", lambda: _run(options, given), supervised=alone)
 
 
+def _utf8(argument: str) -> bool:
+    """Whether reports can name an argument: Python keeps other bytes as halves of surrogates."""
+    with contextlib.suppress(UnicodeEncodeError):
+        return bool(argument.encode()) or not argument
+    return False
+
+
 def _run(options: argparse.Namespace, given: list[str]) -> None:
     from methods.problem import read_problems
     from profiles import report, runner, store
@@ -108,21 +117,24 @@ def _run(options: argparse.Namespace, given: list[str]) -> None:
     from profiles.progress import Progress
 
     asked = request(options)
-    questions = len(read_problems(asked.data, asked.limit, asked.shuffle))
+    warn_unused("profile", given, unused(options))
+    problems = read_problems(asked.data, asked.limit, asked.shuffle)
+    warn_faults([problem.fault for problem in problems if problem.fault], "count as wrong")
     store.check(options.output, resume=options.resume, force=options.force)
     made = configurations(asked, real_models(asked.offline))
     store.prepare(options.output, force=options.force)
     store.store_configurations(options.output, made)
-    run = runner.describe(asked, made, given, questions)
-    store.write_json(options.output / store.RUN, run)
+    run = runner.describe(asked, made, given, len(problems))
+    write_json(options.output / store.RUN, run)
     progress = Progress()
     try:
         failures = runner.run_all(options.output, made, progress)
     except KeyboardInterrupt:
         progress.close()
-        print(f"kept what is done; go on with: {resume_command(given)}", file=sys.stderr)
+        with contextlib.suppress(OSError):  # after SIGHUP there may be no terminal
+            say(f"kept what is done; go on with: {resume_command(given)}", sys.stderr)
         raise
-    store.write_json(options.output / store.RUN, run | {"failures": [asdict(f) for f in failures]})
+    write_json(options.output / store.RUN, run | {"failures": [asdict(f) for f in failures]})
     _print(report.write(options.output), options.output, json_wanted=options.json)
     if failures:
         raise Refusal(
@@ -142,12 +154,12 @@ def _print(summary: Summary, folder: Path, *, json_wanted: bool) -> None:
     from profiles.tables import aligned, text_table
 
     if json_wanted:
-        print(json.dumps(summary.document(), ensure_ascii=False))
+        say(json.dumps(summary.document(), ensure_ascii=False))
     else:
-        print(text_table(summary.rows))
+        say(text_table(summary.rows))
         if summary.header.get("suite"):
-            print("\n" + aligned(paper.table(summary.rows)))
-        print(f"report: {folder / 'index.html'}", file=sys.stderr)
+            say("\n" + aligned(paper.table(summary.rows)))
+        say(f"report: {folder / 'index.html'}", sys.stderr)
 
 
 def resume_command(given: Sequence[str]) -> str:

@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from convert.artifact import Format
+from convert.files import regular
 from convert.onnx_files import model_files
-from convert.refusal import Refusal
 from methods.build import SELECTIONS, MethodSpec, ProtocolName, Search
 from methods.candidate import Selection
+from profiles.rows import MethodName
+from profiles.stored import parse
 from runtime.options import EngineOptions, Thinking
 
-ROW_NAMES: dict[tuple[Search, Selection], str] = {
+ROW_NAMES: dict[tuple[Search, Selection], MethodName] = {
     ("greedy", "greedy"): "greedy",
     ("sample", "majority"): "majority",
     ("sample", "best-of-n"): "best-of-n",
@@ -108,23 +110,6 @@ class Configuration:
             document[name] = None if document[name] is None else str(document[name])
         return document
 
-    @staticmethod
-    def from_document(document: dict[str, Any]) -> Configuration:
-        """The inverse of `document`.
-
-        Raises:
-            Refusal: if it is not a configuration of this version.
-        """
-        try:
-            values = dict(document)
-            values["policy"], values["data"] = Path(values["policy"]), Path(values["data"])
-            values["reward"] = None if values["reward"] is None else Path(values["reward"])
-            values["spec"] = MethodSpec(**values["spec"])
-            values["options"] = EngineOptions(**values["options"])
-            return Configuration(**values)
-        except (KeyError, TypeError) as error:
-            raise Refusal(f"not a configuration of this version: {error}") from error
-
 
 def wanted(configuration: Configuration, methods: Sequence[str]) -> list[Selection]:
     """The selections of a configuration that were asked for; REBASE always shows all of its."""
@@ -142,10 +127,8 @@ def read_configuration(path: Path) -> Configuration:
     Raises:
         Refusal: if the file holds none; names it.
     """
-    try:
-        return Configuration.from_document(json.loads(path.read_text(encoding="utf-8")))
-    except ValueError as error:
-        raise Refusal(f"{path}: {error}") from error
+    content = regular(path).read_bytes()
+    return parse(Configuration, content, str(path), "a configuration of this version")
 
 
 def differences(old: Configuration, new: Configuration) -> list[str]:

@@ -12,7 +12,23 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from convert.files import read_json, refuse_overwrite, whole
+from convert.files import read_json, write_text
+from convert.printing import plain, say
+from convert.refusal import Refusal
+from methods.outputs import check
+from profiles.stored import typed
+
+__all__ = [
+    "Document",
+    "check",
+    "command_line",
+    "csv_text",
+    "deliver",
+    "markdown_table",
+    "read_documents",
+]
+
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # how a cell begins that a spreadsheet computes
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,49 +53,44 @@ class Document:
         if suffix == ".json":
             return json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n"
         if suffix == ".csv":
-            return _csv(self.rows)
+            return csv_text(self.rows)
         return self.markdown + "\n"
-
-
-def check(paths: Sequence[Path], *, force: bool) -> None:
-    """Refuse before the work what could not be written after it.
-
-    Raises:
-        FileExistsError: if a file exists and `force` is off.
-        FileNotFoundError: if a folder is missing.
-    """
-    refuse_overwrite(list(paths), force=force)
-    for path in paths:
-        if not path.parent.is_dir():
-            raise FileNotFoundError(f"{path.parent} is not a folder; make it first")
 
 
 def deliver(document: Document, paths: Sequence[Path], *, json_wanted: bool) -> None:
     """Write the files, then print the table or the JSON document."""
     for path in paths:
-        with whole(path) as part:
-            part.write_text(document.text(path.suffix), encoding="utf-8")
-        print(f"wrote {path}", file=sys.stderr)
-    print(document.text(".json" if json_wanted else ".md"), end="")
+        write_text(path, document.text(path.suffix))
+        say(f"wrote {path}", sys.stderr)
+    say(document.text(".json" if json_wanted else ".md"), end="")
 
 
 def read_documents(folder: Path) -> list[Document]:
     """The measurements that a folder holds as JSON, by name; other files are passed over.
 
     Raises:
-        Refusal: if one is not JSON; names it.
+        Refusal: if one is not JSON, or has another shape; names it.
     """
     found = []
     for path in sorted(folder.glob("*.json")):
         content = read_json(path)
         if content.keys() == {field.name for field in fields(Document)}:
-            found.append(Document(**content))
+            found.append(_document(content, path))
     return found
+
+
+def _document(content: dict[str, Any], path: Path) -> Document:
+    made = typed(Document, json.dumps(content).encode(), str(path), "a measurement")
+    widths = {len(line) for line in made.table}
+    if len(widths) != 1 or not isinstance(made.header.get("command"), str):
+        raise Refusal(f"{path} is not a measurement: its table or its command is broken")
+    return made
 
 
 def command_line(given: Sequence[str]) -> str:
     """The command as it was given, folders of this machine taken off its paths."""
-    return shlex.join(["profile", *(Path(a).name if Path(a).is_absolute() else a for a in given)])
+    public = [Path(a).name if Path(a).is_absolute() else a for a in given]
+    return plain(shlex.join(["profile", *public]))
 
 
 def markdown_table(titles: Sequence[str], rows: Sequence[Sequence[str]], texts: int = 1) -> str:
@@ -89,10 +100,15 @@ def markdown_table(titles: Sequence[str], rows: Sequence[Sequence[str]], texts: 
     return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
 
 
-def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
+def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Rows as CSV; empty is null, and a text that looks like a formula begins with `'`."""
     out = io.StringIO()
     names = list(dict.fromkeys(name for row in rows for name in row))
     writer = csv.DictWriter(out, names, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
     return out.getvalue()
+
+
+def _cell(value: object) -> object:
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,7 @@ INK, GRID, PAPER = "#010101", "#020202", "#040404"  # stand-ins, replaced by the
 SIZE = (6.6, 4.3)  # inches
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
+    "text.parse_math": False,  # a dollar in a name is a dollar
     "font.family": "sans-serif",
     "font.size": 10,
     "axes.edgecolor": GRID,
@@ -85,7 +87,9 @@ def colour(number: int) -> str:
 def svg(figure: Figure, salt: str) -> str:
     """The drawing without its preamble, scalable, with the page's colours."""
     buffer = io.StringIO()
-    with mpl.rc_context({"svg.hashsalt": salt}):
+    with mpl.rc_context({"svg.hashsalt": salt}), warnings.catch_warnings():
+        # the reader's font draws the text, not the one that measures it here
+        warnings.filterwarnings("ignore", message="Glyph")
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
     text = buffer.getvalue()
     text = text[text.index("<svg") :]

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from methods.arguments import warn_unused
 from profiles import arguments
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ def run(options: argparse.Namespace, given: Sequence[str]) -> None:
     from runtime.options import EngineOptions
 
     documents.check(options.output, force=options.force)
+    warn_unused("profile", given, [arguments.levels_unused(options.policy, "--levels")])
     found = ladder(options.policy, options.levels, None, real_sources(offline=options.offline))
     paths = [found.baseline, *(path for path in found.levels if path != found.baseline)]
     engines = EngineOptions(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from convert.refusal import Refusal
+from methods.arguments import tokens, warn_unused
 from profiles import arguments
 
 if TYPE_CHECKING:
@@ -51,13 +52,13 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     text.add_argument(
         "--context",
-        type=arguments.positive,
+        type=tokens,
         metavar="TOKENS",
         help="of a chunk (default: 512; of the benchmark's solutions, 128)",
     )
     text.add_argument("--chunks", type=arguments.positive, metavar="N", help="default: all")
     text.add_argument(
-        "--batch", type=arguments.positive, metavar="TOKENS", help="of one call (default: context)"
+        "--batch", type=tokens, metavar="TOKENS", help="of one call (default: context)"
     )
     arguments.add_output(p.add_argument_group("output"))
     p.set_defaults(body=run)
@@ -74,6 +75,7 @@ def run(options: argparse.Namespace, given: Sequence[str]) -> None:
     from runtime.options import EngineOptions
 
     documents.check(options.output, force=options.force)
+    warn_unused("profile", given, [arguments.levels_unused(options.policy, "--levels")])
     text = _text(options)
     context = options.context or text.context
     engines = EngineOptions(

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from convert.artifact import Artifact
+from convert.files import sha256
 from convert.refusal import Refusal
+from methods.arguments import MAX_TOKENS
 from methods.build import SELECTIONS, MethodSpec, Search, seed_spec
-from methods.candidate import Selection
+from methods.candidate import Aggregation, Selection
 from methods.cli import METHODS
 from profiles import paper
 from profiles.configurations import Configuration, fingerprint
-from profiles.ladder import is_file
+from profiles.ladder import are_files, is_file
 from runtime.options import EngineOptions, Thinking
 
 REFERENCE = "reference:"
@@ -165,8 +166,9 @@ def searches(request: Request) -> Iterator[tuple[Search, int]]:
 
 def pairs(request: Request, sources: Sequence[str], models: Models) -> list[Pair]:
     """Policy and reward model of every level, the baseline first."""
+    files = are_files(sources)
     reward = _reward_source(request) if request.needs_reward else None
-    if is_file(sources[0]):
+    if files:
         policies = [models.describe(Path(path)) for path in sources]
         levels = [policy.level for policy in policies]
         full = None
@@ -238,10 +240,10 @@ def _configuration(
         format=pair.policy.format,
         level=pair.policy.level,
         reward_level=reward.level if reward else None,
-        spec=spec,
+        spec=replace(spec, aggregation=_aggregation(spec, reward)),
         options=_options(request.options, spec, thinking),
         data=request.data,
-        data_sha256=hashlib.sha256(request.data.read_bytes()).hexdigest(),
+        data_sha256=sha256(request.data),
         policy_fingerprint=fingerprints[pair.policy.path],
         reward_fingerprint=fingerprints[reward.path] if reward else None,
         limit=request.limit,
@@ -251,9 +253,26 @@ def _configuration(
     )
 
 
+def _aggregation(spec: MethodSpec, reward: Artifact | None) -> Aggregation:
+    """How the scores of a path become one: as asked, else as the reward model's protocol says."""
+    if spec.aggregation is not None:
+        return spec.aggregation
+    protocol = reward.reward if reward is not None and spec.protocol == "fair" else None
+    return protocol.aggregation if protocol is not None else "last"
+
+
 def _options(options: EngineOptions, spec: MethodSpec, thinking: Thinking) -> EngineOptions:
-    """A KV cache with room for every path at full length, beside the prompt."""
+    """A KV cache with room for every path at full length, beside the prompt.
+
+    Raises:
+        Refusal: if no machine could hold it.
+    """
     path = spec.max_tokens + (0 if thinking == "off" else THOUGHT_TOKENS)
     context = max(options.context, PROMPT_TOKENS + spec.width * path)
+    if context > MAX_TOKENS:
+        raise Refusal(
+            f"{spec.width} paths of {path} tokens need a KV cache of {context} tokens, and "
+            f"{MAX_TOKENS} are the most; lower --width or --max-tokens"
+        )
     branches = max(options.max_branches, 2 * spec.width + 2)
     return replace(options, context=context, max_branches=branches, think=thinking)

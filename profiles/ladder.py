@@ -58,17 +58,28 @@ def ladder(
         Refusal: if files and sources are mixed, or there is nothing to compare.
         FileNotFoundError: if a file or a source does not exist.
     """
-    if any(is_file(model) for model in models):
-        if strangers := [model for model in models if not is_file(model)]:
-            raise Refusal(f"{strangers[0]} is no model file; give files only, or one source")
+    if are_files(models):
         paths = [_existing(model) for model in models]
         if baseline is None:
             return Ladder(paths[0], tuple(paths[1:]))
         return Ladder(_named(baseline, sources), tuple(paths))
-    if len(models) > 1:
-        raise Refusal(f"{len(models)} sources were given; choose one, or model files")
     full = sources.folder(models[0]) if baseline is None else _named(baseline, sources)
     return Ladder(full, tuple(sources.convert(models[0], levels)))
+
+
+def are_files(models: Sequence[str]) -> bool:
+    """Whether models are files; if not, they are one source.
+
+    Raises:
+        Refusal: if files and sources are mixed, or there are several sources.
+    """
+    if any(is_file(model) for model in models):
+        if strangers := [model for model in models if not is_file(model)]:
+            raise Refusal(f"{strangers[0]} is no model file; give files only, or one source")
+        return True
+    if len(models) > 1:
+        raise Refusal(f"{len(models)} sources were given; choose one, or model files")
+    return False
 
 
 def is_file(source: str) -> bool:

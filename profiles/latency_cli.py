@@ -83,7 +83,7 @@ def run(options: argparse.Namespace, given: Sequence[str]) -> None:
     )
     paths = _paths(options)
     with open_engine(paths[0], engines) as engine:
-        on_cuda = not engine.device.startswith("CPU")
+        on_cuda = engine.on_card
     before = ceilings.measure(on_cuda=on_cuda, threads=threads)
     progress = Progress(visible=sys.stderr.isatty())
     timed = latency.measure(bench, paths, lambda path: open_engine(path, engines), progress)

@@ -21,7 +21,7 @@ def peak_rss_bytes() -> int:
     On Linux from VmHWM: `getrusage` there starts with the peak of the process that forked us.
     """
     if STATUS.exists():
-        for line in STATUS.read_text().splitlines():
+        for line in STATUS.read_text(encoding="utf-8").splitlines():
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) * 1024
     if sys.platform == "win32":

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import sys
 from collections.abc import Sequence
 
+from convert.printing import say
 from convert.refusal import Refusal
+from methods.arguments import paths, positive_real, tokens, warn_unused
 from methods.cli import METHODS
 
 GIB = 1 << 30
@@ -42,25 +43,25 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     p.add_argument("--method", choices=METHODS, default="rebase")
     p.add_argument(
-        "--width", type=_count, metavar="N", default=8, help="paths, or REBASE width (default: 8)"
+        "--width", type=paths, metavar="N", default=8, help="paths, or REBASE width (default: 8)"
     )
     p.add_argument(
         "--context",
-        type=_count,
+        type=tokens,
         metavar="TOKENS",
         default=1024,
         help="of one path, prompt included (default: 1024)",
     )
     p.add_argument(
         "--prompt",
-        type=_count,
+        type=tokens,
         metavar="TOKENS",
         default=128,
         help="of them, the prompt that all paths share (default: 128)",
     )
     p.add_argument(
         "--cells",
-        type=_count,
+        type=tokens,
         metavar="TOKENS",
         help="of the whole KV cache, as solve --context (default: what the paths need)",
     )
@@ -76,7 +77,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     p.add_argument(
         "--vram",
         nargs="+",
-        type=_gib,
+        type=positive_real,
         metavar="GIB",
         default=[8.0, 12.0, 24.0],
         help="sizes of cards (default: 8 12 24)",
@@ -85,7 +86,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     p.set_defaults(body=run)
 
 
-def run(options: argparse.Namespace, _given: Sequence[str]) -> None:
+def run(options: argparse.Namespace, given: Sequence[str]) -> None:
     """Print the plan.
 
     Raises:
@@ -96,6 +97,10 @@ def run(options: argparse.Namespace, _given: Sequence[str]) -> None:
     from profiles.plan import Plan, Search, choices
     from profiles.plan_text import document, text
 
+    unscored = options.method in ("greedy", "majority")
+    why = f"--method {options.method}"
+    rules = [(unscored, ("--reward",), why), (options.method == "greedy", ("--width",), why)]
+    warn_unused("profile", given, rules)
     models = [outline(name) for name in models_of(options)]
     search = Search(
         1 if options.method == "greedy" else options.width,
@@ -109,10 +114,10 @@ def run(options: argparse.Namespace, _given: Sequence[str]) -> None:
     found = choices(models, quant, search)
     for model in models:
         if search.context > model.shape.context:
-            print(
+            say(
                 f"profile: warning: {model.name} was made for {model.shape.context} tokens, "
                 f"a path has {search.context}",
-                file=sys.stderr,
+                sys.stderr,
             )
     plan = Plan(
         options.method,
@@ -122,7 +127,7 @@ def run(options: argparse.Namespace, _given: Sequence[str]) -> None:
         tuple(int(gib * GIB) for gib in dict.fromkeys(options.vram)),
         tuple(quant) if quant else None,
     )
-    print(json.dumps(document(plan)) if options.json else text(plan))
+    say(json.dumps(document(plan)) if options.json else text(plan))
 
 
 def models_of(options: argparse.Namespace) -> list[str]:
@@ -143,22 +148,6 @@ def models_of(options: argparse.Namespace) -> list[str]:
             "majority"
         )
     return [policy, reward]
-
-
-def _count(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
-    return int(text)
-
-
-def _gib(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a size in GiB")
-    return value
 
 
 def _level(text: str) -> str:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 from convert.artifact import Shape
-from convert.refusal import Refusal
+from convert.files import write_json
+from profiles.stored import read_stored
 from runtime.engine import Engine
 
 
@@ -40,9 +38,7 @@ class Process:
 
     def write(self, path: Path) -> None:
         """Write whole or not at all."""
-        part = path.with_name(path.name + ".part")
-        part.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
-        os.replace(part, path)
+        write_json(path, asdict(self))
 
 
 def model_of(engine: Engine) -> Model:
@@ -68,18 +64,7 @@ def read_process(path: Path) -> Process:
     Raises:
         Refusal: if the file holds none; names it.
     """
-    try:
-        document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        models = {name: _model(document[name]) for name in ("policy", "reward")}
-        return Process(**document | models)
-    except (ValueError, KeyError, TypeError) as error:
-        raise Refusal(f"{path} does not describe a process: {error}") from error
-
-
-def _model(document: dict[str, Any] | None) -> Model | None:
-    if document is None:
-        return None
-    return Model(**document | {"shape": Shape(**document["shape"])})
+    return read_stored(Process, path, "the description of a process", least=0)
 
 
 def process_path(records: Path) -> Path:

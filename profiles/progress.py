@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import IO, Any
+from typing import Any, TextIO
 
 from tqdm import tqdm
+
+from convert.printing import plain, say
 
 
 class Progress:
     """Questions done, accuracy so far and time left, for one configuration at a time."""
 
-    def __init__(self, stream: IO[str] | None = None) -> None:
+    def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stderr
         self._bar: tqdm[Any] | None = None
         self._title, self._total, self._done, self._correct = "", 0, 0, 0
@@ -24,14 +26,19 @@ class Progress:
         self._started_s = time.monotonic()
         if self._stream.isatty():
             self._bar = tqdm(
-                total=total, initial=done, desc=title, unit="q", file=self._stream, leave=False
+                total=total,
+                initial=done,
+                desc=plain(title),
+                unit="q",
+                file=self._stream,
+                leave=False,
             )
             self._bar.set_postfix_str(self._accuracy())
 
     def event(self, event: dict[str, Any]) -> None:
         """What a worker reports."""
         if event["event"] == "loaded" and self._bar is not None:
-            self._bar.set_postfix_str(event["device"])
+            self._bar.set_postfix_str(plain(event["device"]))
         if event["event"] == "question":
             self._done += 1
             self._correct += bool(event["correct"])
@@ -44,7 +51,7 @@ class Progress:
         self.close()
         took = time.monotonic() - self._started_s
         end = f"failed: {failure}" if failure else f"{self._accuracy()}  {took:.0f} s"
-        print(f"{self._title}  {self._done}/{self._total}  {end}", file=self._stream, flush=True)
+        say(f"{self._title}  {self._done}/{self._total}  {end}", self._stream)
 
     def close(self) -> None:
         """Take the bar off the terminal."""

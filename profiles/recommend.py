@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from convert.files import regular
 from convert.refusal import Refusal
 from profiles.rows import Row
+from profiles.stored import load, typed
 from profiles.versus import Judge, Versus, by_intervals
 from runtime.devices import COMPUTE_BYTES, MARGIN_BYTES
 
@@ -60,6 +61,13 @@ class Recommendation:
     measured: int
 
 
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What is read of summary.json; fields of other versions are passed over."""
+
+    rows: list[Row]
+
+
 def read_rows(folder: Path) -> list[Row]:
     """The rows of a run's summary.
 
@@ -68,27 +76,17 @@ def read_rows(folder: Path) -> list[Row]:
         Refusal: if the summary is broken, of another version, or empty.
     """
     path = folder / SUMMARY
-    if not path.is_file():
+    if not path.exists():
         raise FileNotFoundError(
             f"{path} does not exist; make it with profile run or profile report"
         )
-    try:
-        documents = json.loads(path.read_text(encoding="utf-8"))["rows"]
-        rows = [Row(**_known(document)) for document in documents]
-    except (KeyError, TypeError, ValueError) as error:
-        raise Refusal(
-            f"{path} is no summary of this version ({type(error).__name__}: {error}); render it "
-            f"again with profile report {folder}"
-        ) from error
+    what = f"a summary of this version; render it again with profile report {folder}"
+    content = regular(path).read_bytes()
+    load(content, str(path), what)
+    rows = typed(Rows, content, str(path), what).rows
     if not rows:
         raise Refusal(f"{path} holds no rows")
     return rows
-
-
-def _known(document: dict[str, Any]) -> dict[str, Any]:
-    """A stored row without the fields of other versions."""
-    names = {field.name for field in fields(Row)}
-    return {name: value for name, value in document.items() if name in names}
 
 
 def recommend(rows: Sequence[Row], limits: Limits, judge: Judge = by_intervals) -> Recommendation:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 from collections.abc import Sequence
 from pathlib import Path
+
+from methods.arguments import positive_real
 
 GIB = 1 << 30
 EPILOG = """\
@@ -33,11 +34,11 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         default=Path("report"),
         help="where the run wrote (default: report)",
     )
-    p.add_argument("--vram", type=_positive, metavar="GIB", help="size of the card")
-    p.add_argument("--ram", type=_positive, metavar="GIB", help="main memory to use at most")
+    p.add_argument("--vram", type=positive_real, metavar="GIB", help="size of the card")
+    p.add_argument("--ram", type=positive_real, metavar="GIB", help="main memory to use at most")
     p.add_argument(
         "--max-latency",
-        type=_positive,
+        type=positive_real,
         metavar="SECONDS",
         help="of a question, that 95 %% of them keep",
     )
@@ -53,6 +54,7 @@ def run(options: argparse.Namespace, _given: Sequence[str]) -> None:
         FileNotFoundError: if the folder holds no summary.
         Refusal: if the summary cannot be read, or no row keeps the limits.
     """
+    from convert.printing import say
     from profiles.recommend import Limits, document, read_rows, recommend
     from profiles.recommend_text import text
     from profiles.versus import by_questions
@@ -65,23 +67,13 @@ def run(options: argparse.Namespace, _given: Sequence[str]) -> None:
     )
     found = recommend(read_rows(options.folder), limits, by_questions(options.folder))
     if options.json:
-        print(json.dumps(document(found, limits), ensure_ascii=False))
+        say(json.dumps(document(found, limits), ensure_ascii=False))
     else:
-        print(text(found, limits))
-
-
-def _positive(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
-    return value
+        say(text(found, limits))
 
 
 def _percent(text: str) -> float:
-    value = _positive(text)
+    value = positive_real(text)
     if value > 100:
         raise argparse.ArgumentTypeError(f"{text!r} is not a percentage")
     return value / 100

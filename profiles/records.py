@@ -7,11 +7,15 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import BinaryIO, Self
 
+from convert.files import NO_ROOM, no_room, regular
 from convert.refusal import Refusal
 from methods.candidate import Selection
+from profiles.stored import parse
 from runtime.engine import Usage
+
+NEEDED = ("verdicts", "policy", "reward")  # without them a question would have cost nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,32 +61,60 @@ class Record:
 def read_records(path: Path) -> list[Record]:
     """The records of a file, in its order; a torn last line is left out, a missing file is empty.
 
+    Of records of one question the first counts: a file that was put together by hand has doubles.
+
     Raises:
         Refusal: if a whole line is not a record; names it.
     """
     if not path.exists():
         return []
-    whole = path.read_bytes().split(b"\n")[:-1]  # what follows the last line end is torn
-    records: list[Record] = []
+    whole = regular(path).read_bytes().split(b"\n")[:-1]  # what follows the last line end is torn
+    records: dict[str, Record] = {}
     for number, line in enumerate(whole, 1):
+        where = f"{path} line {number}"
+        found = parse(Record, line, where, "a record", least=0, needed=NEEDED)
+        if not (found.id.isascii() and found.id.isdecimal() and len(found.id) < 20):
+            raise Refusal(f"{where} is not a record: its id {found.id!r} is no line of a file")
+        records.setdefault(found.id, found)
+    return list(records.values())
+
+
+class Appender:
+    """A file of lines to append to; each is in it whole or not at all."""
+
+    def __init__(self, path: Path, file: BinaryIO) -> None:
+        self._path, self._file = path, file
+
+    def write(self, line: str) -> None:
+        """Append a line, to be read by others at once.
+
+        Raises:
+            OSError: if the disk is full; names the file.
+        """
+        content = line.encode()
+        before = os.fstat(self._file.fileno()).st_size
         try:
-            records.append(_parse(json.loads(line)))
-        except (ValueError, KeyError, TypeError) as error:
-            raise Refusal(f"{path} line {number} is not a record: {error}") from error
-    return records
+            written = self._file.write(content)
+            while written < len(content):  # then the disk is full, and the next call says so
+                written += self._file.write(content[written:])
+        except OSError as error:
+            os.truncate(self._path, before)
+            if error.errno in NO_ROOM:
+                raise no_room(self._path, before) from error
+            raise OSError(error.errno, error.strerror, str(self._path)) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
 
 
-def open_records(path: Path) -> IO[str]:
+def open_records(path: Path) -> Appender:
     """A file of records to append to, cut behind its last whole line."""
     if path.exists():
-        content = path.read_bytes()
+        content = regular(path).read_bytes()
         whole = content.rfind(b"\n") + 1
         if whole < len(content):
             os.truncate(path, whole)
-    return path.open("a", encoding="utf-8")
-
-
-def _parse(document: dict[str, Any]) -> Record:
-    verdicts = {name: Verdict(**value) for name, value in document["verdicts"].items()}
-    usages = {name: Usage(**document[name]) for name in ("policy", "reward")}
-    return Record(**document | usages | {"verdicts": verdicts})
+    return Appender(path, path.open("ab", buffering=0))

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from pathlib import Path
 
-from profiles import documents, paper, recovery_text, store
+from convert.files import write_json, write_text
+from profiles import documents, paper, recovery_text
 from profiles.findings import findings, rebase_against_majority, thinking_sentences
 from profiles.header import facts, subtitle, title, warnings
 from profiles.page import page
@@ -28,20 +27,15 @@ def write(folder: Path) -> Summary:
         "report.md": markdown(summary),
         "index.html": page(summary),
     }
-    store.write_json(folder / "summary.json", summary.document())
+    write_json(folder / "summary.json", summary.document())
     for name, text in forms.items():
-        store.write_text(folder / name, text)
+        write_text(folder / name, text)
     return summary
 
 
 def csv_text(rows: tuple[Row, ...]) -> str:
     """One line a row, the fields of summary.json as columns; empty is null."""
-    buffer = io.StringIO()
-    documents = [row.document() for row in rows]
-    writer = csv.DictWriter(buffer, list(documents[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(documents)
-    return buffer.getvalue()
+    return documents.csv_text([row.document() for row in rows])
 
 
 def markdown(summary: Summary) -> str:

@@ -9,9 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from convert.refusal import Refusal
+from methods import arguments as kinds
+from methods.arguments import warn_unused
 from profiles import arguments
+from profiles.faults import warn_faults
 
 if TYPE_CHECKING:
+    from methods.candidate import Aggregation
     from profiles.reward_grid import GridRequest
 
 POLICY_LEVELS = ("f16", "q4_k_m")
@@ -50,14 +54,16 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     arguments.add_place(models)
     search = p.add_argument_group("solutions")
     search.add_argument(
-        "-n", type=arguments.positive, default=8, help="solutions of a problem (default: 8)"
+        "-n", type=kinds.paths, default=8, help="solutions of a problem (default: 8)"
     )
-    search.add_argument("--temperature", type=float, default=1.0)
-    search.add_argument("--top-p", type=float, default=1.0)
-    search.add_argument("--max-tokens", type=arguments.positive, metavar="N", default=256)
-    search.add_argument("--seed", type=int, default=0)
-    search.add_argument("--aggregation", choices=("last", "min", "prod", "mean"), default="last")
-    search.add_argument("--balance", type=float, default=0.1, help="REBASE's softmax temperature")
+    search.add_argument("--temperature", type=kinds.real, default=1.0)
+    search.add_argument("--top-p", type=kinds.share, default=1.0)
+    search.add_argument("--max-tokens", type=kinds.tokens, metavar="N", default=256)
+    search.add_argument("--seed", type=kinds.seed, default=0)
+    arguments.add_aggregation(search)
+    search.add_argument(
+        "--balance", type=kinds.positive_real, default=0.1, help="REBASE's softmax temperature"
+    )
     questions = p.add_argument_group("questions")
     questions.add_argument(
         "--data",
@@ -81,9 +87,20 @@ def run(options: argparse.Namespace, given: Sequence[str]) -> None:
     from runtime.options import EngineOptions
 
     documents.check(options.output, force=options.force)
+    rules = [
+        arguments.levels_unused(options.policy, "--levels"),
+        arguments.levels_unused(options.reward, "--reward-levels"),
+    ]
+    warn_unused("profile", given, rules)
+    context = PROMPT_TOKENS + options.n * options.max_tokens
+    if context > kinds.MAX_TOKENS:
+        raise Refusal(
+            f"-n {options.n} of --max-tokens {options.max_tokens} need a KV cache of {context} "
+            f"tokens, and {kinds.MAX_TOKENS} are the most; lower one of them"
+        )
     engines = EngineOptions(
         device=options.device,
-        context=PROMPT_TOKENS + options.n * options.max_tokens,
+        context=context,
         max_branches=2 * options.n + 2,
         threads=options.threads,
     )
@@ -108,7 +125,9 @@ def _request(options: argparse.Namespace) -> GridRequest:
     labelled = options.data == BENCHMARK
     bundled = Path(convert.__file__).parent / "reference" / "benchmark.jsonl"
     data = bundled if labelled else Path(options.data)
-    problems = read_problems(data, options.limit)
+    found = read_problems(data, options.limit)
+    warn_faults([problem.fault for problem in found if problem.fault], "are left out")
+    problems = [problem for problem in found if problem.fault is None]
     sources = real_sources(offline=options.offline)
     rewards = ladder(options.reward, options.reward_levels, options.reward_baseline, sources)
     return GridRequest(
@@ -119,9 +138,17 @@ def _request(options: argparse.Namespace) -> GridRequest:
         n=options.n,
         sampling=Sampling(options.temperature, options.top_p, options.max_tokens),
         seed=options.seed,
-        aggregation=options.aggregation,
+        aggregation=options.aggregation or _aggregation(rewards.baseline),
         balance=options.balance,
     )
+
+
+def _aggregation(reward: Path) -> Aggregation:
+    """As the reward model's protocol says; what is no reward model is refused once it is open."""
+    from runtime.load import describe_model
+
+    protocol = describe_model(reward).reward
+    return protocol.aggregation if protocol is not None else "last"
 
 
 def _refuse_strangers(options: argparse.Namespace) -> None:

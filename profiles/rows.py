@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
+
+from methods.build import ProtocolName, Search
+from runtime.options import Thinking
+
+MethodName = Literal[
+    "greedy", "majority", "best-of-n", "weighted", "rebase", "rebase-majority", "rebase-best"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,10 +24,10 @@ class Row:
     format: str
     level: str
     reward_level: str | None
-    method: str
-    search: str
-    thinking: str
-    protocol: str
+    method: MethodName
+    search: Search
+    thinking: Thinking
+    protocol: ProtocolName
     width: int
     seed: int
     baseline: bool

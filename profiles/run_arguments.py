@@ -6,13 +6,16 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from methods import arguments as kinds
 from methods.cli import METHODS
 from profiles import arguments
+from profiles.ladder import is_file
 
 if TYPE_CHECKING:
     from profiles.grid import Request
 
 BENCHMARK = "benchmark"
+THINKERS = ("--thinker", "--think-levels", "--thought-temperature")
 LEVELS = {
     "gguf": arguments.LEVELS,
     "onnx": ("fp16", "int8", "int4"),
@@ -81,23 +84,25 @@ def _search(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--width",
         nargs="+",
-        type=arguments.positive,
+        type=kinds.paths,
         metavar="N",
         default=[8],
         help="paths of a vote, width of REBASE; several are all run (default: 8)",
     )
-    group.add_argument("--temperature", type=float, default=1.0)
-    group.add_argument("--top-p", type=float, default=1.0)
-    group.add_argument("--balance", type=float, default=0.1, help="REBASE's softmax temperature")
-    group.add_argument("--aggregation", choices=("last", "min", "prod", "mean"), default="last")
+    group.add_argument("--temperature", type=kinds.real, default=1.0)
+    group.add_argument("--top-p", type=kinds.share, default=1.0)
+    group.add_argument(
+        "--balance", type=kinds.positive_real, default=0.1, help="REBASE's softmax temperature"
+    )
+    arguments.add_aggregation(group)
     group.add_argument(
         "--max-tokens",
-        type=arguments.positive,
+        type=kinds.tokens,
         metavar="N",
         default=256,
         help="of one path (default: 256)",
     )
-    group.add_argument("--seed", type=int, default=0)
+    group.add_argument("--seed", type=kinds.seed, default=0)
     group.add_argument(
         "--protocol",
         choices=("fair", "seed"),
@@ -134,12 +139,12 @@ def _thinking(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--gate",
-        type=float,
+        type=kinds.real,
         metavar="X",
         help="think where the top probability is below X, or the entropy above (default: 0.9)",
     )
     group.add_argument("--gate-by", choices=("probability", "entropy"), default="probability")
-    group.add_argument("--thought-temperature", type=float, default=1.0)
+    group.add_argument("--thought-temperature", type=kinds.real, default=1.0)
 
 
 def _questions(group: argparse._ArgumentGroup) -> None:
@@ -156,7 +161,10 @@ def _questions(group: argparse._ArgumentGroup) -> None:
         help="the first N questions (default: 100; 128 in the paper's suite)",
     )
     group.add_argument(
-        "--shuffle", type=int, metavar="SEED", help="take them in a random order that repeats"
+        "--shuffle",
+        type=kinds.seed,
+        metavar="SEED",
+        help="take them in a random order that repeats",
     )
 
 
@@ -172,6 +180,32 @@ def _output(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--resume", action="store_true", help="go on with what FOLDER holds")
     group.add_argument("--force", action="store_true", help="replace what FOLDER holds")
     group.add_argument("--json", action="store_true", help="print summary.json")
+
+
+def unused(options: argparse.Namespace) -> list[tuple[bool, tuple[str, ...], str]]:
+    """Arguments that no configuration of a run reads."""
+    searches = {METHODS[method][0] for method in options.methods}
+    judged = any(METHODS[m][1] in ("best-of-n", "weighted") for m in options.methods)
+    think, suite = set(options.think), options.suite is not None
+    files = any(map(is_file, options.policy))
+    wide = ("--width", "--temperature", "--top-p")
+    fixed = ("--temperature", "--top-p", "--max-tokens", "--balance", "--aggregation")
+    scored = ("--reward", "--reward-level", "--aggregation")
+    return [
+        (suite, ("--methods", "--width", "--think", "--protocol"), "--suite paper has its own"),
+        (options.protocol == "seed" and not suite, fixed, "--protocol seed has its own"),
+        (not judged and not suite, scored, "no method of these reads a reward model"),
+        ("rebase" not in searches and not suite, ("--balance",), "--methods has no rebase"),
+        (searches == {"greedy"} and not suite, wide, "--methods greedy draws nothing"),
+        (think == {"off"} and not suite, THINKERS, "give --think on or gated"),
+        ("gated" not in think or suite, ("--gate", "--gate-by"), "give --think gated"),
+        (files, ("--levels", "--formats"), "the policies are files as they stand"),
+        (
+            options.reward is not None and is_file(options.reward),
+            ("--reward-level",),
+            "the reward model is a file as it stands",
+        ),
+    ]
 
 
 def request(options: argparse.Namespace) -> Request:

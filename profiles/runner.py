@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import shlex
-import signal
 import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from convert import child as children
+from convert.printing import plain
 from methods.problem import read_problems
 from profiles import store
 from profiles.configurations import Configuration
 from profiles.environment import environment
+from profiles.follow import Course, follow
 from profiles.grid import Request
 from profiles.progress import Progress
 from profiles.records import read_records
 
-WORKER = (sys.executable, "-m", "profiles.worker")
+WORKER = tuple(children.command("profiles.worker"))
 STOP_S = 20.0  # what a worker may take to stop
 
 
@@ -47,7 +47,8 @@ def run_all(
         total = len(read_problems(configuration.data, configuration.limit, configuration.shuffle))
         correct = sum(record.verdict(configuration.primary).correct for record in done)
         progress.start(title, total, len(done), correct)
-        reason = _run_one(folder, configuration, progress.event, worker)
+        course = Course(_models(configuration), total, len(done))
+        reason = _run_one(folder, configuration, course, progress.event, worker)
         progress.stop(reason)
         if reason is not None:
             failures.append(Failure(configuration.slug, reason))
@@ -57,6 +58,7 @@ def run_all(
 def _run_one(
     folder: Path,
     configuration: Configuration,
+    course: Course,
     event: Callable[[dict[str, Any]], None],
     worker: Sequence[str],
 ) -> str | None:
@@ -67,37 +69,33 @@ def _run_one(
     stored = store.configuration_path(folder, configuration)
     records = store.records_path(folder, configuration)
     log_path = store.log_path(folder, configuration)
+    log_path.unlink(missing_ok=True)
     with log_path.open("w", encoding="utf-8") as log:
         child = subprocess.Popen(
             [*worker, str(stored), str(records)],
             stdout=subprocess.PIPE,
+            stdin=subprocess.DEVNULL,
             stderr=log,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
+            env=children.environment(),
             start_new_session=True,
         )
         try:
-            reason = _follow(child, event)
+            follow(child, course, event, log)
         except BaseException:
             _stop(child)
             raise
     if child.returncode == 0:
         log_path.unlink()  # without a failure nobody misses it
         return None
-    return reason or _last_words(log_path, child.returncode)
+    return course.ended(child.returncode, log_path)
 
 
-def _follow(child: subprocess.Popen[str], event: Callable[[dict[str, Any]], None]) -> str | None:
-    """Hand on what a worker reports until it ends; the reason if it says that it failed."""
-    assert child.stdout is not None
-    reason: str | None = None
-    for line in child.stdout:
-        found = json.loads(line)
-        if found["event"] == "failed":
-            reason = found["reason"]
-        event(found)
-    child.stdout.close()
-    child.wait()
-    return reason
+def _models(configuration: Configuration) -> str:
+    """The files that a worker opens."""
+    models = (configuration.policy, configuration.reward)
+    return " and ".join(model.name for model in models if model is not None)
 
 
 def describe(
@@ -108,7 +106,7 @@ def describe(
     judged = next((one.reward for one in made if one.reward is not None), None)
     reward = request.reward or ("reference:reward" if judged else None)
     return {
-        "command": shlex.join(["profile", *map(_public, arguments)]),
+        "command": plain(shlex.join(["profile", *map(_public, arguments)])),
         "models": {
             "policy": ", ".join(map(_public, request.policies)),
             "reward": _public(reward) if judged and reward else None,
@@ -126,7 +124,7 @@ def describe(
             "step_tokens": request.spec.step_tokens,
             "balance": request.spec.balance,
             "allocation": request.spec.allocation,
-            "aggregation": request.spec.aggregation,
+            "aggregation": _aggregation(made),
             "elicit": request.spec.elicit,
         }
         | _gates(request, made),
@@ -135,6 +133,12 @@ def describe(
         "environment": environment(),
         "failures": [],
     }
+
+
+def _aggregation(made: Sequence[Configuration]) -> str:
+    """How the scores of a path became one; what no reward model reads has none."""
+    judged = dict.fromkeys(one.spec.aggregation for one in made if one.reward is not None)
+    return ", ".join(filter(None, judged)) or "last"
 
 
 def _thinker(made: Sequence[Configuration]) -> str | None:
@@ -159,8 +163,11 @@ def _public(argument: str) -> str:
 
 
 def _stop(child: subprocess.Popen[str]) -> None:
-    """End a worker: it finishes its line first; one that hangs is killed."""
-    child.send_signal(signal.SIGINT)
+    """End a worker: it finishes its line first; one that hangs is killed.
+
+    Not by SIGINT, which a job in a shell's background passes over, and so do its children.
+    """
+    child.terminate()
     try:
         child.wait(STOP_S)
     except subprocess.TimeoutExpired:
@@ -168,10 +175,3 @@ def _stop(child: subprocess.Popen[str]) -> None:
         child.wait()
     if child.stdout is not None:
         child.stdout.close()
-
-
-def _last_words(log: Path, code: int) -> str:
-    """The last line that a worker wrote before it died."""
-    lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
-    ended = f"ended by signal {-code}" if code < 0 else f"exit code {code}"
-    return f"{ended}: {lines[-1].strip()}" if lines else ended

@@ -6,8 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+from convert.files import regular
 from convert.refusal import Refusal
-from profiles.tree import Tree, tree_of
+from profiles.stored import load
+from profiles.tree import Tree, parse_tree
 
 
 def searches_path(records: Path) -> Path:
@@ -32,17 +34,23 @@ def read_search(path: Path, question_id: str) -> Tree | None:
         return None
     mark = json.dumps(question_id).encode()
     found: Tree | None = None
-    for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], 1):
-        if not line.startswith(b'{"id": ' + mark):
-            continue
-        try:
-            found = tree_of(json.loads(line))
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise Refusal(f"{path} line {number} is not a search: {error}") from error
+    for number, line in enumerate(regular(path).read_bytes().split(b"\n")[:-1], 1):
+        if line.startswith(b'{"id": ' + mark):
+            found = parse_tree(line, f"{path} line {number}")
     return found
 
 
 def searched(path: Path) -> list[str]:
-    """The questions whose searches a file holds, in its order."""
-    lines = path.read_bytes().split(b"\n")[:-1]
-    return list(dict.fromkeys(str(json.loads(line)["id"]) for line in lines))
+    """The questions whose searches a file holds, in its order.
+
+    Raises:
+        Refusal: if it holds none, or a line is broken; names it.
+    """
+    lines = regular(path).read_bytes().split(b"\n")[:-1]
+    found = [
+        load(line, f"{path} line {number}", "a search").get("id")
+        for number, line in enumerate(lines, 1)
+    ]
+    if not found or None in found:
+        raise Refusal(f"{path} holds no searches; give a file that profile run wrote")
+    return list(dict.fromkeys(map(str, found)))

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import json
-import os
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from convert.files import write_json
 from convert.refusal import Refusal
 from profiles.configurations import Configuration, differences, read_configuration
 from profiles.process import Process, process_path, read_process
 from profiles.records import Record, read_records
+from profiles.run_document import RunDocument
+from profiles.stored import read_document
 
 RUN = "run.json"
 RECORDS = "records"
+SLUG = re.compile(r"[A-Za-z0-9._-]{1,250}")
 WRITTEN = (RUN, "summary.json", "summary.csv", "report.md", "index.html")
 
 
@@ -53,18 +56,6 @@ def prepare(folder: Path, *, force: bool) -> None:
         for name in WRITTEN:
             (folder / name).unlink(missing_ok=True)
     (folder / RECORDS).mkdir(parents=True, exist_ok=True)
-
-
-def write_json(path: Path, document: object) -> None:
-    """Write a document whole or not at all."""
-    write_text(path, json.dumps(document, indent=1, ensure_ascii=False) + "\n")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    part = path.with_name(path.name + ".part")
-    part.write_text(text, encoding="utf-8")
-    os.replace(part, path)
 
 
 def store_configurations(folder: Path, configurations: list[Configuration]) -> None:
@@ -112,10 +103,9 @@ def read_run(folder: Path) -> dict[str, Any]:
     path = folder / RUN
     if not path.exists():
         raise FileNotFoundError(f"{folder} holds no {RUN}; give the folder of a `profile run`")
-    try:
-        document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise Refusal(f"{path} is broken: {error}") from error
+    document = read_document(RunDocument, path, "the description of a run")
+    if strange := [slug for slug in document["configurations"] if not SLUG.fullmatch(slug)]:
+        raise Refusal(f"{path}: {strange[0]!r} is no name of a configuration; see profile run")
     return document
 
 

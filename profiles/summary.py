@@ -17,7 +17,7 @@ from profiles.records import Record
 from profiles.recovery import Recovery, recoveries
 from profiles.rows import Row
 from profiles.searches import read_search, searches_path
-from profiles.store import Measured, read_measured, read_run, records_path
+from profiles.store import RUN, Measured, read_measured, read_run, records_path
 from profiles.tables import level_name, method_name
 from profiles.thinking import Effect, effects
 from profiles.tree import Tree
@@ -98,6 +98,8 @@ def summarize(folder: Path) -> Summary:
     measured = read_measured(folder, run["configurations"])
     if not measured:
         raise Refusal(f"{folder} holds no answered question yet; see profile run --resume")
+    if not any(wanted(m.configuration, run["methods"]) for m in measured):
+        raise Refusal(f"{folder / RUN} names no method that was measured; see profile run")
     baselines = {
         _method_key(m.configuration): m.records for m in measured if m.configuration.baseline
     }

@@ -97,7 +97,7 @@ def search_name(row: Row) -> str:
         return "greedy"
     if row.search == "rebase":
         variant = {"rebase": "", "rebase-majority": ", majority", "rebase-best": ", best"}
-        return f"REBASE w={row.width}{variant[row.method]}"
+        return f"REBASE w={row.width}{variant.get(row.method, '')}"
     if row.method == "best-of-n":
         return f"best-of-{row.width}"
     return f"{row.method}@{row.width}"

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from convert.files import regular
 from convert.refusal import Refusal
+from profiles.search_document import SearchDocument
+from profiles.stored import load, typed
+
+SAVED = "a search that solve --tree wrote"
+DEEPEST = 500  # levels or steps, many times what a search may take
 
 Fate = Literal["grew", "pruned", "finished", "cut off"]
 
@@ -71,22 +76,31 @@ def read_tree(path: Path) -> Tree:
         FileNotFoundError: if there is no such file.
         Refusal: if `solve --tree` did not write it.
     """
-    if not path.is_file():
+    if not path.exists():
         raise FileNotFoundError(f"{path} does not exist; write it with solve --tree {path}")
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-        return tree_of(document)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        said = f"{type(error).__name__}: {error}"
-        raise Refusal(f"{path} is no search that solve --tree wrote ({said})") from error
+    return parse_tree(regular(path).read_bytes(), str(path))
 
 
-def tree_of(document: dict[str, Any]) -> Tree:
-    """The search in a document.
+def parse_tree(content: bytes, where: str) -> Tree:
+    """The search in a JSON text.
 
     Raises:
-        AttributeError, KeyError, TypeError, ValueError: if it is none.
+        Refusal: if it is none; names `where`.
     """
+    document = load(content, where, SAVED)
+    checked = typed(SearchDocument, content, where, SAVED)
+    before: set[int] = set()
+    for level in checked.levels:
+        if before and not {child.parent for child in level.candidates} <= before:
+            raise Refusal(f"{where} is not {SAVED}: level {level.depth} has children of nobody")
+        before = {child.branch for child in level.candidates}
+    depth = max((len(path.steps) for path in checked.candidates), default=0)
+    if max(depth, len(checked.levels)) > DEEPEST:
+        raise Refusal(f"{where} is not {SAVED}: it is deeper than {DEEPEST} levels")
+    return _tree_of(document)
+
+
+def _tree_of(document: dict[str, Any]) -> Tree:
     leaves = {leaf["branch"]: leaf for leaf in document["candidates"]}
     if document["levels"]:
         stages = tuple(_grow(document["levels"], leaves))

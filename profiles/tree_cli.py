@@ -49,17 +49,18 @@ def run(options: argparse.Namespace, _given: Sequence[str]) -> None:
         FileExistsError: if the page exists and `--force` is off.
         Refusal: if the file holds no such search, or would be overwritten by its page.
     """
-    from convert.files import refuse_overwrite, whole
+    from convert.files import write_text
+    from convert.printing import say
+    from methods.outputs import check
     from profiles.tree_page import page
 
     out: Path = options.output or options.file.with_suffix(".html")
     if out.resolve() == options.file.resolve():
         raise Refusal(f"{out} would overwrite the search; choose another --output")
     tree = _tree(options.file, options.question)
-    refuse_overwrite([out], force=options.force)
-    with whole(out) as part:
-        part.write_text(page(tree), encoding="utf-8")
-    print(out)
+    check([out], force=options.force)
+    write_text(out, page(tree))
+    say(str(out))
 
 
 def _tree(path: Path, question: str | None) -> Tree:
@@ -67,6 +68,8 @@ def _tree(path: Path, question: str | None) -> Tree:
     from profiles.tree import read_tree
 
     if path.suffix != ".jsonl" or not path.exists():
+        if question:
+            raise Refusal(f"--question {question}: {path} holds one search; leave it out")
         return read_tree(path)
     tree = read_search(path, question) if question else None
     if tree is None:

@@ -32,10 +32,14 @@ def by_intervals(a: Row, b: Row) -> Versus:
 
 
 def by_questions(folder: Path) -> Judge:
-    """A judge that pairs the records of a run, and goes by intervals where it finds none."""
+    """A judge that pairs the records of a run, and goes by intervals where it finds none.
+
+    Raises:
+        Refusal: if a file of the run is broken; names it.
+    """
     try:
         measured = read_measured(folder, read_run(folder)["configurations"])
-    except (OSError, KeyError, TypeError, ValueError):
+    except FileNotFoundError:
         return by_intervals
 
     def judge(a: Row, b: Row) -> Versus:

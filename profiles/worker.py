@@ -10,9 +10,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import signal
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
@@ -22,9 +22,10 @@ from typing import IO, Any
 
 from filelock import FileLock, Timeout
 
+from convert.command import sentence, stoppable
 from convert.refusal import Refusal
 from methods.build import Method, build
-from methods.candidate import Answer
+from methods.candidate import Answer, Selection
 from methods.problem import Problem, read_problems
 from methods.scorers import ProcessRewardScorer
 from methods.select import select
@@ -32,7 +33,7 @@ from methods.show import tree
 from profiles.configurations import Configuration, read_configuration
 from profiles.memory import VideoMemory, peak_rss_bytes
 from profiles.process import Process, model_of, process_path, read_process
-from profiles.records import Record, Verdict, open_records, read_records
+from profiles.records import Appender, Record, Verdict, open_records, read_records
 from profiles.searches import search_line, searches_path
 from runtime.engine import ContextFull, Engine
 from runtime.load import open_engine
@@ -110,13 +111,11 @@ def _measure(
             _warm_up(method)
         with open_records(out) as lines, _open_searches(configuration, out) as searches:
             for problem in todo:
+                report({"event": "asking", "id": problem.id})
                 record, found = answer(configuration, models, method, problem)
                 if searches and found:
-                    document = tree(problem.question, found, configuration.spec.aggregation)
-                    searches.write(search_line(problem.id, document))
-                    searches.flush()
+                    searches.write(search_line(problem.id, tree(problem.question, found)))
                 lines.write(record.line())
-                lines.flush()
                 process = _with_peaks(process, process, video)
                 process.write(process_path(out))
                 correct = record.verdict(configuration.primary).correct
@@ -126,16 +125,18 @@ def _measure(
 def answer(
     configuration: Configuration, models: Models, method: Method, problem: Problem
 ) -> tuple[Record, Answer | None]:
-    """One question measured. One that does not fit the KV cache is a failure, not a gap."""
+    """One question measured. One that cannot be asked or does not fit is a failure, not a gap."""
     seed = question_seed(configuration.seed, problem.id)
     blank = Record(problem.id, problem.question, problem.gold, seed)
+    if problem.fault is not None:
+        return replace(blank, failed=problem.fault), None
     try:
         found = method.solve(problem, seed)
     except ContextFull as error:
         return replace(blank, failed=str(error)), None
     record = replace(
         blank,
-        verdicts={s: _verdict(configuration, found, problem, s) for s in configuration.selections},
+        verdicts={s: _verdict(found, problem, s) for s in configuration.selections},
         policy=found.usage,
         reward=found.scorer_usage,
         latency_s=found.latency_s,
@@ -153,7 +154,7 @@ def answer(
 
 def _open_searches(
     configuration: Configuration, out: Path
-) -> AbstractContextManager[IO[str] | None]:
+) -> AbstractContextManager[Appender | None]:
     """Where the trees go; votes have none."""
     if configuration.spec.search == "rebase":
         return open_records(searches_path(out))
@@ -166,12 +167,9 @@ def question_seed(seed: int, problem_id: str) -> int:
     return int.from_bytes(digest[:4], "little") >> 1
 
 
-def _verdict(
-    configuration: Configuration, found: Answer, problem: Problem, selection: Any
-) -> Verdict:
-    aggregation = configuration.spec.aggregation
-    flexible = select(found.candidates, selection, aggregation)
-    strict = select(found.candidates, selection, aggregation, strict=True)
+def _verdict(found: Answer, problem: Problem, selection: Selection) -> Verdict:
+    flexible = select(found.candidates, selection, found.aggregation)
+    strict = select(found.candidates, selection, found.aggregation, strict=True)
     gold = problem.gold
     return Verdict(
         answer=flexible,
@@ -224,30 +222,42 @@ def _with_peaks(process: Process, earlier: Process | None, video: VideoMemory) -
     return replace(process, peak_rss_bytes=rss, peak_vram_bytes=vram)
 
 
-def _interrupted(*_: object) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # once is enough
-    raise KeyboardInterrupt
-
-
 def main(arguments: Sequence[str] | None = None, opener: Opener = open_models) -> int:
     """Run the worker; returns the exit code."""
-    stored, out = sys.argv[1:] if arguments is None else arguments
-    signal.signal(signal.SIGINT, _interrupted)
+    stored, out = map(Path, sys.argv[1:] if arguments is None else arguments)
+    pipe = _own_pipe() if arguments is None else sys.stdout
     parent = os.getppid()
 
     def report(event: dict[str, Any]) -> None:
         if os.getppid() != parent:  # nobody reads on: the run was killed
             raise KeyboardInterrupt
-        print(json.dumps(event), flush=True)
+        print(json.dumps(event), file=pipe, flush=True)
 
     try:
-        measure(read_configuration(Path(stored)), Path(out), report, opener)
-    except KeyboardInterrupt:
-        return 130
-    except (OSError, ValueError, RuntimeError, ImportError, MemoryError) as error:
-        print(json.dumps({"event": "failed", "reason": f"{error}"}), flush=True)
-        return 1
+        with stoppable():
+            measure(read_configuration(stored), out, report, opener)
+    except (KeyboardInterrupt, BrokenPipeError) as stop:
+        return 128 + getattr(stop, "number", 2)
+    except (Refusal, OSError, MemoryError) as error:
+        return _failed(sentence(error), pipe)
+    except Exception as error:
+        traceback.print_exc()
+        said = f"{type(error).__name__}: {sentence(error)}"
+        log = f"{out.parent.name}/{out.stem}.log"
+        return _failed(f"{said} (a fault of ours; its traceback is in {log})", pipe)
     return 0
+
+
+def _own_pipe() -> IO[str]:
+    """Standard output for our events alone: what libraries print goes where errors go."""
+    pipe = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    return pipe
+
+
+def _failed(reason: str, pipe: IO[str]) -> int:
+    print(json.dumps({"event": "failed", "reason": reason}), file=pipe, flush=True)
+    return 1
 
 
 if __name__ == "__main__":

@@ -40,6 +40,9 @@ class BranchEngine(ABC):
     device: str
     context: int
     max_branches: int
+    on_card: bool
+    weight_bits: float
+    kv_value_bytes: float
 
     def __init__(self, max_branches: int) -> None:
         self.max_branches = max_branches

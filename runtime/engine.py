@@ -112,6 +112,11 @@ class Tokenizer(Protocol):
         ...
 
     @property
+    def eos(self) -> str:
+        """The end-of-sequence token, likewise."""
+        ...
+
+    @property
     def pieces(self) -> Sequence[bytes]:
         """The text of every id; control tokens are empty."""
         ...
@@ -143,6 +148,9 @@ class Engine(Protocol):
     device: str  # one line for people: what runs where
     context: int  # tokens the KV cache holds, all branches together
     max_branches: int
+    on_card: bool  # whether a card computes, or a part of it
+    weight_bits: float  # of a weight in memory, on average
+    kv_value_bytes: float  # of one number in the KV cache
 
     @property
     def usage(self) -> Usage: ...

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Sequence
 from typing import Any
 
 import llama_cpp.llama_cpp as llama
 import numpy as np
+import psutil
 
+from convert import llama_log, selftest
 from convert.artifact import Artifact
+from convert.command import deferred
+from convert.gguf_header import read_header
+from convert.printing import say
 from convert.refusal import Refusal
-from runtime import devices, gguf_log
+from runtime import devices
 from runtime.branching import BranchEngine
 from runtime.engine import ContextFull, Output
 from runtime.gguf_batch import Batch, Rows
@@ -40,9 +47,10 @@ class GgufEngine(BranchEngine):
         super().__init__(options.max_branches)
         self.artifact = artifact
         self.context = -(-options.context // CONTEXT_STEP) * CONTEXT_STEP
-        _, value_bytes = KV_TYPES[options.kv_type]
-        self._kv_bytes = int(self.context * artifact.shape.kv_bytes_per_token(value_bytes))
-        gguf_log.capture()
+        _, self.kv_value_bytes = KV_TYPES[options.kv_type]
+        self._kv_bytes = int(self.context * artifact.shape.kv_bytes_per_token(self.kv_value_bytes))
+        self.weight_bits = artifact.bits_per_weight
+        llama_log.capture()
         llama.llama_backend_init()
         self._threads = options.threads or devices.threads()
         self._model: Any = None
@@ -61,25 +69,36 @@ class GgufEngine(BranchEngine):
 
     def _load(self, options: EngineOptions) -> None:
         """Open model and context on the card as far as they fit, else on the CPU."""
-        layers, card, reason = _placement(self.artifact, self._kv_bytes, options)
-        while not self._try_load(options, layers):
+        types = {tensor.type for tensor in read_header(self.artifact.path).tensors}
+        layers, card, reason = _placement(self.artifact, self._kv_bytes, options, types)
+        safe = selftest.safe_mode(types)
+        if layers == 0:
+            _refuse_cells(self.context, self._kv_bytes)
+        while not self._try_load(options, layers, safe=bool(safe)):
             if layers == 0:
-                raise Refusal(f"cannot open {self.artifact.path}: {gguf_log.last_error()}")
+                raise Refusal(f"cannot open {self.artifact.path}: {llama_log.last_error()}")
             layers = layers * 3 // 4 if layers > 4 else 0  # out of memory: try with fewer
             reason = "the card's memory is too small"
-        total = self.artifact.shape.layers + 1
+        self.on_card, total = layers > 0, self.artifact.shape.layers + 1
         on_cpu = devices.describe_cpu(self._threads, "" if layers else reason)
         self.device = f"{card}, {layers} of {total} layers" if layers else on_cpu
         if 0 < layers < total:
             self.device += f"; the rest on {on_cpu}"
+        if safe:
+            say(f"{self.artifact.path.name}: {safe}", sys.stderr)
+            self.device += ", safe mode"
 
-    def _try_load(self, options: EngineOptions, layers: int) -> bool:
+    def _try_load(self, options: EngineOptions, layers: int, *, safe: bool) -> bool:
         parameters = llama.llama_model_default_params()
         parameters.n_gpu_layers = layers
-        self._model = llama.llama_model_load_from_file(str(self.artifact.path).encode(), parameters)
-        if not self._model:
-            return False
-        self._context = llama.llama_init_from_model(self._model, self._context_parameters(options))
+        parameters.use_extra_bufts = not safe
+        path = os.fsencode(self.artifact.path)
+        with deferred():
+            self._model = llama.llama_model_load_from_file(path, parameters)
+            if not self._model:
+                return False
+            wanted = self._context_parameters(options)
+            self._context = llama.llama_init_from_model(self._model, wanted)
         if not self._context:
             self.close()
         return self._context is not None
@@ -155,7 +174,19 @@ class GgufEngine(BranchEngine):
         self._context = self._model = None
 
 
-def _placement(artifact: Artifact, kv_bytes: int, options: EngineOptions) -> tuple[int, str, str]:
+def _refuse_cells(cells: int, kv_bytes: int) -> None:
+    """Raise Refusal if main memory cannot hold a KV cache; the system would kill us over it."""
+    total = psutil.virtual_memory().total
+    if kv_bytes > total:
+        raise Refusal(
+            f"a KV cache of {cells} tokens takes {kv_bytes / devices.GIB:,.1f} GiB and this "
+            f"machine has {total / devices.GIB:,.1f}; lower --context"
+        )
+
+
+def _placement(
+    artifact: Artifact, kv_bytes: int, options: EngineOptions, types: set[int]
+) -> tuple[int, str, str]:
     """Layers for the card, its name, and why there is none.
 
     Raises:
@@ -170,6 +201,11 @@ def _placement(artifact: Artifact, kv_bytes: int, options: EngineOptions) -> tup
             raise Refusal(f"--device cuda: {reason}; choose auto or cpu")
         return 0, "", reason
     card = max(cards, key=lambda c: c.free_bytes)
+    if fault := selftest.card_fault(types):
+        reason = f"llama.cpp fails on {card.name}: {fault}"
+        if options.device == "cuda":
+            raise Refusal(f"--device cuda: {reason}; choose auto or cpu")
+        return 0, "", reason
     if options.gpu_layers is not None:
         return options.gpu_layers, card.name, ""
     return (
@@ -198,4 +234,4 @@ def _decode_error(code: int, engine: GgufEngine) -> Exception:
         return ContextFull(
             f"the KV cache of {engine.context} tokens is full; raise --context or lower --width"
         )
-    return RuntimeError(f"llama_decode failed with code {code}: {gguf_log.last_error()}")
+    return RuntimeError(f"llama_decode failed with code {code}: {llama_log.last_error()}")

@@ -9,24 +9,30 @@ from typing import Any
 
 from transformers import AutoTokenizer
 
+from convert.hf_files import HERE, default_template, opening
 from runtime.pieces import NEWLINE_BYTE, byte_level_bytes, sentencepiece_bytes
+from runtime.valid_text import utf8, without_guard
 
 
 class HfTokenizer:
     """Text to ids with the tokenizer files of a checkpoint folder."""
 
     def __init__(self, folder: Path, eos_ids: Sequence[int], size: int) -> None:
-        self._tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        self._path = folder
+        with opening(folder):
+            self._tokenizer: Any = AutoTokenizer.from_pretrained(folder, **HERE)
         self._sentencepiece = NEWLINE_BYTE in self._tokenizer.get_vocab()
         self.size = size
         self.eos_ids = frozenset(eos_ids)
-        self.chat_template: str | None = self._tokenizer.chat_template
+        self.chat_template = default_template(folder, self._tokenizer.chat_template)
         self.bos: str = self._tokenizer.bos_token or ""
+        self.eos: str = self._tokenizer.eos_token or ""
 
     @cached_property
     def pieces(self) -> list[bytes]:
-        control = set(self._tokenizer.all_special_ids)
-        known = self._tokenizer.convert_ids_to_tokens(list(range(len(self._tokenizer))))
+        with opening(self._path):
+            control = set(self._tokenizer.all_special_ids)
+            known = self._tokenizer.convert_ids_to_tokens(list(range(len(self._tokenizer))))
         read = sentencepiece_bytes if self._sentencepiece else byte_level_bytes
         pieces = [b"" if i in control else read(piece or "") for i, piece in enumerate(known)]
         return pieces + [b""] * (self.size - len(pieces))
@@ -41,17 +47,18 @@ class HfTokenizer:
         # SentencePiece puts a space before the first text: give it something else to begin with.
         guard = self._ids("\n", add_special=False, special=False)
         whole = self._ids("\n" + text, add_special=False, special=True)
-        assert whole[: len(guard)] == guard
-        return whole[len(guard) :]
+        return without_guard(self._path, whole, guard)
 
     def decode(self, ids: Sequence[int]) -> str:
         return b"".join(self.pieces[i] for i in ids).decode("utf-8", "replace")
 
     def _ids(self, text: str, *, add_special: bool, special: bool) -> list[int]:
-        ids: list[int] = self._tokenizer.encode(
-            text,
-            add_special_tokens=add_special,
-            split_special_tokens=not special,
-            verbose=False,  # a text longer than the model's context may be cut up later
-        )
+        utf8(text)  # the library takes anything else for a wrong type
+        with opening(self._path):
+            ids: list[int] = self._tokenizer.encode(
+                text,
+                add_special_tokens=add_special,
+                split_special_tokens=not special,
+                verbose=False,  # a text longer than the model's context may be cut up later
+            )
         return ids

@@ -6,7 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from convert.artifact import Artifact, read_artifact
+from convert.first_look import first_look
 from convert.refusal import Refusal
+from convert.supervise import doing
+from convert.verify import verify
 from runtime import devices
 from runtime.engine import Engine
 from runtime.options import EngineOptions
@@ -35,9 +38,10 @@ def describe_model(path: Path) -> Artifact:
 
     found = artifact_from_gguf(path)
     try:
-        return read_artifact(path)
+        named = read_artifact(path)
     except FileNotFoundError:
         return found
+    return replace(found, level=named.level, sha256=named.sha256, tools=named.tools)
 
 
 def _describe_onnx(path: Path) -> Artifact:
@@ -59,18 +63,19 @@ def open_engine(path: Path, options: EngineOptions | None = None) -> Engine:
             was found.
     """
     options = options or EngineOptions()
+    doing(f"opening {path.name}")
     artifact = describe_model(path)
-    if options.think == "off":
-        return _open(artifact, options)
-    if artifact.thought is None:
-        raise Refusal(
-            f"{path} is no Quiet-STaR model: it cannot think; choose --think off, or a model such "
-            "as reference:thinker"
-        )
-    return _thinking(artifact, options)
+    engine = _open(artifact, options) if options.think == "off" else _thinking(artifact, options)
+    doing(f"working with {path.name}")
+    return engine
 
 
 def _thinking(artifact: Artifact, options: EngineOptions) -> Engine:
+    if artifact.thought is None:
+        raise Refusal(
+            f"{artifact.path} is no Quiet-STaR model: it cannot think; choose --think off, or a "
+            "model such as reference:thinker"
+        )
     from convert.heads import read_talk_head
     from runtime.gate import Gate
     from runtime.thinking_engine import ThinkingEngine
@@ -87,18 +92,23 @@ def _thinking(artifact: Artifact, options: EngineOptions) -> Engine:
 
 def _open(artifact: Artifact, options: EngineOptions) -> Engine:
     devices.keep_numpy_single_threaded()
+    vouched = verify(artifact)
     if artifact.format == "gguf":
         from runtime.gguf_engine import GgufEngine
 
+        if not vouched:
+            first_look(artifact.path)
         return GgufEngine(artifact, options)
     if artifact.format == "onnx":
+        if not vouched:
+            raise Refusal(f"{artifact.manifest_path} names no hash of {artifact.path.name}")
         from runtime.onnx_engine import OnnxEngine
 
         return OnnxEngine(artifact, options)
     if artifact.format == "torch":
         from runtime.torch_engine import TorchEngine
 
-        return TorchEngine(replace(artifact, level="f32"), options)
+        return TorchEngine(artifact, options)
     raise Refusal(
         f"{artifact.path} is in format {artifact.format}; choose a .gguf file or a checkpoint"
     )

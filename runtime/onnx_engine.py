@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from convert.artifact import Artifact
+from convert.onnx_levels import parse_onnx_level
 from convert.refusal import Refusal
 from runtime.branching import BranchEngine
 from runtime.engine import ContextFull, Output
@@ -28,7 +29,9 @@ class OnnxEngine(BranchEngine):
         super().__init__(options.max_branches)
         self.artifact, self.context = artifact, options.context
         opened = open_session(artifact, options)
-        self.device = opened.device
+        self.device, self.on_card = opened.device, opened.cuda
+        self.weight_bits = _weight_bits(artifact, opened.cuda)
+        self.kv_value_bytes = 2.0 if opened.cuda else 4.0  # as the cache allocates them
         self._session: Any = opened.session
         _check_positions(opened.facts, options)
         window = opened.facts.get("starbase.window")
@@ -125,6 +128,12 @@ class Rows:
             part = self.values[begin:end]
             address = part.ctypes.data
             binding.bind_output(self._name, "cpu", 0, np.float32, part.shape, address)
+
+
+def _weight_bits(artifact: Artifact, cuda: bool) -> float:
+    """Of a weight in memory: for the CPU onnxruntime widens float16 when it opens a file."""
+    widened = not cuda and not parse_onnx_level(artifact.level).quantized
+    return 32.0 if widened else artifact.bits_per_weight
 
 
 def _check_positions(facts: dict[str, str], options: EngineOptions) -> None:

@@ -123,8 +123,23 @@ def _opened(artifact: Artifact, session: Any, device: str, *, cuda: bool) -> Ope
     missing = [name for name in INPUTS if name not in names]
     if missing:
         raise Refusal(f"{artifact.path} has no input {missing[0]!r}: not a decoder made by convert")
+    _check_shape(artifact, session)
     facts = dict(session.get_modelmeta().custom_metadata_map)
     return Opened(session, device, cuda, facts)
+
+
+def _check_shape(artifact: Artifact, session: Any) -> None:
+    """The manifest's sizes are those of the graph: memory is laid out by them."""
+    shape = artifact.shape
+    caches = [value.shape for value in session.get_inputs()[len(INPUTS) :]]
+    widths = {value.name: value.shape[-1] for value in session.get_outputs()}
+    found = [len(caches) // 2, *{(c[1], c[3]) for c in caches}, widths.get("hidden_states")]
+    wanted = [shape.layers, (shape.kv_heads, shape.head_dim), shape.hidden]
+    if found != wanted or widths.get("logits", shape.vocab) != shape.vocab:
+        raise Refusal(
+            f"{artifact.manifest_path} gives other sizes than {artifact.path.name} has; convert "
+            "the model again"
+        )
 
 
 def _check_wheels() -> None:

@@ -11,22 +11,30 @@ from typing import Any
 from tokenizers import Tokenizer as Backend
 
 from convert.artifact import Artifact
-from convert.refusal import Refusal
+from convert.hf_files import opening
+from convert.refusal import Refusal, reading
 from runtime.pieces import NEWLINE_BYTE, byte_level_bytes, sentencepiece_bytes
+from runtime.valid_text import utf8, without_guard
 
 
 class JsonTokenizer:
     """Text to ids with the file that `convert` wrote beside an ONNX model."""
 
     def __init__(
-        self, path: Path, size: int, eos_ids: Sequence[int], bos: str, chat_template: str | None
+        self,
+        path: Path,
+        size: int,
+        eos_ids: Sequence[int],
+        *,
+        bos: str = "",
+        eos: str = "",
+        chat_template: str | None = None,
     ) -> None:
-        try:
+        self._path = path
+        with opening(path):
             self._backend: Any = Backend.from_file(str(path))
-        except Exception as error:  # tokenizers raises the plain class
-            raise Refusal(f"{path} is not a tokenizer: {error}") from error
         self._sentencepiece = self._backend.token_to_id(NEWLINE_BYTE) is not None
-        self.size, self.bos, self.chat_template = size, bos, chat_template
+        self.size, self.bos, self.eos, self.chat_template = size, bos, eos, chat_template
         self.eos_ids = frozenset(eos_ids)
 
     @cached_property
@@ -47,25 +55,29 @@ class JsonTokenizer:
         # SentencePiece puts a space before the first text: give it something else to begin with.
         guard = self._ids("\n", add_special=False, special=False)
         whole = self._ids("\n" + text, add_special=False, special=True)
-        assert whole[: len(guard)] == guard
-        return whole[len(guard) :]
+        return without_guard(self._path, whole, guard)
 
     def decode(self, ids: Sequence[int]) -> str:
         return b"".join(self.pieces[i] for i in ids).decode("utf-8", "replace")
 
     def _ids(self, text: str, *, add_special: bool, special: bool) -> list[int]:
+        utf8(text)  # the library takes anything else for a wrong type
         self._backend.encode_special_tokens = not special
-        return list(self._backend.encode(text, add_special_tokens=add_special).ids)
+        with opening(self._path):  # some faults of a file show when it is used
+            return list(self._backend.encode(text, add_special_tokens=add_special).ids)
 
 
 def open_tokenizer(artifact: Artifact, facts: dict[str, str]) -> JsonTokenizer:
     """The tokenizer that stands beside an ONNX model; `facts` are the model's metadata."""
     if artifact.tokenizer is None:
         raise Refusal(f"{artifact.path} names no tokenizer file; convert the model again")
+    with reading(artifact.path):  # JSON inside the model's own metadata
+        eos_ids = [int(i) for i in json.loads(facts.get("starbase.eos_ids", "[]"))]
     return JsonTokenizer(
         artifact.path.with_name(artifact.tokenizer),
         artifact.shape.vocab,
-        json.loads(facts.get("starbase.eos_ids", "[]")),
-        facts.get("starbase.bos", ""),
-        facts.get("starbase.chat_template"),
+        eos_ids,
+        bos=facts.get("starbase.bos", ""),
+        eos=facts.get("starbase.eos", ""),  # files of earlier versions lack it
+        chat_template=facts.get("starbase.chat_template"),
     )

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
+BYTE = re.compile("<0x([0-9A-Fa-f]{2})>")
 NEWLINE_BYTE = "<0x0A>"  # in every SentencePiece vocabulary with byte fallback
 
 
 def sentencepiece_bytes(piece: str) -> bytes:
     """A SentencePiece entry: `<0x0A>` is a byte, the lower block a space."""
-    if len(piece) == 6 and piece.startswith("<0x") and piece.endswith(">"):
-        return bytes([int(piece[3:5], 16)])
+    if found := BYTE.fullmatch(piece):
+        return bytes([int(found[1], 16)])
     return piece.replace("\u2581", " ").encode()
 
 

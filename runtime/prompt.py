@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from convert.artifact import PromptFormat
-from convert.refusal import Refusal
+from runtime.chat_template import render
 from runtime.engine import Engine
+from runtime.valid_text import utf8
 
 ZERO_SHOT = "Q: {question}\nA: Let's think step by step."  # zero-shot chain of thought
 INSTRUCTION = (
@@ -20,6 +21,7 @@ def prompt_format(engine: Engine) -> PromptFormat:
 
 def prompt_tokens(engine: Engine, question: str) -> list[int]:
     """Ids of the prompt: the model's own template, its chat template, or a zero-shot prompt."""
+    utf8(question)  # refused here, it is not taken for the template's fault
     template = prompt_format(engine).template
     if template is None and engine.tokenizer.chat_template:
         return engine.tokenizer.encode(_chat(engine, question), special=True)
@@ -27,18 +29,13 @@ def prompt_tokens(engine: Engine, question: str) -> list[int]:
 
 
 def _chat(engine: Engine, question: str) -> str:
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
-
-    def refuse(message: str) -> None:
-        raise Refusal(f"the chat template refuses the prompt: {message}")
-
-    environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
-    environment.globals["raise_exception"] = refuse
-    template = environment.from_string(engine.tokenizer.chat_template or "")
-    message = {"role": "user", "content": f"{question}\n\n{INSTRUCTION}"}
-    return template.render(
-        messages=[message],
-        add_generation_prompt=True,
-        bos_token=engine.tokenizer.bos,
-        eos_token="",
-    )
+    tokenizer = engine.tokenizer
+    variables = {
+        "messages": [{"role": "user", "content": f"{question}\n\n{INSTRUCTION}"}],
+        "tools": None,
+        "documents": None,
+        "add_generation_prompt": True,
+        "bos_token": tokenizer.bos,
+        "eos_token": tokenizer.eos,
+    }
+    return render(engine.artifact.path.name, tokenizer.chat_template or "", variables)

@@ -7,11 +7,13 @@ same numbers (common random numbers: differences come from the weights).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
+from convert.refusal import Refusal
 from runtime.engine import Logits, Sampling
 
 BLOCK = 64  # vocabulary entries summed together before the inverse CDF looks inside
@@ -51,6 +53,9 @@ class Sampler:
 
         Temperature comes before the nucleus. Log-probabilities are of the tempered distribution
         before truncation; at temperature 0 they are of the untempered one.
+
+        Raises:
+            Refusal: if a row holds NaN or infinity, or no possible token.
         """
         weights = self._exponentials(logits, sampling.temperature or 1.0)
         blocks = weights.reshape(len(logits), -1, BLOCK) @ ONES  # (B, blocks): BLAS sums fastest
@@ -73,11 +78,23 @@ class Sampler:
         if self._buffer.shape[0] < count or self._buffer.shape[1] != width:
             self._buffer = np.zeros((count, width), np.float32)
         view = self._buffer[:count, :vocab]
-        np.subtract(logits, logits.max(axis=1, keepdims=True), out=view)
+        peaks = logits.max(axis=1, keepdims=True)  # NaN where a row holds one
+        if not all(map(math.isfinite, peaks.ravel().tolist())):
+            raise _not_finite(peaks)
+        np.subtract(logits, peaks, out=view)
         if temperature != 1.0:
             np.multiply(view, np.float32(1 / temperature), out=view)
         np.exp(view, out=view)
         return self._buffer[:count]
+
+
+def _not_finite(peaks: Logits) -> Refusal:
+    worst = float(peaks[~np.isfinite(peaks)][0])
+    kind = "NaN" if math.isnan(worst) else "infinite" if worst > 0 else "only -infinite"
+    return Refusal(
+        f"the model gives {kind} logits: its weights are broken, or the library that computes them "
+        "was built wrongly; profile doctor tells which"
+    )
 
 
 def _inverse_cdf(weights: Logits, blocks: Logits, u: Floats) -> npt.NDArray[np.int64]:

@@ -11,6 +11,7 @@ import numpy as np
 from convert.artifact import Artifact, Shape
 from runtime.branching import BranchEngine
 from runtime.engine import ContextFull, Output
+from runtime.valid_text import utf8
 
 END = 256  # the end-of-sequence id; ids below are bytes
 SHAPE = Shape(
@@ -30,15 +31,15 @@ class ByteTokenizer:
 
     eos_ids = frozenset((END,))
     size = END + 1
-    bos = ""
+    bos = eos = ""
     chat_template: str | None = None
     pieces: Sequence[bytes] = (*(bytes([i]) for i in range(END)), b"")
 
     def encode(self, text: str, *, special: bool = False) -> list[int]:  # noqa: ARG002
-        return list(text.encode())
+        return list(utf8(text))
 
     def encode_more(self, text: str) -> list[int]:
-        return list(text.encode())
+        return list(utf8(text))
 
     def decode(self, ids: Sequence[int]) -> str:
         return b"".join(self.pieces[i] for i in ids).decode("utf-8", "replace")
@@ -64,6 +65,7 @@ class ScriptedEngine(BranchEngine):
         )
         self.tokenizer = ByteTokenizer()
         self.device, self.context = "script", context
+        self.on_card, self.weight_bits, self.kv_value_bytes = False, 32.0, 2.0
         self._script = script
         self._texts: dict[int, bytes] = {}
         self.batches: list[int] = []  # branches in every call, for tests

@@ -66,7 +66,8 @@ class ThinkingEngine:
                 raise Refusal(f"{path}: thought token {token} is not in the {size} of its model")
         self.artifact, self.tokenizer = engine.artifact, engine.tokenizer
         self.device, self.context = engine.device, engine.context
-        self.max_branches = engine.max_branches
+        self.max_branches, self.on_card = engine.max_branches, engine.on_card
+        self.weight_bits, self.kv_value_bytes = engine.weight_bits, engine.kv_value_bytes
         self.inner, self._head, self._gate = engine, head, gate
         self._thought, self._hidden_ids = thought, [thought.start_id, thought.end_id]
         self._temperature = temperature

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from transformers import (
 
 from convert.artifact import Artifact
 from convert.checkpoint import read_checkpoint
+from convert.hf_files import HERE, opening
 from convert.refusal import Refusal
 from convert.thoughts import THOUGHT_TENSORS, thought_rows
 from runtime import devices
@@ -32,12 +34,13 @@ class TorchEngine(BranchEngine):
 
     def __init__(self, artifact: Artifact, options: EngineOptions) -> None:
         super().__init__(options.max_branches)
-        self.artifact, self.context = artifact, options.context
-        on_cuda = _choose_cuda(options)
-        self._device = torch.device("cuda" if on_cuda else "cpu")
-        dtype = torch.bfloat16 if on_cuda else torch.float32
+        self.context, self.on_card = options.context, _choose_cuda(options)
+        self._device = torch.device("cuda" if self.on_card else "cpu")
+        dtype = torch.bfloat16 if self.on_card else torch.float32
+        self.artifact = replace(artifact, level="bf16" if self.on_card else "f32")  # as it runs
+        self.weight_bits, self.kv_value_bytes = 8.0 * dtype.itemsize, float(dtype.itemsize)
         threads = options.threads or devices.threads()
-        if on_cuda:
+        if self.on_card:
             self.device = f"{torch.cuda.get_device_name()}, all layers, bfloat16"
         else:
             torch.set_num_threads(threads)
@@ -52,13 +55,13 @@ class TorchEngine(BranchEngine):
         """The backbone, and the output projection: its own, or the embeddings where it has none."""
         reward = self.artifact.reward
         headless = reward is not None and reward.kind != "token_logits"
-        config = AutoConfig.from_pretrained(self.artifact.path, local_files_only=True)
-        family: Any = AutoModel if headless else AutoModelForCausalLM
-        if self.artifact.thought is not None:
-            family = _thinker_class(config)
-        model = family.from_pretrained(
-            self.artifact.path, config=config, dtype=dtype, local_files_only=True
-        )
+        path = self.artifact.path
+        with opening(path):
+            config = AutoConfig.from_pretrained(path, **HERE)
+            family: Any = AutoModel if headless else AutoModelForCausalLM
+            if self.artifact.thought is not None:
+                family = _thinker_class(config)
+            model = family.from_pretrained(path, config=config, dtype=dtype, **HERE)
         self._embed_thoughts(model.get_input_embeddings().weight)
         model = model.eval().to(self._device)
         self._backbone = model if headless else model.model

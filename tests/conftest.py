@@ -58,7 +58,7 @@ def _solution(answer: str) -> str:
 @pytest.fixture
 def tiny() -> Callable[..., Any]:
     """`tiny(folder, model_class, **config)` saves a seeded two-layer checkpoint into a folder."""
-    return _save_tiny
+    return save_tiny
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def _save_tiny_thinker(folder: Path, *, max_thoughts: int = 10, seed: int = 0) -
     from safetensors.torch import save_file
 
     sizes = {"vocab_size": 1026, "max_thoughts": max_thoughts, "initializer_range": 0.06}
-    model = _save_tiny(folder, tf.MistralForCausalLM, tf.MistralConfig, seed=seed, **sizes)
+    model = save_tiny(folder, tf.MistralForCausalLM, tf.MistralConfig, seed=seed, **sizes)
     shapes = {
         "talk_head.0.0.weight": (256, 512),
         "talk_head.0.0.bias": (256,),
@@ -101,7 +101,7 @@ def _save_tiny_thinker(folder: Path, *, max_thoughts: int = 10, seed: int = 0) -
     return folder
 
 
-def _save_tiny(
+def save_tiny(
     folder: Path, model_class: Any, config_class: Any, *, seed: int = 0, **changes: Any
 ) -> Any:
     import shutil

@@ -50,7 +50,7 @@ def test_a_folder_that_is_none(tmp_path):
     ("changes", "message"),
     [
         ({"model_type": "gpt2"}, r"model_type 'gpt2'; choose a model of mistral, llama, qwen2"),
-        ({"hidden_size": None}, r"config.json cannot be read"),
+        ({"hidden_size": None}, r"config.json has no hidden_size"),
         (
             {"intermediate_size": 500},
             r"mlp.gate_proj.weight has shape \[512, 256\], expected",
@@ -67,7 +67,7 @@ def test_config_and_tensors_disagree(mistral, changes, message):
 
 def test_broken_config(mistral):
     (mistral / "config.json").write_text("{")
-    with pytest.raises(ValueError, match=r"config.json cannot be read"):
+    with pytest.raises(ValueError, match=r"config.json is not valid JSON"):
         read_checkpoint(mistral)
 
 
@@ -157,5 +157,5 @@ def test_bad_protocol(mistral):
     with pytest.raises(ValueError, match=r"protocol.json.*tempalte"):
         _ = read_checkpoint(mistral).prompt
     (mistral / "protocol.json").write_text("{")
-    with pytest.raises(ValueError, match=r"protocol.json cannot be read"):
+    with pytest.raises(ValueError, match=r"protocol.json is not valid JSON"):
         _ = read_checkpoint(mistral).role

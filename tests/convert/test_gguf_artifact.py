@@ -51,6 +51,7 @@ def test_a_file_that_is_not_ours(tmp_path):
     writer.add_file_type(7)
     writer.add_token_list([f"t{i}" for i in range(20)])
     writer.add_tensor("token_embd.weight", np.zeros((20, 64), np.float16))
+    writer.add_tensor("blk.0.attn_q.weight", np.zeros((64, 64), np.float16))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

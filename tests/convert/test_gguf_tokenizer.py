@@ -178,7 +178,7 @@ def test_added_tokens_win_over_pieces(mistral):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("tokenizer.model", "no protobuf", r"tokenizer.model is not a SentencePiece model"),
+        ("tokenizer.model", "no protobuf", r"tokenizer.model cannot be read: RuntimeError"),
         ("tokenizer.json", "{", r"tokenizer.json is not valid JSON"),
         ("tokenizer.json", '{"model": {"type": "Unigram"}}', r"holds a Unigram model; only BPE"),
     ],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -9,15 +11,19 @@ import numpy as np
 import pytest
 import torch
 import transformers as tf
+from safetensors.numpy import save
 from safetensors.torch import save_file
 from torch import nn
 
-from convert.build import Order, build
+from convert.build import build
 from convert.checkpoint import describe
 from convert.gguf_artifact import artifact_from_gguf
 from convert.heads import read_heads
 from convert.levels import parse_level
+from convert.order import Order
+from convert.refusal import Refusal
 from convert.sources import resolve
+from tests.convert.small_gguf import write_small
 from tests.convert.stock_llama import Stock
 
 HEADS: dict[str, tuple[str, Callable[[], nn.Module]]] = {
@@ -66,8 +72,9 @@ def test_scores_match_torch(tmp_path, judge, kind):
     assert artifact.role == "reward"
     assert artifact.reward is not None
     assert artifact.reward.kind == ("classify" if expected.shape[1] == 2 else "value")
-    assert artifact_from_gguf(artifact.path).heads == "judge.heads.safetensors"
-    assert set(artifact.sha256) == {"judge-f32.gguf", "judge.heads.safetensors"}
+    assert artifact_from_gguf(artifact.path).heads == artifact.heads
+    assert re.fullmatch(r"judge-[0-9a-f]{12}\.heads\.safetensors", artifact.heads)
+    assert set(artifact.sha256) == {"judge-f32.gguf", artifact.heads}
 
 
 def test_heads_follow_a_gguf_that_is_converted_again(tmp_path, judge):
@@ -78,7 +85,7 @@ def test_heads_follow_a_gguf_that_is_converted_again(tmp_path, judge):
     rows = np.ones((2, 256), np.float32)
     np.testing.assert_array_equal(read_heads(small)(rows), read_heads(full)(rows))
     full.heads_path.unlink()
-    with pytest.raises(FileNotFoundError, match=r"judge.heads.safetensors is missing"):
+    with pytest.raises(FileNotFoundError, match=r"heads.safetensors is missing"):
         read_heads(full)
 
 
@@ -86,3 +93,40 @@ def test_a_head_of_the_wrong_width_is_named(mistral, edit):
     edit(mistral, **{"score.weight": np.ones((2, 100), np.float32)})
     with pytest.raises(ValueError, match=r"score.weight has shape \[2, 100\], expected \[n, 256\]"):
         read_heads(describe(mistral))
+
+
+@pytest.mark.parametrize(
+    ("tensors", "message"),
+    [
+        ({"score.weight": np.full((1, 64), np.nan, np.float32)}, r"score.weight of other than fin"),
+        ({"score.weight": np.ones((1, 64), np.int32)}, r"score.weight of other than finite floats"),
+        ({"score.weight": np.ones((1, 63), np.float32)}, r"shape \[1, 63\], expected \[n, 64\]"),
+        ({"score.weight": np.ones((0, 64), np.float32)}, r"shape \[0, 64\], expected"),
+        ({"score.weight": np.ones(64, np.float32)}, r"shape \[64\], expected"),
+        ({"score.bias": np.ones(64, np.float32)}, r"no tensor of score.bias is a weight"),
+        (
+            {"score.weight": np.ones((1, 64), np.float32), "score.bias": np.ones(2, np.float32)},
+            r"the bias of score.weight has shape \[2\], expected \[1\]",
+        ),
+        ({"score.weight": np.ones((2, 64), np.float32)}, r"needs a head of 1 output, it has 2"),
+        ({}, r"has no reward head"),
+        (b"no safetensors", r"x.heads.safetensors cannot be read: SafetensorError"),
+    ],
+)
+def test_a_heads_file_that_does_not_fit(tmp_path, tensors, message):
+    keys = {"role": "reward", "heads": "x.heads.safetensors"}
+    keys |= {"reward.kind": "value", "reward.step_tag": "x"}
+    changes = {f"starbase.{key}": value for key, value in keys.items()}
+    artifact = artifact_from_gguf(write_small(tmp_path / "x.gguf", changes))
+    content = tensors if isinstance(tensors, bytes) else save(tensors)
+    (tmp_path / "x.heads.safetensors").write_bytes(content)
+    with pytest.raises(Refusal, match=message):
+        read_heads(artifact)
+
+
+def test_a_pipe_in_place_of_heads(tmp_path):
+    os.mkfifo(tmp_path / "x.heads.safetensors")
+    changes = {"starbase.heads": "x.heads.safetensors", "starbase.role": "reward"}
+    artifact = artifact_from_gguf(write_small(tmp_path / "x.gguf", changes))
+    with pytest.raises(Refusal, match=r"is a pipe or a device"):
+        read_heads(artifact)

@@ -10,10 +10,12 @@ import pytest
 import torch
 import transformers as tf
 
-from convert.build import Order, build
+from convert.build import build
 from convert.calibrate import calibrate
 from convert.imatrix import read_imatrix
 from convert.levels import LEVELS, parse_level
+from convert.order import Order
+from convert.refusal import Refusal
 from convert.sources import resolve
 from tests.conftest import REFERENCE
 from tests.convert.stock_llama import Stock
@@ -114,6 +116,79 @@ def test_bad_files_are_named(tmp_path, reference):
     with pytest.raises(ValueError, match=r"some.txt has \d+ tokens; a calibration needs 512"):
         calibrate(reference("policy", "q8_0"), text, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def _legacy(name=b"blk.0.attn_q.weight", calls=1, columns=2, values=(1.0, 2.0), entries=1):
+    head = struct.pack("<ii", entries, len(name)) + name
+    return head + struct.pack("<ii", calls, columns) + np.array(values, "<f4").tobytes()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (_legacy(values=(np.nan, 1.0)), r"values of blk.0.attn_q.weight are not finite"),
+        (_legacy(values=(-1.0, 1.0)), r"are not finite, or below 0"),
+        (_legacy(calls=-1), r"2 columns of -1 calls"),
+        (_legacy(columns=0), r"0 columns of 1 calls"),
+        (_legacy(columns=-5), r"-5 columns of 1 calls"),
+        (_legacy(columns=(1 << 31) - 1), r"or was cut short"),
+        (_legacy(entries=-1), r"no entries"),
+        (_legacy(entries=(1 << 31) - 1), r"or was cut short"),
+        (_legacy(name=b""), r"it gives '' 2 columns"),
+        (struct.pack("<i", 2) + 2 * _legacy()[4:], r"is not an importance matrix: it gives 'blk"),
+        (b"", r"or was cut short"),
+    ],
+)
+def test_the_older_form_is_not_believed(tmp_path, content, message):
+    path = tmp_path / "old.dat"
+    path.write_bytes(content)
+    with pytest.raises(Refusal, match=message):
+        read_imatrix(path)
+
+
+@pytest.mark.parametrize(
+    ("tensors", "chunks", "message"),
+    [
+        ({"counts": np.ones(1, np.float32)}, 1, r"no entries"),
+        ({"in_sum2": np.ones(4, np.float32)}, 1, r"x has no counts"),
+        ({"in_sum2": np.ones(4, np.float16), "counts": np.ones(1, np.float32)}, 1, r"of type 1"),
+        ({"in_sum2": np.ones(4, np.float32), "counts": np.ones(1, np.int32)}, 1, r"of type 26"),
+        ({"in_sum2": np.ones(5, np.float32), "counts": np.ones(2, np.float32)}, 1, r"2 counts of"),
+        (
+            {"in_sum2": np.ones(4, np.float32), "counts": np.array([np.nan], np.float32)},
+            1,
+            r"x.counts that are not finite",
+        ),
+        (
+            {"in_sum2": np.ones(4, np.float32), "counts": np.array([-1], np.float32)},
+            1,
+            r"x.counts that are not finite, or below 0",
+        ),
+        (
+            {"in_sum2": np.full(4, np.inf, np.float32), "counts": np.ones(1, np.float32)},
+            1,
+            r"values of x are not finite",
+        ),
+        (
+            {"in_sum2": np.ones(4, np.float32), "counts": np.ones(1, np.float32)},
+            "two",
+            r"imatrix.chunk_count 'two'; choose a whole number",
+        ),
+    ],
+)
+def test_tensors_of_other_types_and_shapes(tmp_path, tensors, chunks, message):
+    path = tmp_path / "matrix.gguf"
+    writer = gguf.GGUFWriter(path, "imatrix")
+    kind = gguf.GGUFValueType.STRING if isinstance(chunks, str) else gguf.GGUFValueType.UINT32
+    writer.add_key_value("imatrix.chunk_count", chunks, kind)
+    for name, values in tensors.items():
+        writer.add_tensor(f"x.{name}", values)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    with pytest.raises(Refusal, match=message):
+        read_imatrix(path)
 
 
 def test_levels_say_whether_they_need_one(tmp_path):

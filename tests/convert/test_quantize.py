@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from convert.build import Order, build
+from convert.build import build
 from convert.levels import LEVELS, parse_level
+from convert.order import Order
 from convert.quantize import quantize
 from convert.sources import resolve
 from tests.convert import stock_llama

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import time
+
 import huggingface_hub
 import pytest
 from huggingface_hub.errors import LocalEntryNotFoundError
 
+from convert.refusal import Refusal
 from convert.sources import resolve
 
 
@@ -69,3 +73,25 @@ def test_offline_and_not_there(monkeypatch):
         resolve("owner/name", offline=True)
     with pytest.raises(FileNotFoundError, match=r"owner/name could not be downloaded"):
         resolve("owner/name")
+
+
+def test_a_pipe_or_a_device_is_no_source(tmp_path):
+    os.mkfifo(tmp_path / "x.gguf")
+    begin = time.perf_counter()
+    for source in (tmp_path / "x.gguf", "/dev/zero"):
+        with pytest.raises(Refusal, match=r"is a pipe or a device; give a file"):
+            resolve(str(source))
+    assert time.perf_counter() - begin < 1
+
+
+@pytest.mark.parametrize("source", ["~nobody-of-that-name/x", "a b/c d", "--x/y", "a/b@"])
+def test_names_that_no_hub_has(source):
+    with pytest.raises((Refusal, FileNotFoundError)):
+        resolve(source, offline=True)
+
+
+def test_a_name_that_no_text_can_hold(tmp_path):
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    folder.mkdir()
+    with pytest.raises(Refusal, match=r"gives the name 'caf\\udce9'; choose valid Unicode"):
+        resolve(str(folder))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 
 import gguf
@@ -12,13 +13,14 @@ import torch
 from safetensors.numpy import load_file
 
 from convert.artifact import ThoughtProtocol, read_artifact
-from convert.build import Order, build
+from convert.build import build
 from convert.checkpoint import describe, read_checkpoint
 from convert.ensure import ensure
 from convert.gguf_artifact import artifact_from_gguf
 from convert.gguf_header import read_header
 from convert.heads import read_heads, read_talk_head
 from convert.levels import LEVELS, parse_level
+from convert.order import Order
 from convert.sources import resolve
 from convert.thoughts import thought_rows
 from runtime.load import open_engine
@@ -67,7 +69,7 @@ def test_rows_are_the_scaled_embeddings_and_no_other_row_changes(thinker, tmp_pa
 
 def test_rows_are_found_in_any_block(thinker, tmp_path, monkeypatch):
     (whole,) = _build(thinker, tmp_path / "a", "f16")
-    monkeypatch.setattr("convert.tensors.BLOCK_WEIGHTS", 1000)
+    monkeypatch.setattr("convert.tensor.BLOCK_WEIGHTS", 1000)
     (blocks,) = _build(thinker, tmp_path / "b", "f16")
     assert blocks.path.read_bytes() == whole.path.read_bytes()
 
@@ -110,8 +112,9 @@ def test_manifest_and_header_carry_the_protocol(thinker, tmp_path, level):
     assert read_artifact(artifact.path) == artifact
     assert artifact.thought == alone.thought == ThoughtProtocol(1024, 1025, 8, "trained")
     assert artifact.role == alone.role == "thinker"
-    assert artifact.heads == alone.heads == "thinker.heads.safetensors"
-    assert set(artifact.sha256) == {artifact.path.name, "thinker.heads.safetensors"}
+    assert artifact.heads == alone.heads
+    assert re.fullmatch(r"thinker-[0-9a-f]{12}\.heads\.safetensors", str(artifact.heads))
+    assert set(artifact.sha256) == {artifact.path.name, artifact.heads}
     (again,) = _build(artifact.path, tmp_path / "again", "q2_k")
     assert again.thought == artifact.thought
     assert again.heads_path is not None
@@ -200,7 +203,7 @@ def test_the_talk_head_is_torchs(thinker, tmp_path):
         assert all(weight.flags.c_contiguous for weight, _ in head.layers)
     assert artifact.heads_path is not None
     artifact.heads_path.unlink()
-    with pytest.raises(FileNotFoundError, match=r"thinker.heads.safetensors is missing"):
+    with pytest.raises(FileNotFoundError, match=r"heads.safetensors is missing"):
         read_talk_head(artifact)
 
 

@@ -155,9 +155,12 @@ def test_one_name_of_two(thinker):
 @pytest.mark.parametrize(
     ("thought", "message"),
     [
-        ({"start_id": 3}, r"protocol.json cannot be read: TypeError.*end_id"),
-        ({"start_id": "3", "end_id": 4}, r"protocol.json cannot be read: TypeError"),
-        ({"start_id": 3, "end_id": 4, "embedding": "dashed"}, r"'dashed'; choose trained, dash"),
+        ({"start_id": 3}, r"protocol.json gives thought.end_id: Field required"),
+        ({"start_id": "3", "end_id": 4}, r"protocol.json gives thought.start_id: Input should be"),
+        (
+            {"start_id": 3, "end_id": 4, "embedding": "dashed"},
+            r"thought.embedding: Input should be 'trained' or",
+        ),
     ],
 )
 def test_bad_protocol(thinker, thought, message):

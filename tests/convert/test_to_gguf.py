@@ -117,7 +117,7 @@ def test_sharded_and_pickled_weights_give_the_same_file(mistral):
 
 def test_a_large_tensor_is_written_in_blocks(mistral, monkeypatch):
     whole = _export(mistral, "f16").read_bytes()
-    monkeypatch.setattr("convert.tensors.BLOCK_WEIGHTS", 1000)
+    monkeypatch.setattr("convert.tensor.BLOCK_WEIGHTS", 1000)
     assert _export(mistral, "f16").read_bytes() == whole
 
 

@@ -68,8 +68,6 @@ def test_runs_repeat(
         (["--policy", "none.gguf"], "none.gguf does not exist"),
         (["--policy", "reference:nobody"], "choose reference:policy or reference:reward"),
         (["--quant", "q9", "--policy", "reference:policy"], "unknown level 'q9'"),
-        (["--width", "0"], "width 0"),
-        (["--balance", "0"], "balance 0"),
         (["--context", "256", "--question-repeat", "40"], "raise --context"),
     ],
 )

@@ -1,34 +1,73 @@
+import json
+import os
 from pathlib import Path
 
 import pytest
 
+from convert.refusal import Refusal
 from methods.problem import read_problems
+
+GOOD = b'{"question": "How many?", "answer": "1 + 1 = 2\\n#### 2"}\n'
 
 
 def test_reads_gsm8k_format(tmp_path: Path) -> None:
     path = tmp_path / "data.jsonl"
-    path.write_text(
-        '{"question": "How many?", "answer": "1 + 1 = 2\\n#### 2"}\n\n'
-        '{"question": "And?", "answer": "#### 3"}\n'
-    )
+    path.write_bytes(GOOD + b"\n" + GOOD.replace(b"#### 2", b"#### 3"))
     problems = read_problems(path)
-    assert [(p.question, p.gold) for p in problems] == [("How many?", "2"), ("And?", "3")]
+    assert [(p.id, p.question, p.gold) for p in problems] == [
+        ("0", "How many?", "2"),
+        ("2", "How many?", "3"),
+    ]
     assert len(read_problems(path, limit=1)) == 1
 
 
-@pytest.mark.parametrize("line", ["{", '{"question": "x"}', '{"question": "x", "answer": "none"}'])
-def test_names_the_malformed_line(tmp_path: Path, line: str) -> None:
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (b"{", "line 2: Expecting property name"),
+        (b"null", "line 2: not a table but missing or null"),
+        (b"7", "line 2: not a table but a number"),
+        (b"[1]", "line 2: not a table but a list"),
+        (b'{"question": "x"}', "line 2: 'answer' is no text"),
+        (b'{"question": 3, "answer": "#### 1"}', "line 2: 'question' is no text but a number"),
+        (b'{"question": null, "answer": "#### 1"}', "line 2: 'question' is no text"),
+        (b'{"question": "x", "answer": "none"}', "line 2: no '#### N'"),
+        (b'{"question": " ", "answer": "#### 1"}', "line 2: the question is empty"),
+        (b'{"question": "x \\ud800", "answer": "#### 1"}', "line 2: not UTF-8 text: surrogates"),
+        (b'{"question": "x \xff", "answer": "#### 1"}', "line 2: not UTF-8 text: invalid start"),
+        (b"[" * 200_000, "line 2: "),
+        (b"1" * 5000, "line 2: "),
+    ],
+)
+def test_a_bad_line_is_the_fault_of_its_question_alone(
+    tmp_path: Path, line: bytes, said: str
+) -> None:
     path = tmp_path / "data.jsonl"
-    path.write_text('{"question": "ok", "answer": "#### 1"}\n' + line + "\n")
-    with pytest.raises(ValueError, match="line 2"):
+    path.write_bytes(GOOD + line + b"\n" + GOOD)
+    first, second, third = read_problems(path)
+    assert (first.fault, third.fault) == (None, None)
+    assert second.fault is not None
+    assert second.fault.startswith(said)
+    assert [first.id, second.id, third.id] == ["0", "1", "2"]
+    json.dumps(second.question).encode()
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(b"\n", "holds no problems; expected"), (b"3\n4\n", "holds no problems: line 1: not a table")],
+)
+def test_a_file_without_a_problem_is_an_error(tmp_path: Path, content: bytes, said: str) -> None:
+    path = tmp_path / "data.jsonl"
+    path.write_bytes(content)
+    with pytest.raises(Refusal, match=said):
         read_problems(path)
 
 
-def test_an_empty_file_is_an_error(tmp_path: Path) -> None:
-    path = tmp_path / "data.jsonl"
-    path.write_text("\n")
-    with pytest.raises(ValueError, match="no problems"):
-        read_problems(path)
+def test_what_has_no_end_is_not_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/zero"), tmp_path):
+        with pytest.raises(Refusal, match="give a file"):
+            read_problems(path)
 
 
 def test_seed_42_gives_the_papers_order(tmp_path: Path) -> None:

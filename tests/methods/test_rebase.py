@@ -35,6 +35,7 @@ class Judge:
     def __init__(self) -> None:
         self.usage, self.seconds = Usage(), 0.0
         self.released: list[int] = []
+        self.aggregation = "last"
 
     @contextmanager
     def open(self, problem: Problem, root: Branch) -> Iterator[None]:  # noqa: ARG002

@@ -44,7 +44,7 @@ def probe(page: Path, expression: str, width: int = 1300) -> str:
     """What a JavaScript expression gives on a page. The page itself needs no script."""
     copy = page.with_name("probe.html")
     script = f"<script>document.title = 'probe ' + ({expression})</script>"
-    copy.write_text(page.read_text() + script)
+    copy.write_text(page.read_text(encoding="utf-8") + script)
     shown = browse(copy, f"--window-size={width},900", "--dump-dom")
     found = re.search(r"<title>probe ([^<]*)</title>", shown)
     assert found

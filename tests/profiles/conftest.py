@@ -112,7 +112,13 @@ def make_record(
         seed=number,
         verdicts=verdicts,
         policy=used,
-        reward=Usage(40 + 70 * width, 0, 0, 9000 * width, 8 * width, 6, 0.05)
+        reward=Usage(
+            prefill_tokens=40 + 70 * width,
+            context_tokens=9000 * width,
+            logit_rows=8 * width,
+            calls=6,
+            prefill_s=0.05,
+        )
         if judged
         else Usage(),
         latency_s=0.2 + 0.03 * width,

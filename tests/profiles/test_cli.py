@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from profiles.cli import main, resume_command
+from methods.arguments import warn_unused
+from profiles.cli import main, parser, resume_command
+from profiles.records import read_records
+from profiles.run_arguments import unused
 
 HEAVY = ("torch", "transformers", "llama_cpp", "scipy", "matplotlib", "statsmodels", "numpy")
 
@@ -57,8 +63,8 @@ def test_bad_usage_is_one_line_and_exit_code_2(
     ("content", "said"),
     [
         ("", "holds no problems"),
-        ('{"question": "?", "answer": "#### 1"}\nnot json\n', "line 2 is not a problem"),
-        ('{"question": "?"}\n', "line 1 is not a problem"),
+        ("not json\n", "holds no problems: line 1: Expecting value"),
+        ('{"question": "?"}\n', "line 1: 'answer' is no text but missing or null"),
     ],
 )
 def test_bad_data_is_one_line_and_writes_nothing(
@@ -100,3 +106,99 @@ def test_a_folder_that_is_no_run_is_one_line(
 def test_the_resume_command_repeats_what_was_asked() -> None:
     given = ["run", "--limit", "5", "-o", "my report", "--force"]
     assert resume_command(given) == "profile run --limit 5 -o 'my report' --resume"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["run", "--policy", "a/checkpoint", "b/checkpoint"], "2 sources were given; choose one"),
+        (["run", "--policy", "a.gguf", "b/checkpoint"], "b/checkpoint is no model file"),
+        (["run", "--width", "5000", "--max-tokens", "5000"], "16777216 are the most; lower"),
+        (["run", "--data", "/dev/zero"], "/dev/zero is a pipe or a device; give a file"),
+        (["reward-grid", "-n", "5000", "--max-tokens", "5000"], "16777216 are the most; lower"),
+        (["tree", "x.json", "--question", "3"], "holds one search; leave it out"),
+    ],
+)
+def test_what_cannot_be_is_one_line(
+    arguments: list[str],
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 1
+    assert said in error(capsys)
+    assert not (tmp_path / "report").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "idle"),
+    [
+        (["--methods", "greedy", "majority", "--reward", "r.gguf"], ["--reward"]),
+        (["--methods", "majority", "--balance", "1"], ["--balance"]),
+        (["--methods", "greedy", "--width", "4"], ["--width"]),
+        (["--thinker", "t.gguf"], ["--thinker"]),
+        (["--think", "on", "--gate", "0.5"], ["--gate"]),
+        (["--policy", "a.gguf", "--levels", "q8_0"], ["--levels"]),
+        (["--protocol", "seed", "--top-p", "0.9"], ["--top-p"]),
+        (["--suite", "paper", "--methods", "greedy"], ["--methods"]),
+        (["--think", "gated", "--gate", "0.5", "--reward", "r.gguf", "--balance", "1"], []),
+    ],
+)
+def test_arguments_without_effect_are_named(
+    given: list[str], idle: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = parser().parse_args(["run", *given])
+    warn_unused("profile", given, unused(options))
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(": ")[2].removesuffix(" has no effect") for line in lines] == idle
+
+
+def test_a_name_that_is_not_utf8_is_bad_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["run", "--data", os.fsdecode(b"\xff.jsonl")])
+    assert stopped.value.code == 2
+    assert "is not UTF-8 text; rename the file" in error(capsys)
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_stopped_run_says_how_it_goes_on(
+    how: signal.Signals,
+    tmp_path: Path,
+    reference: Callable[[str, str], Path],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def stop(*_: object) -> None:
+        signal.raise_signal(how)
+
+    monkeypatch.setattr("profiles.runner.run_all", stop)
+    given = ["run", "--policy", str(reference("policy", "q8_0")), "--methods", "greedy"]
+    assert main([*given, "-o", str(tmp_path / "out")]) == 128 + how
+    assert "kept what is done; go on with: profile run --policy" in capsys.readouterr().err
+
+
+def test_questions_that_cannot_be_asked_fail_alone(
+    tmp_path: Path, reference: Callable[[str, str], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Counted as wrong, under the id of their line; one of a million characters too."""
+    good = '{"question": "Ann has 2 pens and buys 3 more. How many pens?", "answer": "#### 5"}\n'
+    long = json.dumps({"question": "a" * 1_000_000, "answer": "#### 5"}) + "\n"
+    data = tmp_path / "d.jsonl"
+    content = f'{good}null\n{{"question": 3}}\n{{"question": "\\ud800", "answer": "#### 1"}}\n'
+    data.write_bytes(
+        content.encode() + b'{"question": "\xff", "answer": "#### 1"}\n' + long.encode()
+    )
+    command = ["run", "--policy", str(reference("policy", "q8_0")), "--methods", "greedy"]
+    command += ["--device", "cpu", "--data", str(data), "-o", str(tmp_path / "out"), "--json"]
+    assert main(command) == 0
+    said = capsys.readouterr()
+    (row,) = json.loads(said.out)["rows"]
+    assert (row["n"], row["failed"]) == (6, 5)
+    assert "warning: 4 questions count as wrong: line 2: not a table" in said.err
+    (path,) = (tmp_path / "out" / "records").glob("*.jsonl")
+    failed = {record.id: record.failed for record in read_records(path)}
+    assert failed["0"] is None
+    assert failed["2"] == "line 3: 'question' is no text but a number"
+    assert "tokens and the KV cache holds" in (failed["5"] or "")

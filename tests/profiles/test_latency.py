@@ -18,7 +18,7 @@ from profiles.ceilings import Ceilings
 from profiles.cli import main
 from profiles.latency import Bench, measure, row
 from profiles.latency_report import document
-from profiles.traffic import weight_bytes
+from profiles.traffic import kv_bytes_per_token, weight_bytes
 from runtime.engine import Engine, Usage
 from runtime.load import open_engine
 from runtime.options import EngineOptions
@@ -94,6 +94,36 @@ def test_a_checkpoint_is_read_at_the_precision_it_runs_in() -> None:
         shape = engine.artifact.shape
         weights = shape.linear_parameters + shape.head_parameters
         assert weight_bytes(engine) == 4 * weights
+        assert kv_bytes_per_token(engine) == shape.kv_bytes_per_token(4)
+
+
+def test_keys_and_values_count_as_the_cache_holds_them(reference: Any) -> None:
+    options = EngineOptions(device="cpu", context=256, threads=1)
+    path = reference("policy", "q8_0")
+    for kv_type, size in (("f16", 2), ("q8_0", 34 / 32), ("q4_0", 18 / 32)):
+        with open_engine(path, replace(options, kv_type=kv_type)) as engine:
+            assert kv_bytes_per_token(engine) == engine.artifact.shape.kv_bytes_per_token(size)
+            assert kv_bytes_per_token(engine) == engine.kv_bytes / 256
+    pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    with open_engine(reference("policy", "int8"), options) as engine:
+        assert kv_bytes_per_token(engine) == engine.kv_bytes / 256
+        assert kv_bytes_per_token(engine) == engine.artifact.shape.kv_bytes_per_token(4)
+
+
+def test_a_device_called_anything_is_no_card(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bool] = []
+
+    def measure(*, on_cuda: bool, **_: int) -> Ceilings:
+        asked.append(on_cuda)
+        return LIMITS
+
+    monkeypatch.setattr(ceilings, "measure", measure)
+    monkeypatch.setattr("runtime.load.open_engine", lambda path, _: scripted(path))
+    given = ["--policy", "m.gguf", "--prefill", "8", "--decode", "1", "--decode-tokens", "2"]
+    monkeypatch.setattr("profiles.latency_cli._paths", lambda _: (Path("m.gguf"),))
+    assert main(["latency", *given, "--repeats", "1"]) == 0
+    assert asked == [False, False]  # its device reads "script"
 
 
 def test_ceilings_are_of_the_work_they_name(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -56,7 +56,7 @@ def test_no_trees_no_section(run_folder: Path) -> None:
 
 
 def test_anchors_are_unique_and_lead_somewhere(page: Path) -> None:
-    text = page.read_text()
+    text = page.read_text(encoding="utf-8")
     ids = re.findall(r'\bid="([^"]+)"', text)
     assert len(ids) == len(set(ids))
     nodes = [target for target in re.findall(r'href="#([^"]+)"', text) if target.startswith("t")]
@@ -76,8 +76,8 @@ def test_light_and_dark(page: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("width", [1600, 500])
 def test_nothing_sticks_out_of_the_window_even_with_all_opened(page: Path, width: int) -> None:
-    opened = page.read_text().replace("<details", "<details open")
-    page.write_text(opened)
+    opened = page.read_text(encoding="utf-8").replace("<details", "<details open")
+    page.write_text(opened, encoding="utf-8")
     assert int(probe(page, "document.documentElement.scrollWidth", width)) <= width
 
 

@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from convert.command import stoppable
+from convert.files import write_json
 from profiles import store
 from profiles.configurations import Configuration
 from profiles.progress import Progress
@@ -53,7 +55,7 @@ def folder(grid: list[Configuration], tmp_path: Path, stored: Callable[..., None
     store.store_configurations(path, grid)
     run = json.loads((path / store.RUN).read_text())
     run |= {"configurations": [one.slug for one in grid], "questions": 6}
-    store.write_json(path / store.RUN, run)
+    write_json(path / store.RUN, run)
     return path
 
 
@@ -82,7 +84,11 @@ def test_a_failure_is_reported_and_does_not_stop_the_rest(
     crash = "if 'f32' in sys.argv[1]: sys.exit('no memory left')"
     failures = run_all(folder, grid, Progress(io.StringIO()), worker(crash))
     assert [(f.slug, f.reason) for f in failures] == [
-        ("policy-torch-f32-sample-2", "exit code 1: no memory left")
+        (
+            "policy-torch-f32-sample-2",
+            "exit code 1 while loading policy-f32.gguf and reward-f32.gguf; its log "
+            "records/policy-torch-f32-sample-2.log ends with: no memory left",
+        )
     ]
     assert len(read_records(store.records_path(folder, grid[1]))) == 6
 
@@ -90,30 +96,95 @@ def test_a_failure_is_reported_and_does_not_stop_the_rest(
 def test_a_worker_that_is_killed_is_a_failure(folder: Path, grid: list[Configuration]) -> None:
     kill = "import os; os.kill(os.getpid(), 9)"
     failures = run_all(folder, grid[:1], Progress(io.StringIO()), worker(kill))
-    assert failures[0].reason == "ended by signal 9"
+    assert failures[0].reason == (
+        "ended by SIGKILL while loading policy-f32.gguf and reward-f32.gguf; most likely memory "
+        "ran out: choose a lower level, --context or width"
+    )
 
 
-def test_interrupted_then_resumed_gives_the_same_summary(
-    folder: Path, grid: list[Configuration], tmp_path: Path, stored: Callable[..., None]
+def test_a_death_in_native_code_names_the_question(folder: Path, grid: list[Configuration]) -> None:
+    """At the third question, with the models and what to try next; later it goes on there."""
+    crash = """
+import ctypes, profiles.worker
+answer = profiles.worker.answer
+def dying(configuration, models, method, problem):
+    if problem.id == "2":
+        print("ggml: a word of the library", file=sys.stderr, flush=True)
+        ctypes.string_at(0)
+    return answer(configuration, models, method, problem)
+profiles.worker.answer = dying
+"""
+    failures = run_all(folder, grid[:1], Progress(io.StringIO()), worker(crash))
+    assert failures[0].reason == (
+        "ended by SIGSEGV while answering question 3 of 6 (id 2) with policy-f32.gguf and "
+        "reward-f32.gguf; profile doctor tells what works on this machine; its log "
+        "records/policy-torch-f32-sample-2.log ends with: ggml: a word of the library"
+    )
+    assert run_all(folder, grid[:1], Progress(io.StringIO()), worker()) == []
+    assert len(read_records(store.records_path(folder, grid[0]))) == 6
+
+
+def test_lines_that_are_not_ours_are_passed_over(folder: Path, grid: list[Configuration]) -> None:
+    noise = r"""
+out = sys.stdout.buffer
+for line in (b"warming up", b"{", b"[1]", b"7", b'{"a": 1}', b'{"event": 5}', b'{"event": []}',
+             b'{"event": "question"}', b'{"event": "failed", "reason": 1}', b"\xff\xfe",
+             b"[" * 100000, b'{"event": "of another program"}', b""):
+    out.write(line + b"\n")
+out.flush()
+"""
+    assert run_all(folder, grid[:1], Progress(io.StringIO()), worker(noise)) == []
+    assert len(read_records(store.records_path(folder, grid[0]))) == 6
+    dead = noise + "\nimport os; os.abort()"
+    for path in (folder / "records").glob("*.jsonl"):
+        path.unlink()
+    failures = run_all(folder, grid[:1], Progress(io.StringIO()), worker(dead))
+    assert "ended by SIGABRT while loading policy-f32.gguf" in failures[0].reason
+
+
+def test_a_bug_of_ours_is_named_and_its_traceback_kept(
+    folder: Path, grid: list[Configuration]
+) -> None:
+    bug = """
+import profiles.worker
+def faulty(*_):
+    raise KeyError("of ours")
+profiles.worker.answer = faulty
+"""
+    failures = run_all(folder, grid[:1], Progress(io.StringIO()), worker(bug))
+    log = "records/policy-torch-f32-sample-2.log"
+    assert failures[0].reason == (
+        f"KeyError: 'of ours' (a fault of ours; its traceback is in {log})"
+    )
+    assert "Traceback" in (folder / log).read_text()
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_stopped_then_resumed_gives_the_same_summary(
+    folder: Path,
+    grid: list[Configuration],
+    tmp_path: Path,
+    stored: Callable[..., None],
+    how: signal.Signals,
 ) -> None:
     class Nervous(Progress):
-        """Presses Ctrl-C at the third question."""
+        """Stops the run at the third question."""
 
         def event(self, event: dict[str, Any]) -> None:
             super().event(event)
             if event.get("id") == "2":
-                signal.raise_signal(signal.SIGINT)
+                signal.raise_signal(how)
 
     assert threading.current_thread() is threading.main_thread()
-    with pytest.raises(KeyboardInterrupt):
+    with stoppable(), pytest.raises(KeyboardInterrupt):
         run_all(folder, grid, Nervous(io.StringIO()), worker())
     kept = read_records(store.records_path(folder, grid[0]))
-    assert 3 <= len(kept) < 6
+    assert 2 <= len(kept) < 6
     run_all(folder, grid, Progress(io.StringIO()), worker())
 
     unbroken = tmp_path / "unbroken"
     stored(unbroken, [], methods=["majority", "weighted"])
     store.store_configurations(unbroken, grid)
-    store.write_json(unbroken / store.RUN, json.loads((folder / store.RUN).read_text()))
+    write_json(unbroken / store.RUN, json.loads((folder / store.RUN).read_text()))
     run_all(unbroken, grid, Progress(io.StringIO()), worker())
     assert outcomes(folder) == outcomes(unbroken)

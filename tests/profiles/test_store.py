@@ -60,14 +60,6 @@ def test_a_smaller_limit_reads_the_first_questions(
     assert [r.id for r in found[0].records] == ["2", "9"]
 
 
-def test_writing_is_whole_or_not_at_all(tmp_path: Path) -> None:
-    path = tmp_path / "x.json"
-    store.write_json(path, {"a": 1})
-    with pytest.raises(TypeError):
-        store.write_json(path, {"a": object()})
-    assert path.read_text() == '{\n "a": 1\n}\n'
-
-
 def test_a_folder_without_a_run_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"holds no run\.json"):
         store.read_run(tmp_path)

@@ -161,7 +161,7 @@ def test_no_two_nodes_of_the_map_overlap(wide: Path) -> None:
 
 
 def test_a_real_search_agrees_with_what_solve_wrote(wide: Path) -> None:
-    document, tree = json.loads(wide.read_text()), read_tree(wide)
+    document, tree = json.loads(wide.read_text(encoding="utf-8")), read_tree(wide)
     found = nodes(tree)
     for level, after in pairwise(document["levels"]):
         leaves = {c["branch"] for c in document["candidates"]}
@@ -221,7 +221,7 @@ def test_the_command_writes_beside_the_file_and_keeps_what_is_there(
     assert main(["tree", str(saved), "--force"]) == 0
     assert "Path to the answer" in out.read_text()
     assert main(["tree", str(saved), "-o", str(saved), "--force"]) == 1
-    assert json.loads(saved.read_text()) == SEARCH
+    assert json.loads(saved.read_text(encoding="utf-8")) == SEARCH
     assert sorted(path.name for path in saved.parent.iterdir()) == ["search.html", "search.json"]
 
 
@@ -229,9 +229,9 @@ def test_the_command_writes_beside_the_file_and_keeps_what_is_there(
     ("content", "said"),
     [
         (None, "does not exist"),
-        ("{}", "is no search"),
-        ("[1]", "is no search"),
-        ("x", "is no search"),
+        ("{}", "is not a search that solve --tree wrote"),
+        ("[1]", "is not a search that solve --tree wrote"),
+        ("x", "is not a search that solve --tree wrote"),
     ],
 )
 def test_what_is_no_search_is_one_line(

@@ -19,6 +19,7 @@ import pytest
 from filelock import FileLock
 
 from convert.artifact import RewardProtocol
+from convert.refusal import Refusal
 from profiles.configurations import Configuration
 from profiles.process import process_path, read_process
 from profiles.records import Record, read_records
@@ -90,7 +91,7 @@ def test_a_run_answers_every_question_under_every_selection(
     assert 0 < sum(r.verdict("majority").correct for r in records) <= 12
     assert all(r.policy.decode_tokens > 0 and r.reward.tokens > 0 for r in records)
     assert all(0 < r.scorer_s < r.latency_s for r in records)
-    assert [e["event"] for e in events] == ["loaded"] + ["question"] * 12
+    assert [e["event"] for e in events] == ["loaded"] + ["asking", "question"] * 12
     stored = read_process(process_path(out))
     assert stored.peak_rss_bytes > 10_000_000
     assert stored.reward is not None
@@ -147,7 +148,9 @@ def test_a_question_that_does_not_fit_is_recorded_as_failed(
         yield Models(policy(context=400), reward())
 
     long = json.dumps({"question": "long " * 200, "answer": "#### 5"})
-    data.write_text(data.read_text().splitlines()[0] + "\n" + long + "\n")
+    data.write_text(
+        data.read_text(encoding="utf-8").splitlines()[0] + "\n" + long + "\n", encoding="utf-8"
+    )
     out = tmp_path / "r.jsonl"
     measure(vote, out, opener=tight)
     fits, fails = read_records(out)
@@ -179,7 +182,7 @@ def test_an_error_is_reported_in_one_event(
     assert "missing.jsonl" in event["reason"]
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_killed_at_random_moments_it_ends_with_the_same_records(
     vote: Configuration, tmp_path: Path, how: signal.Signals
 ) -> None:
@@ -192,13 +195,13 @@ def test_killed_at_random_moments_it_ends_with_the_same_records(
     for _ in range(4):
         child = start(stored, out)
         assert child.stdout is not None
-        for _ in range(moments.randrange(1, 4)):  # "loaded", then questions
+        for _ in range(moments.randrange(1, 7)):  # "loaded", then two lines a question
             child.stdout.readline()
         time.sleep(moments.random() * 0.02)
         child.send_signal(how)
         child.communicate(timeout=60)
         interrupted += child.returncode != 0
-        assert child.returncode in (0, 130, -how)
+        assert child.returncode in (0, -9 if how == signal.SIGKILL else 128 + how)
     last = start(stored, out)
     last.communicate(timeout=60)
     assert last.returncode == 0
@@ -227,7 +230,7 @@ def test_a_folder_in_use_is_an_error_in_the_end(
     monkeypatch.setattr("profiles.worker.PATIENCE_S", 0.1)
     with (
         FileLock(tmp_path / "lock"),
-        pytest.raises(RuntimeError, match=r"another run works .* --resume"),
+        pytest.raises(Refusal, match=r"another run works .* --resume"),
     ):
         measure(vote, tmp_path / "r.jsonl", opener=scripted)
 

@@ -14,8 +14,8 @@ import gguf
 import llama_cpp.llama_cpp as llama
 import numpy as np
 
+from convert import llama_log
 from profiles.outlines import Outline
-from runtime import gguf_log
 from runtime.footprint import Load
 from runtime.gguf_engine import BATCH_TOKENS, KV_TYPES, UBATCH_TOKENS
 
@@ -71,7 +71,7 @@ def log() -> Iterator[list[str]]:
     try:
         yield lines
     finally:
-        gguf_log.capture()
+        llama_log.capture()
 
 
 def mib(lines: list[str], label: str) -> float:

@@ -68,14 +68,14 @@ def test_an_opened_engine_logs_what_was_foretold(
 
 def _open_logged(path: Path, options: EngineOptions) -> Any:
     """An engine whose opening leaves the log where it is."""
-    from runtime import gguf_log
+    from convert import llama_log
 
-    capture = gguf_log.capture
-    gguf_log.capture = lambda: None
+    capture = llama_log.capture
+    llama_log.capture = lambda: None
     try:
         return open_engine(path, options)
     finally:
-        gguf_log.capture = capture
+        llama_log.capture = capture
 
 
 def test_layers_on_a_card_and_in_main_memory_add_up() -> None:

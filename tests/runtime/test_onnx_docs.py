@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from convert.artifact import read_artifact
 from runtime.engine import Sampling
 from runtime.load import EngineOptions, open_engine
 from tests.conftest import ROOT
@@ -25,7 +26,7 @@ def test_the_script_writes_what_the_engine_writes(
     assert len([line for line in code.splitlines() if line.strip()]) <= 20
     (tmp_path / "greedy.py").write_text(code)
     model, question = reference("policy", "int4"), questions[0] + "\n"
-    tokenizer = model.with_name("policy.tokenizer.json")
+    tokenizer = model.with_name(read_artifact(model).tokenizer or "")
     command = [sys.executable, "-I", "greedy.py", str(model), str(tokenizer), question]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=True)
     with (

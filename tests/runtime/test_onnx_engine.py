@@ -212,6 +212,10 @@ def test_the_graph_for_cards_agrees_with_the_other(
                 _as_if_on_a_card(patch)
             with open_engine(path, replace(OPTIONS, device="auto")) as engine:
                 assert engine.device.startswith(device)
+                assert engine.on_card == (device == "CUDA")
+                assert engine.kv_value_bytes == (2 if engine.on_card else 4)
+                if engine.on_card or level == "int8":
+                    assert engine.weight_bits == engine.artifact.bits_per_weight
                 tokens = engine.tokenizer.encode(" ".join(questions))[:200]
                 walks.append((engine.kv_bytes, _walk(engine, tokens, 0)))
     (size, exact), (half, ours) = walks

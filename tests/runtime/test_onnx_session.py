@@ -11,7 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from convert.onnx_files import cuda_path, data_path
+from convert.artifact import read_artifact
+from convert.files import sha256
+from convert.onnx_files import data_path
+from convert.verify import files_of
 from runtime.load import EngineOptions, open_engine
 
 ort = pytest.importorskip("onnxruntime")
@@ -24,10 +27,9 @@ OPTIONS = EngineOptions(device="cpu", threads=1, context=512, max_branches=16)
 def _copy(reference: Reference, folder: Path, level: str = "int4") -> Path:
     """The files of a model in a folder of their own."""
     path = reference("policy", level)
-    names = [path, data_path(path), cuda_path(path), path.parent / "policy.tokenizer.json"]
-    for source in (*names, path.with_name(path.name + ".manifest.json")):
-        if source.exists():
-            shutil.copy(source, folder)
+    artifact = read_artifact(path)
+    for source in (*files_of(artifact), artifact.manifest_path):
+        shutil.copy(source, folder)
     return folder / path.name
 
 
@@ -35,6 +37,13 @@ def _edit(path: Path, change: Callable[[Any], None]) -> None:
     model = onnx.load(path, load_external_data=False)
     change(model)
     path.write_bytes(model.SerializeToString())
+    _vouch(path)
+
+
+def _vouch(path: Path) -> None:
+    """Let the manifest name the files as they are."""
+    artifact = read_artifact(path)
+    replace(artifact, sha256={f.name: sha256(f) for f in files_of(artifact)}).write()
 
 
 def _without_input(model: Any) -> None:
@@ -84,14 +93,19 @@ def test_files_that_are_missing_or_damaged(reference: Reference, tmp_path: Path)
     graph, data = path.read_bytes(), data_path(path).read_bytes()
     for content in (b"", b"hello " * 100, graph[: len(graph) // 2]):
         path.write_bytes(content)
+        with pytest.raises(ValueError, match=r"int4.onnx is not the file that policy-int4.on"):
+            open_engine(path, OPTIONS)
+        _vouch(path)
         with pytest.raises(ValueError, match=r"int4.onnx is not an ONNX model, or was cut short"):
             open_engine(path, OPTIONS)
     path.write_bytes(graph)
     data_path(path).write_bytes(data[: len(data) // 2])
+    _vouch(path)
     with pytest.raises(ValueError, match=r"int4.onnx.data is cut short, or of another conversion"):
         open_engine(path, OPTIONS)
-    for missing in (data_path(path), tmp_path / "policy.tokenizer.json"):
+    for missing in (data_path(path), tmp_path / str(read_artifact(path).tokenizer)):
         data_path(path).write_bytes(data)
+        _vouch(path)
         missing.unlink()
         with pytest.raises(FileNotFoundError, match=rf"{missing.name} is missing; it belongs"):
             open_engine(path, OPTIONS)
@@ -149,8 +163,8 @@ def test_two_wheels_at_once_are_an_error(
 ) -> None:
     path = reference("policy", "int4")
     monkeypatch.setattr("runtime.onnx_session._installed", lambda _: True)
-    with pytest.raises(RuntimeError, match="onnxruntime and onnxruntime-gpu are both installed"):
+    with pytest.raises(ValueError, match="onnxruntime and onnxruntime-gpu are both installed"):
         open_engine(path, OPTIONS)
     monkeypatch.setattr("runtime.onnx_session._installed", lambda _: False)
-    with pytest.raises(ImportError, match=r"pip install 'starbase-edge\[onnx\]'"):
+    with pytest.raises(ValueError, match=r"pip install 'starbase-edge\[onnx\]'"):
         open_engine(path, OPTIONS)

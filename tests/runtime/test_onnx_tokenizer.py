@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from convert.refusal import Refusal
 from runtime.hf_tokenizer import HfTokenizer
 from runtime.onnx_tokenizer import JsonTokenizer
+from runtime.pieces import sentencepiece_bytes
+from runtime.valid_text import without_guard
 from tests.conftest import REFERENCE
 
 TEXTS = (
@@ -31,7 +37,9 @@ def _both(folder: Path, tmp_path: Path) -> tuple[HfTokenizer, JsonTokenizer]:
     checkpoint = read_checkpoint(folder)
     facts = tokenizer_facts(checkpoint, tmp_path / "t.json")
     size = checkpoint.shape.vocab
-    ours = JsonTokenizer(tmp_path / "t.json", size, [2], facts["starbase.bos"], None)
+    ours = JsonTokenizer(
+        tmp_path / "t.json", size, [2], bos=facts["starbase.bos"], eos=facts["starbase.eos"]
+    )
     return HfTokenizer(folder, [2], size), ours
 
 
@@ -45,7 +53,8 @@ def _same(theirs: HfTokenizer, ours: JsonTokenizer, texts: Any) -> None:
         ids = ours.encode(text)
         assert ours.decode(ids) == theirs.decode(ids)
     assert ours.pieces == theirs.pieces
-    assert (ours.bos, ours.size) == (theirs.bos, theirs.size)
+    assert (ours.bos, ours.eos, ours.size) == (theirs.bos, theirs.eos, theirs.size)
+    assert ours.eos == "</s>"
 
 
 def test_sentencepiece(tmp_path: Path, questions: list[str]) -> None:
@@ -85,5 +94,41 @@ def test_byte_level(tmp_path: Path, tiny: Callable[..., Any], questions: list[st
 
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "t.json").write_text("{}")
-    with pytest.raises(ValueError, match=r"t.json is not a tokenizer"):
-        JsonTokenizer(tmp_path / "t.json", 10, [], "", None)
+    with pytest.raises(ValueError, match=r"t.json cannot be read: "):
+        JsonTokenizer(tmp_path / "t.json", 10, [])
+
+
+def test_what_shows_only_in_use_is_named(tmp_path: Path) -> None:
+    for name in ("tokenizer.json", "tokenizer_config.json", "config.json"):
+        shutil.copy(REFERENCE / "policy" / name, tmp_path)
+    path = tmp_path / "tokenizer_config.json"
+    config = json.loads(path.read_text(encoding="utf-8")) | {"model_max_length": "long"}
+    path.write_text(json.dumps(config), encoding="utf-8")
+    tokenizer = HfTokenizer(tmp_path, [2], 1024)
+    with pytest.raises(Refusal, match=rf"{tmp_path.name} cannot be read: TypeError: '>' not"):
+        tokenizer.encode("text")
+
+
+def test_a_panic_of_the_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    class PanicException(BaseException):  # as pyo3 derives it
+        pass
+
+    def panic(*_: Any, **__: Any) -> Any:
+        raise PanicException("no entry\nfound for key")
+
+    tokenizer = JsonTokenizer(REFERENCE / "policy" / "tokenizer.json", 1024, [2])
+    monkeypatch.setattr(tokenizer, "_backend", SimpleNamespace(encode=panic))
+    with pytest.raises(Refusal, match=r"tokenizer.json cannot be read: no entry found for key"):
+        tokenizer.encode("text")
+
+
+def test_pieces_that_look_like_bytes_but_are_none() -> None:
+    assert sentencepiece_bytes("<0x0A>") == b"\n"
+    for piece in ("<0x>A>", "<0x 1>", "<0x-1>", "<0x+1>"):
+        assert sentencepiece_bytes(piece) == piece.encode()
+
+
+def test_a_guard_that_was_merged_is_refused() -> None:
+    assert without_guard("m", [9, 8, 7], [9]) == [8, 7]
+    with pytest.raises(Refusal, match=r"m: its tokenizer joins a line end with the text behind"):
+        without_guard("m", [5, 7], [9])

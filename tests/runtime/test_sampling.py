@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from convert.refusal import Refusal
 from runtime.engine import Sampling
 from runtime.sampling import Sampler, uniform
 
@@ -64,3 +65,29 @@ def test_impossible_tokens_are_never_drawn() -> None:
     logits[:, [3, 150]] = 0.0
     tokens, _ = Sampler().draw(logits, Sampling(), list(range(500)), [0] * 500)
     assert set(tokens.tolist()) == {3, 150}
+
+
+@pytest.mark.parametrize(
+    ("bad", "said"),
+    [
+        ([0.0, np.nan, 1.0], "the model gives NaN logits: .*; profile doctor tells which"),
+        ([np.nan, -np.inf, -np.inf], "NaN logits"),
+        ([0.0, np.inf, 1.0], "the model gives infinite logits"),
+        ([-np.inf, -np.inf, -np.inf], "the model gives only -infinite logits"),
+    ],
+)
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_logits_that_are_not_finite_are_refused(
+    bad: list[float], said: str, temperature: float
+) -> None:
+    good = [0.0, -np.inf, 1.0]
+    sampler, sampling = Sampler(), Sampling(temperature)
+    for rows in ([bad], [good, bad], [bad, good]):
+        ids = list(range(len(rows)))
+        with pytest.raises(Refusal, match=said):
+            sampler.draw(np.array(rows, np.float32), sampling, ids, ids)
+    tokens, logprobs = sampler.draw(
+        np.array([good] * 9, np.float32), sampling, [*range(9)], [0] * 9
+    )
+    assert set(tokens.tolist()) <= {0, 2}
+    assert np.isfinite(logprobs).all()

@@ -1,0 +1,102 @@
+"""Arguments as all commands read them: one line for a mistake, numbers within sane limits."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from typing import NoReturn
+
+from convert.printing import plain, say
+
+MAX_TOKENS = 1 << 24  # of a KV cache or a path: more than any model was made for
+MAX_PATHS = 10_000
+MAX_THREADS = 512  # llama.cpp's own limit
+MAX_SEED = (1 << 63) - 1
+
+
+class Parser(argparse.ArgumentParser):
+    """One line for a mistake; the usage is a page long and stands in --help."""
+
+    def error(self, message: str) -> NoReturn:
+        line = " ".join(f"{self.prog}: error: {message}".split())
+        self.exit(2, plain(line) + "\n")
+
+
+def whole(least: int, most: int = MAX_TOKENS) -> Callable[[str], int]:
+    """The reader of whole numbers in a range.
+
+    Raises:
+        argparse.ArgumentTypeError: for anything else, by the reader.
+    """
+
+    def read(text: str) -> int:
+        digits = text.removeprefix("-")
+        known = text.isascii() and digits.isdigit() and len(digits) < 20
+        if not known or not least <= int(text) <= most:
+            said = "a positive number" if least == 1 else f"a whole number from {least}"
+            raise argparse.ArgumentTypeError(f"{text!r} is not {said} (at most {most})")
+        return int(text)
+
+    return read
+
+
+def real(text: str) -> float:
+    """A finite number that is not negative.
+
+    Raises:
+        argparse.ArgumentTypeError: for anything else.
+    """
+    value = _float(text)
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0")
+    return value
+
+
+def positive_real(text: str) -> float:
+    """A finite number above zero.
+
+    Raises:
+        argparse.ArgumentTypeError: for anything else.
+    """
+    value = _float(text)
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
+    return value
+
+
+def share(text: str) -> float:
+    """A number above 0, and 1 at most.
+
+    Raises:
+        argparse.ArgumentTypeError: for anything else.
+    """
+    value = _float(text)
+    if not 0 < value <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0 and at most 1")
+    return value
+
+
+def _float(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
+paths = whole(1, MAX_PATHS)
+tokens = whole(1)
+threads = whole(1, MAX_THREADS)
+natural = whole(0)
+seed = whole(0, MAX_SEED)
+
+
+def warn_unused(
+    program: str, given: Sequence[str], rules: Iterable[tuple[bool, Sequence[str], str]]
+) -> None:
+    """Say on stderr which of the given arguments have no effect. A rule is (holds, flags, why)."""
+    names = {argument.split("=", 1)[0] for argument in given}
+    for holds, flags, why in rules:
+        if holds and (idle := [flag for flag in flags if flag in names]):
+            say(f"{program}: warning: {', '.join(idle)} has no effect: {why}", sys.stderr)

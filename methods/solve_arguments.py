@@ -1,0 +1,143 @@
+"""The arguments of `solve`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from methods import arguments as kinds
+
+if TYPE_CHECKING:
+    from methods.build import Search
+    from methods.candidate import Selection
+
+METHODS: dict[str, tuple[Search, Selection]] = {
+    "greedy": ("greedy", "greedy"),
+    "majority": ("sample", "majority"),
+    "best-of-n": ("sample", "best-of-n"),
+    "weighted": ("sample", "weighted"),
+    "rebase": ("rebase", "weighted"),
+}
+EPILOG = """\
+Without --policy and --reward the reference models are used; they are converted on first use.
+
+examples:
+  solve "Mia bakes 6 trays of 8 rolls and sells 20. How many are left?"
+  solve --method majority --width 16 --policy models/mistral-q4_k_m.gguf "..."
+  solve --method rebase --policy P.gguf --reward R.gguf --tree search.json "..."
+  solve --think gated "..."
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line of `solve`."""
+    p = kinds.Parser(
+        prog="solve",
+        description="Answer a question with a quantized model and a search method.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    p.add_argument("question", help="the question, or - to read it from standard input")
+    _models(p.add_argument_group("models"))
+    _search(p.add_argument_group("search"))
+    _thinking(p.add_argument_group("thinking (Quiet-STaR models)"))
+    out = p.add_argument_group("output")
+    out.add_argument("--tree", type=Path, metavar="FILE", help="write the whole search as JSON")
+    out.add_argument("--force", action="store_true", help="overwrite FILE")
+    out.add_argument("--json", action="store_true", help="print one JSON document")
+    return p
+
+
+def _models(models: argparse._ArgumentGroup) -> None:
+    models.add_argument(
+        "--policy",
+        metavar="MODEL",
+        help="a .gguf file, a checkpoint folder, a hub id, or reference:policy (the default; "
+        "reference:thinker where --think asks for thoughts)",
+    )
+    models.add_argument(
+        "--reward", metavar="MODEL", help="likewise; a reference policy has its own"
+    )
+    models.add_argument(
+        "--quant",
+        metavar="LEVEL",
+        default="q4_k_m",
+        help="level for a model that has to be converted",
+    )
+    models.add_argument("--device", choices=("auto", "cuda", "cpu"), default="auto")
+    models.add_argument(
+        "--gpu-layers", type=kinds.natural, metavar="N", help="default: as many as fit"
+    )
+    models.add_argument(
+        "--threads", type=kinds.threads, metavar="N", help="default: physical cores"
+    )
+    models.add_argument(
+        "--context", type=kinds.tokens, metavar="TOKENS", default=4096, help="KV cache size"
+    )
+    models.add_argument("--kv-type", choices=("f16", "q8_0", "q4_0"), default="f16")
+    models.add_argument("--offline", action="store_true", help="never ask the hub")
+
+
+def _search(search: argparse._ArgumentGroup) -> None:
+    search.add_argument("--method", choices=METHODS, default="rebase")
+    search.add_argument(
+        "--width", type=kinds.paths, metavar="N", default=8, help="paths, or REBASE width"
+    )
+    search.add_argument("--temperature", type=kinds.real, default=1.0)
+    search.add_argument("--top-p", type=kinds.share, default=1.0)
+    search.add_argument(
+        "--balance", type=kinds.positive_real, default=0.1, help="REBASE's softmax temperature"
+    )
+    search.add_argument("--allocation", choices=("ceil", "round", "ceil_fp32"), default="ceil")
+    search.add_argument(
+        "--aggregation",
+        choices=("last", "min", "prod", "mean"),
+        help="of a path's scores (default: as the reward model's protocol says)",
+    )
+    search.add_argument(
+        "--max-tokens", type=kinds.tokens, metavar="N", default=256, help="of one path"
+    )
+    search.add_argument(
+        "--step-tokens", type=kinds.tokens, metavar="N", default=96, help="of one step"
+    )
+    search.add_argument(
+        "--no-elicit", action="store_true", help="leave paths cut off by a limit as they are"
+    )
+    search.add_argument("--seed", type=kinds.seed, default=0)
+
+
+def _thinking(think: argparse._ArgumentGroup) -> None:
+    think.add_argument(
+        "--think",
+        choices=("off", "on", "gated"),
+        default="off",
+        help="before no token, before each, or only where the model is unsure",
+    )
+    think.add_argument(
+        "--gate",
+        type=kinds.real,
+        metavar="X",
+        help="unsure: the top probability is below X, or the entropy above (default: 0.9, 0.3)",
+    )
+    think.add_argument("--gate-by", choices=("probability", "entropy"), default="probability")
+    think.add_argument("--thought-temperature", type=kinds.real, default=1.0)
+
+
+def unused(options: argparse.Namespace) -> list[tuple[bool, tuple[str, ...], str]]:
+    """Arguments that a method or a way of thinking does not read."""
+    greedy, unscored = options.method == "greedy", options.method in ("greedy", "majority")
+    models = [options.policy, *([] if unscored else [options.reward])]
+    named = f"--method {options.method}"
+    return [
+        (unscored, ("--reward", "--aggregation"), f"{named} reads no scores"),
+        (options.method != "rebase", ("--balance", "--allocation", "--step-tokens"), named),
+        (greedy, ("--width", "--temperature", "--top-p"), named),
+        (options.think == "off", ("--thought-temperature",), "give --think on or gated"),
+        (options.think != "gated", ("--gate", "--gate-by"), "give --think gated"),
+        (
+            all(model and Path(model).is_file() for model in models),
+            ("--quant",),
+            "the models are files as they stand",
+        ),
+    ]

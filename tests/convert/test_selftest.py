@@ -1,0 +1,128 @@
+"""A library that dies or computes wrong numbers is met by a child, never by the user."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from convert import selftest
+from convert.ggml import type_name
+from convert.gguf_header import read_header
+from tests import faulty
+
+QUESTION = "Mia bakes 6 trays of 8 rolls and sells 20. How many are left?"
+Q8_0, Q4_K, Q6_K = 8, 12, 14
+
+
+def solve(policy: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    arguments = ["--policy", str(policy), "--method", "greedy", "--device", "cpu", QUESTION]
+    return subprocess.run(
+        [faulty.command("solve"), *arguments],
+        env=environment,
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+
+
+@pytest.fixture
+def policy(reference: Callable[[str, str], Path]) -> Path:
+    return reference("policy", "q4_k_m")
+
+
+def test_solve_goes_on_in_safe_mode_and_says_so(policy: Path, tmp_path: Path) -> None:
+    environment = faulty.environment(tmp_path, fatal=(True,))
+    done = solve(policy, environment)
+    assert done.returncode == 0, done.stderr
+    assert "Answer: 28" in done.stdout
+    (line,) = [line for line in done.stderr.splitlines() if "safe mode, slower" in line]
+    assert "SIGSEGV" in line
+    assert "make rebuild" in line
+    assert "threads, safe mode" in done.stderr
+    (note,) = (tmp_path / "cache" / "starbase-edge" / "selftest").iterdir()
+    before = note.stat().st_mtime_ns
+    assert solve(policy, environment).returncode == 0  # the verdict is kept
+    assert note.stat().st_mtime_ns == before
+
+
+def test_where_nothing_works_one_line_says_it(policy: Path, tmp_path: Path) -> None:
+    done = solve(policy, faulty.environment(tmp_path, fatal=(True, False)))
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("solve: error: llama.cpp does not work with ")
+    assert "SIGSEGV" in line
+    assert "rebuild" in line
+
+
+def test_a_death_that_no_test_foresaw_is_one_line_too(policy: Path, tmp_path: Path) -> None:
+    when = "'selftest_child' not in ' '.join(sys.orig_argv)"
+    done = solve(policy, faulty.environment(tmp_path, fatal=(True, False), when=when))
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.splitlines()[-1] == (
+        "solve: error: ended by SIGSEGV while working with policy-q4_k_m.gguf; "
+        "profile doctor tells what works on this machine"
+    )
+
+
+def test_a_death_costs_only_the_type_it_met(monkeypatch: pytest.MonkeyPatch) -> None:
+    def child(request: dict[str, Any], _doing: str) -> tuple[list[dict[str, Any]], str]:
+        events: list[dict[str, Any]] = []
+        for kind in request["types"]:
+            events.append({"begun": kind})
+            if kind == Q4_K and not request["safe"]:
+                return events, "ended by SIGILL while at work"
+            wrong = "wrong by 3.00 standard deviations" if kind == Q6_K else ""
+            events.append({"ended": kind, "failed": wrong})
+        return events, ""
+
+    monkeypatch.setattr(selftest, "run_child", child)
+    found = selftest._ask([Q8_0, Q4_K, Q6_K], 0)
+    modes = {kind: verdict.mode for kind, verdict in found.items()}
+    assert modes == {Q8_0: "works", Q4_K: "safe", Q6_K: "fails"}
+    assert "SIGILL" in found[Q4_K].said
+    assert "wrong by 3.00" in found[Q6_K].said
+
+
+def test_a_child_that_says_nothing_ends_the_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(selftest, "run_child", lambda *_: ([], "exit code 1: no module"))
+    found = selftest._ask([Q8_0, Q4_K], 0)
+    assert {verdict.mode for verdict in found.values()} == {"fails"}
+
+
+def test_this_library_works_here(reference: Callable[[str, str], Path]) -> None:
+    types = {tensor.type for tensor in read_header(reference("policy", "q4_k_m")).tensors}
+    assert {type_name(kind) for kind in types} == {"f32", "q4_K", "q6_K"}
+    assert {verdict.mode for verdict in selftest.verdicts(types).values()} == {"works"}
+
+
+def test_wrong_numbers_are_noticed(tmp_path: Path) -> None:
+    """A library whose logits are off by a factor computes, and is refused all the same."""
+    environment = faulty.environment(tmp_path, fatal=())
+    hook = tmp_path / "hook" / "sitecustomize.py"
+    wrong = """    seen = []
+    real = module.llama_get_logits
+    def spoiled_logits(context):
+        rows = real(context)
+        for i in range(256 if seen[-1] else 0):
+            rows[i] *= 1.5
+        return rows
+    module.llama_get_logits = spoiled_logits
+"""
+    text = hook.read_text(encoding="utf-8")
+    hook.write_text(text.replace("    seen = []\n", wrong), encoding="utf-8")
+    code = "from convert.selftest import verdicts; print(verdicts([8])[8])"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=environment,
+        capture_output=True,
+        encoding="utf-8",
+        check=True,
+    )
+    assert "mode='safe'" in done.stdout
+    assert "wrong by" in done.stdout
