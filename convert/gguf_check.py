@@ -92,8 +92,12 @@ def _sizes(path: Path, values: dict[str, Any], architecture: str) -> None:
     for name, (least, most) in SIZES.items():
         key = f"{architecture}.{name}"
         many = name in PER_LAYER and isinstance(values.get(key), list)
-        if many and not any(values[key]):
-            raise Refusal(f"{path} gives {key} {values[key]}; choose a number above 0")
+        layers = values[f"{architecture}.block_count"]
+        if many and (not any(values[key]) or len(values[key]) != layers):
+            raise Refusal(
+                f"{path} gives {key} {bounds.shown(values[key])}; choose one number above 0, or "
+                f"{layers}, one for each layer"
+            )
         for value in per_layer(values[key]) if many else [values.get(key, least)]:
             # a layer without attention has no heads
             bounds.integer(path, key, _plain(value), (0 if many else least, most))
@@ -111,15 +115,14 @@ def _heads(path: Path, values: dict[str, Any], architecture: str) -> None:
     heads = per_layer(values[f"{architecture}.attention.head_count"])
     kv_heads = per_layer(values.get(f"{architecture}.attention.head_count_kv", heads))
     layers = max(len(heads), len(kv_heads))
-    spread = [side * layers if len(side) == 1 else side for side in (heads, kv_heads)]
-    if len(spread[0]) != len(spread[1]):
-        raise Refusal(f"{path} gives heads of {len(heads)} and {len(kv_heads)} layers; choose one")
+    spread = [side if len(side) == layers else side * layers for side in (heads, kv_heads)]
     for one, other in zip(*spread, strict=True):
         if other:
             bounds.divides(path, one, other)
     length, turned = (f"{architecture}.{k}" for k in ("attention.key_length", ROTARY))
     hidden = values[f"{architecture}.embedding_length"]
-    head_dim = bounds.even(path, length, values.get(length, hidden // max(heads)))
+    stated = values.get(length, hidden // max(heads))
+    head_dim = bounds.even(path, length, bounds.integer(path, length, stated, bounds.HEAD_DIM))
     if turned in values:
         bounds.even(path, turned, bounds.integer(path, turned, values[turned], (0, head_dim)))
 

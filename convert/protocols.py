@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import fields
-from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from convert import bounds
 from convert.artifact import RewardProtocol, Role, ThoughtProtocol
 from convert.refusal import Refusal
+from convert.typed import typed
 
 T = TypeVar("T")
 QUESTION = "{question}"
@@ -26,26 +26,23 @@ def judged(kind: type[T], path: Path, where: str, table: Any) -> T:
         Refusal: for a key that is missing or unknown, a value of another type, a template without
             a place for the question, or a step that nothing ends.
     """
-    from pydantic import ValidationError
-
     if not isinstance(table, Mapping):
         raise Refusal(f"{path} gives {where} {bounds.shown(table)}; choose a table")
     plain: Any = kind
     known = [field.name for field in fields(plain)]
+    hints = get_type_hints(kind)
     for key, value in table.items():
         if key not in known:
             raise Refusal(f"{path} gives {where}.{key}; choose {', '.join(known)}")
+        choices = get_args(hints[key]) if get_origin(hints[key]) is Literal else ()
+        if choices and value not in choices:
+            shown = bounds.shown(value)
+            raise Refusal(f"{path} gives {where}.{key} {shown}; choose {', '.join(choices)}")
         if key == "template" and isinstance(value, str) and QUESTION not in value:
             raise Refusal(f"{path} gives {where}.template without {QUESTION}; put it there")
         if key in NOT_EMPTY and value == "":
             raise Refusal(f"{path} gives {where}.{key} no text; choose what ends a step")
-    try:
-        found: T = _adapter(plain).validate_json(json.dumps(dict(table)), strict=True)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        key = ".".join(map(str, first["loc"]))
-        raise Refusal(f"{path} gives {where}.{key}: {first['msg']}") from error
-    return found
+    return typed(kind, json.dumps(dict(table)).encode(), f"{path}: {where}")
 
 
 def role_of(path: Path, key: str, value: Any) -> Role:
@@ -80,10 +77,3 @@ def check_outputs(path: Path, reward: RewardProtocol, outputs: int) -> None:
         raise Refusal(f"{path}: reward kind value needs a head of 1 output, it has {outputs}")
     if reward.kind == "classify":
         bounds.integer(path, "reward.positive_index", reward.positive_index, (0, outputs - 1))
-
-
-@cache
-def _adapter(kind: Any) -> Any:
-    from pydantic import TypeAdapter
-
-    return TypeAdapter(kind)

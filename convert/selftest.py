@@ -22,6 +22,7 @@ from convert.cache import cache_folder
 from convert.deaths import died
 from convert.files import read_json, write_json
 from convert.ggml import library_folder, type_name
+from convert.gguf_header import read_header
 from convert.refusal import Refusal
 
 Mode = Literal["works", "safe", "fails"]
@@ -57,6 +58,18 @@ def safe_mode(types: Iterable[int]) -> str:
             fault = f"with {type_name(kind)} weights it {verdict.said}"
             return f"safe mode, slower: llama.cpp's fast kernels fail here, {fault}; {REBUILD}"
     return ""
+
+
+def remarks(paths: Iterable[Path]) -> list[str]:
+    """What is to be said of GGUF files before children of ours open them; mostly nothing."""
+    found = []
+    for path in paths:
+        try:
+            line = safe_mode({tensor.type for tensor in read_header(path).tensors})
+        except Refusal as refusal:
+            line = str(refusal)
+        found += [f"{path.name}: {line}"] if line else []
+    return found
 
 
 def card_fault(types: Iterable[int]) -> str:

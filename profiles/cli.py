@@ -111,6 +111,7 @@ def _utf8(argument: str) -> bool:
 
 
 def _run(options: argparse.Namespace, given: list[str]) -> None:
+    from convert.selftest import remarks
     from methods.problem import read_problems
     from profiles import report, runner, store
     from profiles.grid import configurations, real_models
@@ -126,6 +127,9 @@ def _run(options: argparse.Namespace, given: list[str]) -> None:
     store.store_configurations(options.output, made)
     run = runner.describe(asked, made, given, len(problems))
     write_json(options.output / store.RUN, run)
+    models = dict.fromkeys(path for one in made for path in (one.policy, one.reward))
+    for line in remarks(path for path in models if path and path.suffix == ".gguf"):
+        say(line, sys.stderr)
     progress = Progress()
     try:
         failures = runner.run_all(options.output, made, progress)

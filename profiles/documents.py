@@ -15,8 +15,8 @@ from typing import Any
 from convert.files import read_json, write_text
 from convert.printing import plain, say
 from convert.refusal import Refusal
+from convert.typed import typed
 from methods.outputs import check
-from profiles.stored import typed
 
 __all__ = [
     "Document",
@@ -80,7 +80,7 @@ def read_documents(folder: Path) -> list[Document]:
 
 
 def _document(content: dict[str, Any], path: Path) -> Document:
-    made = typed(Document, json.dumps(content).encode(), str(path), "a measurement")
+    made = typed(Document, json.dumps(content).encode(), f"{path} is not a measurement")
     widths = {len(line) for line in made.table}
     if len(widths) != 1 or not isinstance(made.header.get("command"), str):
         raise Refusal(f"{path} is not a measurement: its table or its command is broken")

@@ -16,6 +16,7 @@ from methods.cli import METHODS
 from profiles import paper
 from profiles.configurations import Configuration, fingerprint
 from profiles.ladder import are_files, is_file
+from runtime.devices import checkpoint_level
 from runtime.options import EngineOptions, Thinking
 
 REFERENCE = "reference:"
@@ -153,7 +154,9 @@ def _wanted(request: Request, pair: Pair, thinking: Thinking) -> bool:
             "give --thinker, or choose --think off"
         )
     levels = request.think_levels
-    return levels is None or pair.policy.level in levels
+    if levels is None:
+        return True
+    return pair.policy.level in levels or (pair.policy.format == "torch" and "f32" in levels)
 
 
 def searches(request: Request) -> Iterator[tuple[Search, int]]:
@@ -175,26 +178,22 @@ def pairs(request: Request, sources: Sequence[str], models: Models) -> list[Pair
     else:
         policies = list(models.convert(sources[0], request.levels))
         levels = list(request.levels)
-        full = _full_precision(sources[0], reward, models) if request.baseline else None
+        full = _full_precision(request, sources[0], reward, models) if request.baseline else None
     rewards = _rewards(request, reward, levels, models)
     found = [Pair(policy, judge) for policy, judge in zip(policies, rewards, strict=True)]
     return [full, *found] if full else [replace(found[0], baseline=True), *found[1:]]
 
 
-def _full_precision(source: str, reward: str | None, models: Models) -> Pair:
+def _full_precision(request: Request, source: str, reward: str | None, models: Models) -> Pair:
+    level = checkpoint_level(request.options.device)
     policy = models.describe(models.folder(source))
     judge = None
     if reward is not None:
         path = Path(reward) if is_file(reward) else models.folder(reward)
         judge = models.describe(path)
-    return Pair(replace(policy, level="f32"), _at_f32(judge), baseline=True)
-
-
-def _at_f32(artifact: Artifact | None) -> Artifact | None:
-    """A checkpoint as torch runs it."""
-    if artifact is None or artifact.format != "torch":
-        return artifact
-    return replace(artifact, level="f32")
+    if judge is not None and judge.format == "torch":
+        judge = replace(judge, level=level)
+    return Pair(replace(policy, level=level), judge, baseline=True)
 
 
 def _reward_source(request: Request) -> str:

@@ -9,8 +9,9 @@ from typing import Any
 
 from convert.files import regular
 from convert.refusal import Refusal
+from convert.typed import typed
 from profiles.rows import Row
-from profiles.stored import load, typed
+from profiles.stored import load
 from profiles.versus import Judge, Versus, by_intervals
 from runtime.devices import COMPUTE_BYTES, MARGIN_BYTES
 
@@ -83,7 +84,7 @@ def read_rows(folder: Path) -> list[Row]:
     what = f"a summary of this version; render it again with profile report {folder}"
     content = regular(path).read_bytes()
     load(content, str(path), what)
-    rows = typed(Rows, content, str(path), what).rows
+    rows = typed(Rows, content, f"{path} is not {what}").rows
     if not rows:
         raise Refusal(f"{path} holds no rows")
     return rows

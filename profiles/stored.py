@@ -6,12 +6,12 @@ import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import fields
-from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from convert.files import regular
 from convert.refusal import Refusal
+from convert.typed import typed
 
 T = TypeVar("T")
 LARGEST = 1e24  # no count, second, byte or operation of a run comes near
@@ -39,7 +39,7 @@ def parse(
     if missing or strange:
         named = f"{missing[0]} is missing" if missing else f"{min(strange)!r} is unknown"
         raise Refusal(f"{where} is not {what}: {named}")
-    return typed(kind, content, where, what)
+    return typed(kind, content, f"{where} is not {what}")
 
 
 def read_stored(kind: type[T], path: Path, what: str, *, least: float = -LARGEST) -> T:
@@ -55,7 +55,7 @@ def read_document(kind: type[Any], path: Path, what: str) -> dict[str, Any]:
     """
     content = regular(path).read_bytes()
     document = load(content, str(path), what)
-    typed(kind, content, str(path), what)
+    typed(kind, content, f"{path} is not {what}")
     return document
 
 
@@ -84,27 +84,3 @@ def load(content: bytes, where: str, what: str, *, least: float = -LARGEST) -> d
     if not isinstance(found, dict):
         raise Refusal(f"{where} is not {what}: it holds no table but a {type(found).__name__}")
     return found
-
-
-def typed(kind: type[T], content: bytes, where: str, what: str) -> T:
-    """The dataclass in a JSON text, every field of its own type.
-
-    Raises:
-        Refusal: if one is missing or of another type; names `where` and the field.
-    """
-    from pydantic import ValidationError
-
-    try:
-        found: T = _adapter(cast("Any", kind)).validate_json(content, strict=True)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        field = ".".join(map(str, first["loc"])) or "the document"
-        raise Refusal(f"{where} is not {what}: {field}: {first['msg']}") from error
-    return found
-
-
-@cache
-def _adapter(kind: type[Any]) -> Any:
-    from pydantic import TypeAdapter
-
-    return TypeAdapter(kind)

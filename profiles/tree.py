@@ -9,8 +9,9 @@ from typing import Any, Literal
 
 from convert.files import regular
 from convert.refusal import Refusal
+from convert.typed import typed
 from profiles.search_document import SearchDocument
-from profiles.stored import load, typed
+from profiles.stored import load
 
 SAVED = "a search that solve --tree wrote"
 DEEPEST = 500  # levels or steps, many times what a search may take
@@ -88,7 +89,7 @@ def parse_tree(content: bytes, where: str) -> Tree:
         Refusal: if it is none; names `where`.
     """
     document = load(content, where, SAVED)
-    checked = typed(SearchDocument, content, where, SAVED)
+    checked = typed(SearchDocument, content, f"{where} is not {SAVED}")
     before: set[int] = set()
     for level in checked.levels:
         if before and not {child.parent for child in level.candidates} <= before:

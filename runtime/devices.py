@@ -12,6 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from convert.artifact import Artifact
 from convert.ggml import library
+from runtime.options import Device
 
 GIB = 1 << 30
 MARGIN_BYTES = GIB  # left free on a card for the driver and the desktop
@@ -42,6 +43,15 @@ def threads() -> int:
     """Physical cores that this process may use: more threads make every decode slower."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return min(psutil.cpu_count(logical=False) or 1, allowed or 1)
+
+
+def checkpoint_level(device: Device) -> str:
+    """The precision that torch runs a checkpoint in: bf16 on a card, f32 on the CPU."""
+    if device == "cpu":
+        return "f32"
+    import torch
+
+    return "bf16" if torch.cuda.is_available() else "f32"
 
 
 def llama_cards() -> list[Card]:

@@ -23,16 +23,25 @@ CLASSES = {"kind": "classify", "step_tag": "\n"}
         ({"prompt": "x"}, r"gives prompt 'x'; choose a table"),
         ({"prompt": {"template": "no place"}}, r"prompt.template without \{question\}"),
         ({"prompt": {"step_stop": ""}}, r"prompt.step_stop no text"),
-        ({"prompt": {"step_stop": 3}}, r"prompt.step_stop: Input should be a valid string"),
+        ({"prompt": {"step_stop": 3}}, r"prompt: step_stop: Expected `str`, got `int`"),
         ({"prompt": {"step_stop": "\ud800"}}, r"prompt"),
-        ({"reward": LOGITS | {"step_tag": 3}}, r"reward.step_tag: Input should be a valid string"),
-        ({"reward": LOGITS | {"kind": "stars"}}, r"reward.kind: Input should be 'token_logits'"),
-        ({"reward": LOGITS | {"aggregation": "max"}}, r"reward.aggregation: Input should be"),
+        (
+            {"reward": LOGITS | {"step_tag": 3}},
+            r"reward: step_tag: Expected `str`",
+        ),
+        (
+            {"reward": LOGITS | {"kind": "stars"}},
+            r"reward.kind 'stars'; choose token_logits",
+        ),
+        (
+            {"reward": LOGITS | {"aggregation": "max"}},
+            r"reward.aggregation 'max'; choose last",
+        ),
         ({"reward": LOGITS | {"good_id": 5000}}, r"reward.good_id 5000; choose .* from 0 to 1023"),
         ({"reward": LOGITS | {"bad_id": -1}}, r"reward.bad_id -1; choose a whole number"),
         ({"reward": LOGITS | {"bad_id": None}}, r"token_logits needs both good_id and bad_id"),
-        ({"reward": LOGITS | {"good_id": True}}, r"reward.good_id: Input should be a valid int"),
-        ({"reward": {"step_tag": "x"}}, r"reward.kind: Field required"),
+        ({"reward": LOGITS | {"good_id": True}}, r"reward: good_id: Expected `int . null`"),
+        ({"reward": {"step_tag": "x"}}, r"reward: Object missing required field `kind`"),
     ],
 )
 def test_a_protocol_that_does_not_hold(mistral, document, message):

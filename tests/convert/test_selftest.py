@@ -126,3 +126,16 @@ def test_wrong_numbers_are_noticed(tmp_path: Path) -> None:
     )
     assert "mode='safe'" in done.stdout
     assert "wrong by" in done.stdout
+
+
+def test_profile_run_says_it_once_and_goes_on(policy: Path, tmp_path: Path) -> None:
+    arguments = ["run", "--policy", str(policy), "--methods", "greedy", "--limit", "2"]
+    done = subprocess.run(
+        [faulty.command("profile"), *arguments, "--device", "cpu", "-o", str(tmp_path / "report")],
+        env=faulty.environment(tmp_path, fatal=(True,)),
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("safe mode, slower") == 1

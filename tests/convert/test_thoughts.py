@@ -155,11 +155,14 @@ def test_one_name_of_two(thinker):
 @pytest.mark.parametrize(
     ("thought", "message"),
     [
-        ({"start_id": 3}, r"protocol.json gives thought.end_id: Field required"),
-        ({"start_id": "3", "end_id": 4}, r"protocol.json gives thought.start_id: Input should be"),
+        ({"start_id": 3}, r"protocol.json: thought: Object missing required field `end_id`"),
+        (
+            {"start_id": "3", "end_id": 4},
+            r"protocol.json: thought: start_id: Expected `int`, got `str`",
+        ),
         (
             {"start_id": 3, "end_id": 4, "embedding": "dashed"},
-            r"thought.embedding: Input should be 'trained' or",
+            r"thought.embedding 'dashed'; choose trained, dash",
         ),
     ],
 )

@@ -232,3 +232,14 @@ def test_the_papers_suite(request_: Request, tmp_path: Path) -> None:
     votes = [c for c in made if c.spec.search == "sample"]
     assert len(votes) == 4
     assert all(c.reward is None for c in votes)
+
+
+@pytest.mark.parametrize(("device", "level"), [("auto", "bf16"), ("cpu", "f32")])
+def test_full_precision_is_named_for_what_runs(
+    request_: Request, shelf: Shelf, monkeypatch: pytest.MonkeyPatch, device: Any, level: str
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    asked = replace(request_, options=EngineOptions(device=device))
+    first = configurations(asked, shelf.models())[0]
+    assert (first.level, first.reward_level) == (level, None)  # greedy
+    assert configurations(asked, shelf.models())[1].reward_level == level

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from convert.refusal import Refusal
 from profiles.configurations import Configuration
 from profiles.records import Record, open_records, read_records
 
@@ -62,3 +63,17 @@ def test_a_failed_record_has_no_answer_under_any_selection(
     failed = record(0, made, {"greedy": True}, verdicts={}, failed="the KV cache is full")
     assert failed.verdict("greedy").answer is None
     assert not failed.verdict("greedy").correct
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "-1", "1e999", "1" + "0" * 30, "true", '"1"'])
+def test_a_number_that_no_question_took_is_an_error(
+    tmp_path: Path, records: list[Record], value: str
+) -> None:
+    path = tmp_path / "r.jsonl"
+    line = records[0].line()
+    for field in ("latency_s", "candidates"):
+        old = f'"{field}": {getattr(records[0], field)}'
+        assert old in line
+        path.write_text(line.replace(old, f'"{field}": {value}'), encoding="utf-8")
+        with pytest.raises(Refusal, match=r"r\.jsonl line 1 is not a record"):
+            read_records(path)

@@ -148,5 +148,5 @@ def test_the_child_imports_jinja_and_little_else() -> None:
         text=True,
         check=True,
     )
-    heavy = {"numpy", "torch", "transformers", "llama_cpp", "convert", "pydantic", "asyncio"}
+    heavy = {"numpy", "torch", "transformers", "llama_cpp", "convert", "msgspec", "asyncio"}
     assert not heavy & set(ran.stdout.split())
