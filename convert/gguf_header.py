@@ -113,12 +113,12 @@ def read_header(path: Path) -> Header:
         if file.read(len(MAGIC)) != MAGIC:
             raise Refusal(f"{path} is not a GGUF file")
         try:
-            values, tensors, end = _parse(path, Stream(file, size - len(MAGIC)))
+            values, tensors = _parse(path, Stream(file, size - len(MAGIC)))
         except Damage as error:
             raise Refusal(f"{path} is cut short or damaged in its header") from error
     if values.get("split.count", 1) not in (0, 1):
         raise Refusal(f"{path} is one part of a split model; join it: llama-gguf-split --merge")
-    need = max((t.offset + t.size_bytes for t in tensors), default=end)
+    need = max((t.offset + t.size_bytes for t in tensors), default=0)
     if need > size:
         raise Refusal(
             f"{path} is cut short: {size} bytes, its header names {need}; download it again"
@@ -126,7 +126,7 @@ def read_header(path: Path) -> Header:
     return Header(path, values, tensors)
 
 
-def _parse(path: Path, stream: Stream) -> tuple[dict[str, Any], tuple[Entry, ...], int]:
+def _parse(path: Path, stream: Stream) -> tuple[dict[str, Any], tuple[Entry, ...]]:
     version, tensor_count = stream.scalar(UINT32), stream.scalar(UINT64)
     value_count = stream.scalar(UINT64)
     room = stream.left_bytes // LEAST_BYTES
@@ -148,7 +148,7 @@ def _parse(path: Path, stream: Stream) -> tuple[dict[str, Any], tuple[Entry, ...
             raise Damage
         found[name] = rest
     base = -(-stream.place // alignment) * alignment
-    return values, tuple(_entries(path, found, base, alignment)), base
+    return values, tuple(_entries(path, found, base, alignment))
 
 
 def _entries(path: Path, found: dict[str, list[Any]], base: int, alignment: int) -> Iterator[Entry]:

@@ -13,6 +13,7 @@ from convert.printing import plain, say
 MAX_TOKENS = 1 << 24  # of a KV cache or a path: more than any model was made for
 MAX_PATHS = 10_000
 MAX_THREADS = 512  # llama.cpp's own limit
+COLDEST = 1e-4  # a sampling temperature
 MAX_SEED = (1 << 63) - 1
 
 
@@ -51,6 +52,18 @@ def real(text: str) -> float:
     value = _float(text)
     if not 0 <= value < math.inf:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0")
+    return value
+
+
+def temperature(text: str) -> float:
+    """A sampling temperature: 0 for greedy, else one that float32 can divide logits by.
+
+    Raises:
+        argparse.ArgumentTypeError: for anything else.
+    """
+    value = real(text)
+    if 0 < value < COLDEST:
+        raise argparse.ArgumentTypeError(f"{text!r} is below {COLDEST:g}; choose 0 for greedy")
     return value
 
 

@@ -84,7 +84,7 @@ def _search(search: argparse._ArgumentGroup) -> None:
     search.add_argument(
         "--width", type=kinds.paths, metavar="N", default=8, help="paths, or REBASE width"
     )
-    search.add_argument("--temperature", type=kinds.real, default=1.0)
+    search.add_argument("--temperature", type=kinds.temperature, default=1.0)
     search.add_argument("--top-p", type=kinds.share, default=1.0)
     search.add_argument(
         "--balance", type=kinds.positive_real, default=0.1, help="REBASE's softmax temperature"
@@ -121,7 +121,7 @@ def _thinking(think: argparse._ArgumentGroup) -> None:
         help="unsure: the top probability is below X, or the entropy above (default: 0.9, 0.3)",
     )
     think.add_argument("--gate-by", choices=("probability", "entropy"), default="probability")
-    think.add_argument("--thought-temperature", type=kinds.real, default=1.0)
+    think.add_argument("--thought-temperature", type=kinds.temperature, default=1.0)
 
 
 def unused(options: argparse.Namespace) -> list[tuple[bool, tuple[str, ...], str]]:

@@ -56,7 +56,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     search.add_argument(
         "-n", type=kinds.paths, default=8, help="solutions of a problem (default: 8)"
     )
-    search.add_argument("--temperature", type=kinds.real, default=1.0)
+    search.add_argument("--temperature", type=kinds.temperature, default=1.0)
     search.add_argument("--top-p", type=kinds.share, default=1.0)
     search.add_argument("--max-tokens", type=kinds.tokens, metavar="N", default=256)
     search.add_argument("--seed", type=kinds.seed, default=0)

@@ -89,7 +89,7 @@ def _search(group: argparse._ArgumentGroup) -> None:
         default=[8],
         help="paths of a vote, width of REBASE; several are all run (default: 8)",
     )
-    group.add_argument("--temperature", type=kinds.real, default=1.0)
+    group.add_argument("--temperature", type=kinds.temperature, default=1.0)
     group.add_argument("--top-p", type=kinds.share, default=1.0)
     group.add_argument(
         "--balance", type=kinds.positive_real, default=0.1, help="REBASE's softmax temperature"
@@ -144,7 +144,7 @@ def _thinking(group: argparse._ArgumentGroup) -> None:
         help="think where the top probability is below X, or the entropy above (default: 0.9)",
     )
     group.add_argument("--gate-by", choices=("probability", "entropy"), default="probability")
-    group.add_argument("--thought-temperature", type=kinds.real, default=1.0)
+    group.add_argument("--thought-temperature", type=kinds.temperature, default=1.0)
 
 
 def _questions(group: argparse._ArgumentGroup) -> None:

@@ -18,7 +18,7 @@ from torch import nn
 from convert.build import build
 from convert.checkpoint import describe
 from convert.gguf_artifact import artifact_from_gguf
-from convert.heads import read_heads
+from convert.heads import read_heads, read_talk_head
 from convert.levels import parse_level
 from convert.order import Order
 from convert.refusal import Refusal
@@ -122,6 +122,17 @@ def test_a_heads_file_that_does_not_fit(tmp_path, tensors, message):
     (tmp_path / "x.heads.safetensors").write_bytes(content)
     with pytest.raises(Refusal, match=message):
         read_heads(artifact)
+
+
+def test_a_talk_head_gives_one_number(tmp_path):
+    keys = {"role": "thinker", "heads": "x.heads.safetensors"}
+    keys |= {"thought.start_id": 1, "thought.end_id": 2, "thought.n_ahead": 8}
+    changes = {f"starbase.{key}": value for key, value in keys.items()}
+    artifact = artifact_from_gguf(write_small(tmp_path / "x.gguf", changes))
+    tensors = {"talk_head.weight": np.ones((2, 128), np.float32)}
+    (tmp_path / "x.heads.safetensors").write_bytes(save(tensors))
+    with pytest.raises(Refusal, match=r"has a talk head of 2 outputs, expected 1"):
+        read_talk_head(artifact)
 
 
 def test_a_pipe_in_place_of_heads(tmp_path):

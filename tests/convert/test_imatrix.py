@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 
 import gguf
@@ -143,6 +144,14 @@ def test_the_older_form_is_not_believed(tmp_path, content, message):
     path = tmp_path / "old.dat"
     path.write_bytes(content)
     with pytest.raises(Refusal, match=message):
+        read_imatrix(path)
+
+
+def test_the_older_form_has_a_size(tmp_path):
+    path = tmp_path / "old.dat"
+    path.write_bytes(_legacy())
+    os.truncate(path, 1 << 40)  # a hole
+    with pytest.raises(Refusal, match=r"is larger than 1073741824 bytes"):
         read_imatrix(path)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -58,6 +59,20 @@ def test_a_header_that_does_not_hold(tmp_path, header, message):
     sizes = [end for end in ends if isinstance(end, int) and end < 100]
     _write(tmp_path / "model.safetensors", header, max(sizes, default=0))
     with pytest.raises(Refusal, match=message):
+        open_tensors(tmp_path)
+
+
+def test_a_type_that_no_model_here_has(tmp_path):
+    _write(tmp_path / "model.safetensors", {"a": _entry(0, 8, [8], "I8")}, 8)
+    with pytest.raises(Refusal, match=r"tensor a has dtype I8; expected float32"):
+        open_tensors(tmp_path)["a"].float32()
+
+
+def test_a_header_longer_than_the_format_allows(tmp_path):
+    path = tmp_path / "model.safetensors"
+    path.write_bytes((1 << 27).to_bytes(8, "little"))
+    os.truncate(path, 1 << 30)  # a hole
+    with pytest.raises(Refusal, match=r"is not a safetensors file, or was cut short"):
         open_tensors(tmp_path)
 
 

@@ -25,6 +25,7 @@ HOSTILE = "\x1b]0;x\x07\x9b31m"
         ("--temperature", "nan", "is not a number from 0"),
         ("--temperature", "-1", "is not a number from 0"),
         ("--temperature", "inf", "is not a number from 0"),
+        ("--temperature", "1e-320", "is below 0.0001; choose 0 for greedy"),
         ("--thought-temperature", "nan", "is not a number from 0"),
         ("--gate", "nan", "is not a number from 0"),
         ("--top-p", "0", "is not a number above 0 and at most 1"),
