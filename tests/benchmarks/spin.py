@@ -1,6 +1,6 @@
 """What OpenMP's spin count costs a decode loop, alone and beside one busy process.
 
-    python tests/benchmarks/spin.py MODEL.gguf [--rounds 3]
+    python tests/benchmarks/spin.py MODEL.gguf [--rounds 3] [--tokens 32]
 
 Settings alternate within a round; every figure is a median of tokens per second on 8 branches.
 """
@@ -26,18 +26,19 @@ SETTINGS = {
 PROGRAM = """
 import sys
 from pathlib import Path
-from tests.benchmarks.decode_speed import engine_tok_per_s
-print(engine_tok_per_s(Path(sys.argv[1]), 8, 2))
+from tests.benchmarks import decode_speed
+decode_speed.TOKENS = int(sys.argv[2])
+print(decode_speed.engine_tok_per_s(Path(sys.argv[1]), 8, 2))
 """
 BUSY = "while True: pass"
 
 
-def tok_per_s(model: Path, setting: dict[str, str | None]) -> float:
+def tok_per_s(model: Path, tokens: int, setting: dict[str, str | None]) -> float:
     """One measurement in a process of its own: the library reads the setting when it loads."""
     wanted = {k: v for k, v in setting.items() if v is not None}
     kept = {k: v for k, v in os.environ.items() if k not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, str(model)],
+        [sys.executable, "-c", PROGRAM, str(model), str(tokens)],
         env=kept | wanted | {"PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
@@ -63,13 +64,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("model", type=Path)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--tokens", type=int, default=32, help="of each branch")
     options = parser.parse_args()
     found: dict[tuple[str, bool], list[float]] = {}
     for _ in range(options.rounds):
         for name, setting in SETTINGS.items():
             for busy in (False, True):
                 with neighbour(busy=busy):
-                    speed = tok_per_s(options.model, setting)
+                    speed = tok_per_s(options.model, options.tokens, setting)
                 found.setdefault((name, busy), []).append(speed)
     print(f"| {options.model.name}, tok/s on 8 branches | alone | beside a busy process | factor |")
     print("|---|---:|---:|---:|")
