@@ -18,7 +18,10 @@ from convert import llama_log
 from convert.command import deferred
 from convert.files import whole
 from convert.ggml import library
+from convert.gguf_header import read_header
 from convert.refusal import Refusal
+from convert.selftest import safe_mode
+from convert.supervise import doing
 
 Floats = npt.NDArray[np.float32]
 CHUNK_TOKENS = 512  # llama-imatrix's default context
@@ -130,9 +133,10 @@ def calibrate(
 def _open(model: Path, collector: Collector) -> Iterator[tuple[Any, Any]]:
     """A context that shows its tensors to the collector, and the model's vocabulary."""
     llama_log.capture()
-    opened = llama.llama_model_load_from_file(
-        str(model).encode(), llama.llama_model_default_params()
-    )
+    doing(f"calibrating with {model.name}")
+    wanted = llama.llama_model_default_params()
+    wanted.use_extra_bufts = not safe_mode({tensor.type for tensor in read_header(model).tensors})
+    opened = llama.llama_model_load_from_file(os.fsencode(model), wanted)
     if not opened:
         raise Refusal(f"{model} cannot be opened by llama.cpp")
     parameters = llama.llama_context_default_params()

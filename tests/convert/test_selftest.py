@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -68,6 +69,16 @@ def test_a_death_that_no_test_foresaw_is_one_line_too(policy: Path, tmp_path: Pa
         "solve: error: ended by SIGSEGV while working with policy-q4_k_m.gguf; "
         "profile doctor tells what works on this machine"
     )
+
+
+@pytest.mark.skipif("FAULTY_LLAMA" not in os.environ, reason="no library to die with is named")
+def test_a_real_faulty_build(policy: Path, tmp_path: Path) -> None:
+    """FAULTY_LLAMA: libraries that GCC 12.2 built with AMX, on a processor that has it."""
+    library = {"LLAMA_CPP_LIB_PATH": os.environ["FAULTY_LLAMA"]}
+    done = solve(policy, os.environ | library | {"XDG_CACHE_HOME": str(tmp_path)})
+    assert done.returncode == 0, done.stderr
+    assert "Answer: 28" in done.stdout
+    assert "safe mode, slower" in done.stderr
 
 
 def test_a_death_costs_only_the_type_it_met(monkeypatch: pytest.MonkeyPatch) -> None:

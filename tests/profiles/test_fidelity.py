@@ -91,7 +91,7 @@ def test_figures_equal_an_independent_computation(pair: tuple[Path, Path], text:
     assert row.kl_p99_nats == pytest.approx(float(np.percentile(kl, 99)), rel=1e-3)
     assert row.same_top == float((p.argmax(-1) == q.argmax(-1)).double().mean()) < 1
     assert row.probability_change_rms == pytest.approx(float(change.pow(2).mean().sqrt()), rel=1e-3)
-    assert noise.kl_mean_nats == pytest.approx(0, abs=1e-6)
+    assert noise.kl_mean_nats == pytest.approx(0, abs=5e-6)  # float32 at log-probabilities of 10
     assert noise.batch_tokens == 7
     assert row.kl_excess_low_nats is not None
     assert row.kl_excess_low_nats > 0

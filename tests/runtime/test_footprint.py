@@ -109,10 +109,11 @@ import json, sys
 from pathlib import Path
 import llama_cpp.llama_cpp as llama
 import psutil
-from runtime.load import EngineOptions, open_engine
+from runtime.load import EngineOptions, describe_model, open_engine
 path, think = Path(sys.argv[1]), sys.argv[2]
 cells, branches, width, length = map(int, sys.argv[3:])
 llama.llama_backend_init()
+describe_model(path)  # loads what reads manifests
 process = psutil.Process()
 before = process.memory_info().rss
 options = EngineOptions(
