@@ -18,32 +18,21 @@ from convert.levels import UnknownLevel
 from convert.printing import say
 from convert.refusal import Refusal
 from methods.arguments import Parser, warn_unused
-from profiles import (
-    doctor_cli,
-    drift_cli,
-    fidelity_cli,
-    latency_cli,
-    plan_cli,
-    recommend_cli,
-    reward_grid_cli,
-    tree_cli,
-)
+from profiles.doctor import command as doctor
+from profiles.drift import command as drift
 from profiles.faults import warn_faults
-from profiles.run_arguments import add_arguments, request, resolve_levels, unused
+from profiles.fidelity import command as fidelity
+from profiles.latency import command as latency
+from profiles.plan import command as plan
+from profiles.recommend import command as recommend
+from profiles.reward_grid import command as reward_grid
+from profiles.run.command import add_arguments, request, resolve_levels, unused
+from profiles.tree import command as tree
 
 if TYPE_CHECKING:
-    from profiles.summary import Summary
+    from profiles.report.summary import Summary
 
-OTHERS = (
-    doctor_cli,
-    fidelity_cli,
-    reward_grid_cli,
-    drift_cli,
-    latency_cli,
-    plan_cli,
-    recommend_cli,
-    tree_cli,
-)
+OTHERS = (doctor, fidelity, reward_grid, drift, latency, plan, recommend, tree)
 EPILOG = """\
 Without --policy and --reward the reference models are used; they are converted on first use.
 
@@ -113,9 +102,11 @@ def _utf8(argument: str) -> bool:
 def _run(options: argparse.Namespace, given: list[str]) -> None:
     from convert.selftest import remarks
     from methods.problem import read_problems
-    from profiles import report, runner, store
-    from profiles.grid import configurations, real_models
-    from profiles.progress import Progress
+    from profiles.records import store
+    from profiles.report.write import write
+    from profiles.run import runner
+    from profiles.run.grid import configurations, real_models
+    from profiles.run.progress import Progress
 
     asked = request(options)
     warn_unused("profile", given, unused(options))
@@ -139,7 +130,7 @@ def _run(options: argparse.Namespace, given: list[str]) -> None:
             say(f"kept what is done; go on with: {resume_command(given)}", sys.stderr)
         raise
     write_json(options.output / store.RUN, run | {"failures": [asdict(f) for f in failures]})
-    _print(report.write(options.output), options.output, json_wanted=options.json)
+    _print(write(options.output), options.output, json_wanted=options.json)
     if failures:
         raise Refusal(
             f"{len(failures)} of {len(made)} configurations failed, the first with: "
@@ -148,9 +139,9 @@ def _run(options: argparse.Namespace, given: list[str]) -> None:
 
 
 def _report(options: argparse.Namespace) -> None:
-    from profiles import report
+    from profiles.report.write import write
 
-    _print(report.write(options.folder), options.folder, json_wanted=options.json)
+    _print(write(options.folder), options.folder, json_wanted=options.json)
 
 
 def _print(summary: Summary, folder: Path, *, json_wanted: bool) -> None:

@@ -16,8 +16,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from profiles.fidelity import Plan, measure
-from profiles.fidelity_rows import FidelityRow
+from profiles.fidelity.measure import Plan, measure
+from profiles.fidelity.rows import FidelityRow
 from profiles.reference_text import benchmark_solutions, read_text
 from runtime.load import open_engine
 from runtime.options import EngineOptions

@@ -21,7 +21,7 @@ from methods.problem import Problem, read_problems
 from methods.scorers import ProcessRewardScorer
 from methods.select import select
 from profiles.paper import QUESTIONS, SHUFFLE, TOKENS
-from profiles.worker import question_seed
+from profiles.run.worker import question_seed
 from runtime.load import EngineOptions, open_engine
 from runtime.options import Thinking
 from runtime.prompt import prompt_format

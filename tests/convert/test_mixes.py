@@ -10,7 +10,7 @@ import pytest
 from convert.gguf_header import read_header
 from convert.levels import LEVELS
 from convert.mixes import tensor_bytes, tensor_types
-from profiles.outlines import KNOWN, outline
+from profiles.plan.outlines import KNOWN, outline
 from tests.runtime.ghost import MIB, quantized_mib, write_ghost
 
 LOGGED = 0.006  # MiB: the log has two decimals

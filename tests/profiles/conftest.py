@@ -13,10 +13,10 @@ import pytest
 
 from convert.artifact import Shape
 from methods.build import MethodSpec, Search
-from profiles import store
-from profiles.configurations import Configuration
-from profiles.process import Model, Process, process_path
-from profiles.records import Record, Verdict
+from profiles.records import store
+from profiles.records.configuration import Configuration
+from profiles.records.process import Model, Process, process_path
+from profiles.records.record import Record, Verdict
 from runtime.engine import Usage
 from runtime.options import EngineOptions
 

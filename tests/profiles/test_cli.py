@@ -14,8 +14,8 @@ import pytest
 
 from methods.arguments import warn_unused
 from profiles.cli import main, parser, resume_command
-from profiles.records import read_records
-from profiles.run_arguments import unused
+from profiles.records.record import read_records
+from profiles.run.command import unused
 
 HEAVY = ("torch", "transformers", "llama_cpp", "scipy", "matplotlib", "statsmodels", "numpy")
 
@@ -173,7 +173,7 @@ def test_a_stopped_run_says_how_it_goes_on(
     def stop(*_: object) -> None:
         signal.raise_signal(how)
 
-    monkeypatch.setattr("profiles.runner.run_all", stop)
+    monkeypatch.setattr("profiles.run.runner.run_all", stop)
     given = ["run", "--policy", str(reference("policy", "q8_0")), "--methods", "greedy"]
     assert main([*given, "-o", str(tmp_path / "out")]) == 128 + how
     assert "kept what is done; go on with: profile run --policy" in capsys.readouterr().err

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from profiles.environment import environment
-from profiles.memory import VideoMemory, peak_rss_bytes
+from profiles.run.memory import VideoMemory, peak_rss_bytes
 
 ROOT = Path(__file__).parents[2]
 
@@ -32,7 +32,7 @@ def test_the_peak_is_not_that_of_the_process_that_started_us() -> None:
     """`ru_maxrss` of a child starts with its parent's peak on Linux; ours must not."""
     ballast = bytearray(200 << 20)
     ballast[::4096] = b"x" * len(ballast[::4096])
-    program = "from profiles.memory import peak_rss_bytes; print(peak_rss_bytes())"
+    program = "from profiles.run.memory import peak_rss_bytes; print(peak_rss_bytes())"
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=True
     )
@@ -42,5 +42,5 @@ def test_the_peak_is_not_that_of_the_process_that_started_us() -> None:
 
 def test_no_card_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     assert VideoMemory("cpu").look() is None
-    monkeypatch.setattr("profiles.memory.shutil.which", lambda _: None)
+    monkeypatch.setattr("profiles.run.memory.shutil.which", lambda _: None)
     assert VideoMemory("auto").look() is None

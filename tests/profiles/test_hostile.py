@@ -13,16 +13,17 @@ from typing import Any
 
 import pytest
 
-from profiles import documents, store
+from profiles import documents
 from profiles.cli import main
-from profiles.configurations import Configuration
-from profiles.records import open_records, read_records
-from profiles.searches import search_line, searches_path
-from profiles.summary import summarize
+from profiles.records import store
+from profiles.records.configuration import Configuration
+from profiles.records.record import open_records, read_records
+from profiles.report.summary import summarize
 from profiles.tables import text_table
+from profiles.tree.searches import search_line, searches_path
 from tests.conftest import BENCHMARK
 from tests.profiles.conftest import make_configuration, make_process, make_record, store_run
-from tests.profiles.test_tree import SEARCH
+from tests.profiles.tree.test_tree import SEARCH
 
 HOSTILE = "\x1b]0;x\x07\x9b31m"
 VALUES: tuple[Any, ...] = (
@@ -203,7 +204,7 @@ def test_a_full_disk_names_the_file_and_leaves_whole_lines(tmp_path: Path) -> No
     program = f"""
 import resource, sys
 from pathlib import Path
-from profiles.records import open_records
+from profiles.records.record import open_records
 resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
 path = Path({str(tmp_path / "r.jsonl")!r})
 with open_records(path) as lines:

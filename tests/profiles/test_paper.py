@@ -10,8 +10,8 @@ import pytest
 
 from methods.build import MethodSpec
 from profiles import paper
-from profiles.accuracy import row
-from profiles.configurations import Configuration
+from profiles.records.configuration import Configuration
+from profiles.report.accuracy import row
 from profiles.rows import Row
 
 

@@ -255,7 +255,7 @@ def campaign(
     count: int, seed: int, base: Path, only: str = "", seconds: float = 1e9
 ) -> tuple[Counter[str], list[str]]:
     """Outcomes by target, and a line for every fault; the same seed damages alike."""
-    for module in ("convert.build", "convert.onnx_build", "methods.build", "profiles.report"):
+    for module in ("convert.build", "convert.onnx_build", "methods.build", "profiles.report.write"):
         __import__(module)
     __import__("runtime.gguf_engine")
     os.environ["XDG_CACHE_HOME"] = str(base.parent / "cache")

@@ -15,7 +15,7 @@ import llama_cpp.llama_cpp as llama
 import numpy as np
 
 from convert import llama_log
-from profiles.outlines import Outline
+from profiles.plan.outlines import Outline
 from runtime.footprint import Load
 from runtime.gguf_engine import BATCH_TOKENS, KV_TYPES, UBATCH_TOKENS
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from profiles.outlines import KNOWN, outline
+from profiles.plan.outlines import KNOWN, outline
 from runtime import devices
 from runtime.footprint import PROCESS_BYTES, Footprint, Load, footprint
 from runtime.load import EngineOptions, open_engine

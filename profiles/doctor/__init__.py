@@ -1,0 +1,1 @@
+"""`profile doctor`: what works on this machine, and what mends the rest."""

@@ -1,0 +1,1 @@
+"""`profile drift`: what quantization does to a thinker."""

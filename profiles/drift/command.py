@@ -1,0 +1,124 @@
+"""The `profile drift` command."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from methods.arguments import warn_unused
+from profiles import arguments
+
+if TYPE_CHECKING:
+    from profiles.drift.measure import DriftRow
+
+EPILOG = """\
+Every level reads the same solutions and thinks the baseline's thoughts, so that what differs comes
+from the weights: the talk head's mixing weight w, and the mixed distribution of the next token.
+
+examples:
+  profile drift
+  profile drift --policy ezelikman/quietstar-8-ahead --levels q8_0 q4_k_m -o drift.json
+"""
+TITLES = (
+    "level",
+    "bits/weight",
+    "w mean",
+    "w 1 / 50 / 99 %",
+    "RMS Δw",
+    "correlation",
+    "sign changed, %",
+    "KL mean ± se",
+    "KL 99 %",
+    "same top, %",
+)
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the subcommand."""
+    p = commands.add_parser(
+        "drift",
+        help="what quantization does to a thinker's mixing weights and distributions",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    models = p.add_argument_group("models")
+    models.add_argument(
+        "--policy",
+        nargs="+",
+        metavar="MODEL",
+        default=["reference:thinker"],
+        help=f"{arguments.SOURCE}; thinkers (default: reference:thinker)",
+    )
+    arguments.add_levels(models, "--levels", arguments.LEVELS)
+    arguments.add_place(models)
+    p.add_argument(
+        "--problems",
+        type=arguments.positive,
+        metavar="N",
+        default=32,
+        help="gold solutions of the reference benchmark to read (default: 32)",
+    )
+    arguments.add_output(p.add_argument_group("output"))
+    p.set_defaults(body=run)
+
+
+def run(options: argparse.Namespace, given: Sequence[str]) -> None:
+    """Measure, write and print."""
+    from convert.progress import Progress
+    from profiles import documents
+    from profiles.drift.measure import measure
+    from profiles.environment import environment
+    from profiles.ladder import ladder, real_sources
+    from profiles.reference_text import solved_problems
+    from runtime.load import open_engine
+    from runtime.options import EngineOptions
+
+    documents.check(options.output, force=options.force)
+    warn_unused("profile", given, [arguments.levels_unused(options.policy, "--levels")])
+    found = ladder(options.policy, options.levels, None, real_sources(offline=options.offline))
+    paths = [found.baseline, *(path for path in found.levels if path != found.baseline)]
+    engines = EngineOptions(
+        device=options.device,
+        context=512 * options.problems,
+        max_branches=options.problems,
+        threads=options.threads,
+    )
+    texts = solved_problems(options.problems)
+
+    def opener(path: Path) -> object:
+        return open_engine(path, engines)
+
+    with Progress(visible=sys.stderr.isatty()).bar("drift", len(paths)) as bar:
+        rows = measure(paths, texts, opener, bar.step)  # type: ignore[arg-type]
+    header = {"command": documents.command_line(given), "environment": environment()}
+    made = documents.Document(
+        "What quantization does inside the thinker",
+        header,
+        [asdict(row) for row in rows],
+        [TITLES, *map(_cells, rows)],
+    )
+    documents.deliver(made, options.output, json_wanted=options.json)
+
+
+def _cells(row: DriftRow) -> tuple[str, ...]:
+    from profiles.tables import NONE, percent, significant
+
+    kl = NONE
+    if row.kl_mean_nats is not None:
+        kl = f"{significant(row.kl_mean_nats)} ± {significant(row.kl_mean_se_nats, 2)}"
+    return (
+        f"{row.format} {row.level}",
+        f"{row.bits_per_weight:.2f}",
+        f"{row.w_mean:.3f}",
+        f"{row.w_p1:.2f} / {row.w_p50:.2f} / {row.w_p99:.2f}",
+        significant(row.w_change_rms),
+        NONE if row.w_correlation is None else f"{row.w_correlation:.4f}",
+        percent(row.sign_changes),
+        kl,
+        significant(row.kl_p99_nats),
+        percent(row.same_top),
+    )

@@ -1,0 +1,1 @@
+"""`profile fidelity`: quantized models against full precision, token by token."""

@@ -1,0 +1,1 @@
+"""`profile plan`: what fits a card, from shapes alone."""

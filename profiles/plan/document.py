@@ -1,0 +1,171 @@
+"""A plan as people read it, and as a document for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from profiles.plan.measure import Choice, Need, Placement, Plan, best, even, relieved
+
+GIB = 1 << 30
+ROLES = ("policy", "reward")
+
+
+def text(plan: Plan) -> str:
+    """What was planned, a table of choices, and the best for every card."""
+    return "\n".join([*_head(plan), "", *_table(plan), "", *_advice(plan)])
+
+
+def document(plan: Plan) -> dict[str, Any]:
+    """The plan as JSON data; every size in bytes."""
+    search = plan.search
+    return {
+        "method": plan.method,
+        "models": [
+            {"name": m.name, "weights": m.weights, "origin": m.origin, "level": m.level}
+            for m in plan.models
+        ],
+        "width": search.width,
+        "path_tokens": search.context,
+        "prompt_tokens": search.prompt,
+        "cells": search.shared_cells,
+        "unshared_cells": search.unshared_cells,
+        "branches": search.branches,
+        "kv_type": search.kv_type,
+        "think": search.think,
+        "choices": [_choice(choice, plan.cards) for choice in plan.choices],
+        "best": [
+            {
+                "vram_bytes": card,
+                "levels": [choice.levels for choice in best(plan.choices, card)],
+                "relieved": [
+                    {"how": how, "levels": choice.levels, "card_bytes": choice.card_bytes}
+                    for how, choice in relieved(plan, card)
+                ],
+            }
+            for card in plan.cards
+        ],
+    }
+
+
+def _head(plan: Plan) -> list[str]:
+    search = plan.search
+    described = [
+        f"{role}: {model.name}, {_weights(model.weights)} weights, from {model.origin}"
+        for role, model in zip(ROLES, plan.models, strict=False)
+    ]
+    thoughts = ", 7 more cells each for thoughts" if search.think else ""
+    kv_type = f" --kv-type {search.kv_type}" if search.kv_type != "f16" else ""
+    return [
+        *described,
+        f"{plan.method}, width {search.width}: paths of {search.context} tokens, "
+        f"{search.prompt} of them a shared prompt{thoughts}; cache {search.kv_type}",
+        f"open with: --width {search.width} --context {search.shared_cells}{kv_type}",
+        "sizes in GiB; KV with the prompt shared, and unshared if every path kept its own",
+    ]
+
+
+def _table(plan: Plan) -> list[str]:
+    roles = ROLES[: len(plan.models)]
+    titles = [*roles, "weights", "KV", "unshared", "compute", "on a card", "RAM, no card"]
+    titles += [f"{card / GIB:g} GiB card" for card in plan.cards]
+    lines = [titles, *(_cells(choice, plan.cards) for choice in even(plan.choices))]
+    widths = [max(len(line[n]) for line in lines) for n in range(len(titles))]
+    return [
+        "  ".join(
+            cell.ljust(width) if n < len(roles) else cell.rjust(width)
+            for n, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    ]
+
+
+def _cells(choice: Choice, cards: Sequence[int]) -> list[str]:
+    prints = [need.footprint for need in choice.needs]
+    return [
+        *choice.levels,
+        _size(sum(p.weights for p in prints)),
+        _size(sum(p.kv for p in prints)),
+        _size(sum(need.kv_unshared for need in choice.needs)),
+        _size(sum(p.compute for p in prints)),
+        _size(choice.card_bytes),
+        _size(choice.ram_bytes),
+        *(_verdict(choice, choice.on(card)) for card in cards),
+    ]
+
+
+def _verdict(choice: Choice, place: Placement) -> str:
+    """`fits, 1.2 free`, with a star where the engines leave layers out by themselves."""
+    every = choice.card_layers
+    if place.fits:
+        return f"fits, {_size(place.spare_bytes)} free" + ("*" if place.layers != every else "")
+    counts = (f"{have}/{most}" for have, most in zip(place.layers, every, strict=True))
+    return f"no: {' + '.join(counts)} layers"
+
+
+def _advice(plan: Plan) -> list[str]:
+    lines = [
+        "1 GiB of a card stays free for driver and desktop. The best that fit, by the perplexity",
+        "loss that llama.cpp states for the levels (an estimate; profile run measures):",
+    ]
+    for card in plan.cards:
+        named = "; ".join(_named(choice, card) for choice in best(plan.choices, card))
+        lines.append(f"  {card / GIB:g} GiB: {named or 'none'}")
+        lines += [f"    {how}: {_named(choice, card)}" for how, choice in relieved(plan, card)]
+    if any("*" in line for line in [*_table(plan), *lines]):
+        most = max(max(choice.card_layers) for choice in plan.choices)
+        lines.append(
+            f"* with --gpu-layers {most}: by itself an engine leaves 1.5 GiB free beside its layers"
+        )
+    return lines
+
+
+def _named(choice: Choice, card: int) -> str:
+    star = "*" if _verdict(choice, choice.on(card)).endswith("*") else ""
+    return f"{' + '.join(choice.levels)} ({_size(choice.card_bytes)}){star}"
+
+
+def _choice(choice: Choice, cards: Sequence[int]) -> dict[str, Any]:
+    return {
+        "levels": choice.levels,
+        "card_bytes": choice.card_bytes,
+        "ram_bytes": choice.ram_bytes,
+        "models": [_need(need) for need in choice.needs],
+        "cards": [_place(choice.on(card)) for card in cards],
+    }
+
+
+def _need(need: Need) -> dict[str, Any]:
+    return {
+        "level": need.level,
+        "weights_bytes": need.footprint.weights,
+        "kv_bytes": need.footprint.kv,
+        "kv_unshared_bytes": need.kv_unshared,
+        "compute_bytes": need.footprint.compute,
+        "logits_bytes": need.footprint.rows,
+        "talk_head_bytes": need.talk_head,
+        "card_bytes": need.card_bytes,
+        "ram_bytes": need.ram_bytes(),
+        "layers": need.card_layers,
+    }
+
+
+def _place(place: Placement) -> dict[str, Any]:
+    return {
+        "vram_bytes": place.vram_bytes,
+        "fits": place.fits,
+        "spare_bytes": place.spare_bytes,
+        "automatic_layers": list(place.layers),
+        "automatic_card_bytes": place.card_bytes,
+        "automatic_ram_bytes": place.ram_bytes,
+    }
+
+
+def _size(size_bytes: float) -> str:
+    """GiB, with so many decimals that a small model shows."""
+    gib = size_bytes / GIB
+    return f"{gib:.2f}" if abs(gib) >= 0.095 else f"{gib:.4f}"
+
+
+def _weights(count: int) -> str:
+    return f"{count / 1e9:.2f} B" if count >= 1e9 else f"{count / 1e6:.1f} M"

@@ -1,0 +1,1 @@
+"""`profile recommend`: one measured row to use, under limits."""

@@ -1,0 +1,116 @@
+"""A recommendation in sentences that claim no more than was measured."""
+
+from __future__ import annotations
+
+from profiles.recommend.measure import Limits, Recommendation, Ruled, card_bytes
+from profiles.recommend.versus import Versus
+from profiles.rows import Row
+from profiles.tables import level_name, method_name, percent, points, significant, size
+
+SHOWN = 5  # rows that were ruled out
+GIB = 1 << 30
+
+
+def text(found: Recommendation, limits: Limits) -> str:
+    """The pick with its numbers, the runner-up, and what ruled out better ones."""
+    pick = found.pick
+    lines = [
+        f"recommended: {name(pick)}",
+        f"  accuracy: {_accuracy(pick)}, the highest of {found.qualified} rows within the limits "
+        f"({found.measured} measured)",
+        f"  latency:  {_latency(pick)} a question{_limit(limits.latency_s, ' s')}",
+        f"  memory:   {_memory(pick, limits)}",
+    ]
+    lines += [f"  {remark}" for remark in _remarks(pick, limits)]
+    lines += _runner_up(found)
+    if found.thrifty is not None:
+        same = "the runner-up" if found.thrifty == found.runner_up else name(found.thrifty)
+        lines.append(f"as good as {pick.n} questions can tell, and faster: {same}")
+        lines.append(f"  {_accuracy(found.thrifty)}; {_latency(found.thrifty)}")
+    if found.better:
+        lines.append("more accurate, but ruled out:")
+        lines += [f"  {_ruled(ruled)}" for ruled in found.better[:SHOWN]]
+        if len(found.better) > SHOWN:
+            lines.append(f"  and {len(found.better) - SHOWN} more")
+    return "\n".join(lines)
+
+
+def name(row: Row) -> str:
+    """`gguf q4_k_m, REBASE w=8`, with the reward model's level where it differs."""
+    reward = f" (reward {row.reward_level})" if row.reward_level not in (None, row.level) else ""
+    return f"{level_name(row)}{reward}, {method_name(row)}"
+
+
+def _accuracy(row: Row) -> str:
+    return (
+        f"{percent(row.accuracy)} % [{percent(row.accuracy_low)}, {percent(row.accuracy_high)}] "
+        f"of {row.n} questions"
+    )
+
+
+def _latency(row: Row) -> str:
+    return f"p50 {significant(row.latency_p50_s)} s, p95 {significant(row.latency_p95_s)} s"
+
+
+def _limit(value: float | None, unit: str) -> str:
+    return "" if value is None else f" (limit: p95 {value:g}{unit})"
+
+
+def _memory(row: Row, limits: Limits) -> str:
+    said = f"peak RSS {size(row.peak_rss_bytes)}"
+    if limits.ram_bytes is not None:
+        said += f" of {limits.ram_bytes / GIB:g} GiB"
+    need = card_bytes(row)
+    if need is None:
+        return f"{said}; on a card not measured"
+    how = "measured" if row.peak_vram_bytes is not None else "estimated from file sizes"
+    card = f" of {limits.vram_bytes / GIB:g} GiB" if limits.vram_bytes is not None else ""
+    return f"{said}; on a card {size(need)}{card}, {how}, 1 GiB left free in it"
+
+
+def _remarks(row: Row, limits: Limits) -> list[str]:
+    said = []
+    if row.delta_low is not None and row.delta_high is not None:
+        sure = not row.delta_low <= 0 <= row.delta_high
+        verdict = "a real difference" if sure else "no difference detected"
+        said.append(
+            f"against the baseline: {points(row.delta_accuracy)} points "
+            f"[{points(row.delta_low)}, {points(row.delta_high)}], {verdict}"
+        )
+    if limits.accuracy is not None and row.accuracy_low < limits.accuracy:
+        said.append(
+            f"its interval reaches below the {100 * limits.accuracy:g} % asked for: "
+            f"{row.n} questions do not settle it"
+        )
+    return said
+
+
+def _runner_up(found: Recommendation) -> list[str]:
+    other = found.runner_up
+    if other is None or found.against is None:
+        return ["runner-up: none, only this row keeps the limits"]
+    return [
+        f"runner-up: {name(other)}",
+        f"  {_accuracy(other)}; {_latency(other)}; peak RSS {size(other.peak_rss_bytes)}",
+        f"  {_verdict(found.against, found.pick.n)}",
+    ]
+
+
+def _verdict(against: Versus, questions: int) -> str:
+    """What sets the pick apart from another row, if anything does."""
+    paired = against.paired
+    if paired is not None:
+        said = "no difference detected" if against.same else "a real difference"
+        return (
+            f"the pick minus it, paired by question: {points(paired.difference)} points "
+            f"[{points(paired.low)}, {points(paired.high)}], {said}"
+        )
+    if against.same:
+        return f"the intervals overlap: {questions} questions do not tell the two apart"
+    return "the intervals do not overlap: the difference is real"
+
+
+def _ruled(ruled: Ruled) -> str:
+    reasons = " and ".join(breach.text for breach in ruled.breaches)
+    unsure = ", not surely better" if ruled.against.same else ""
+    return f"{name(ruled.row)}: {percent(ruled.row.accuracy)} %{unsure}; {reasons}"

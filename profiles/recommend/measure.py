@@ -1,0 +1,197 @@
+"""One row of a run to use, under limits: why this one, and what ruled out better ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from convert.files import regular
+from convert.refusal import Refusal
+from convert.typed import typed
+from profiles.recommend.versus import Judge, Versus, by_intervals
+from profiles.rows import Row
+from profiles.stored import load
+from runtime.devices import COMPUTE_BYTES, MARGIN_BYTES
+
+SUMMARY = "summary.json"
+FASTER = 0.8  # of the pick's median latency, before a row counts as faster
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What an answer may take; None is no limit."""
+
+    vram_bytes: int | None = None  # size of the card
+    ram_bytes: int | None = None  # peak resident set
+    latency_s: float | None = None  # 95th percentile of a question
+    accuracy: float | None = None  # share of right answers at least
+
+
+@dataclass(frozen=True, slots=True)
+class Breach:
+    """A limit that a row does not keep. `excess` is relative to the limit; inf where unknown."""
+
+    text: str
+    excess: float
+
+
+@dataclass(frozen=True, slots=True)
+class Ruled:
+    """A row and the limits that it breaks."""
+
+    row: Row
+    breaches: tuple[Breach, ...]
+    against: Versus  # the pick
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    """The pick. `thrifty` is the fastest row that cannot be told from it, if much faster.
+
+    `better` are rows that were more accurate, the most accurate first, with what ruled them out.
+    """
+
+    pick: Row
+    runner_up: Row | None
+    against: Versus | None  # the pick against the runner-up
+    thrifty: Row | None
+    better: tuple[Ruled, ...]
+    qualified: int
+    measured: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What is read of summary.json; fields of other versions are passed over."""
+
+    rows: list[Row]
+
+
+def read_rows(folder: Path) -> list[Row]:
+    """The rows of a run's summary.
+
+    Raises:
+        FileNotFoundError: if the folder holds no summary.
+        Refusal: if the summary is broken, of another version, or empty.
+    """
+    path = folder / SUMMARY
+    if not path.exists():
+        raise FileNotFoundError(
+            f"{path} does not exist; make it with profile run or profile report"
+        )
+    what = f"a summary of this version; render it again with profile report {folder}"
+    content = regular(path).read_bytes()
+    load(content, str(path), what)
+    rows = typed(Rows, content, f"{path} is not {what}").rows
+    if not rows:
+        raise Refusal(f"{path} holds no rows")
+    return rows
+
+
+def recommend(rows: Sequence[Row], limits: Limits, judge: Judge = by_intervals) -> Recommendation:
+    """The most accurate row within the limits; of equals the fastest, then the smallest.
+
+    Raises:
+        Refusal: if no row keeps the limits; names the nearest and what it breaks.
+    """
+    broken = {n: tuple(breaches(row, limits)) for n, row in enumerate(rows)}
+    kept = sorted((rows[n] for n, found in broken.items() if not found), key=_order)
+    if not kept:
+        raise Refusal(_nothing([(rows[n], found) for n, found in broken.items()]))
+    pick, rest = kept[0], kept[1:]
+    faster = [row for row in rest if _latency(row) <= FASTER * _latency(pick)]
+    better = [
+        Ruled(rows[n], found, judge(rows[n], pick))
+        for n, found in broken.items()
+        if found and rows[n].accuracy > pick.accuracy
+    ]
+    return Recommendation(
+        pick=pick,
+        runner_up=rest[0] if rest else None,
+        against=judge(pick, rest[0]) if rest else None,
+        thrifty=min((r for r in faster if judge(pick, r).same), key=_latency, default=None),
+        better=tuple(sorted(better, key=lambda ruled: _order(ruled.row))),
+        qualified=len(kept),
+        measured=len(rows),
+    )
+
+
+def breaches(row: Row, limits: Limits) -> Iterator[Breach]:
+    """The limits that a row breaks. What was not measured cannot keep a limit."""
+    if limits.latency_s is not None:
+        yield from _breach("p95", row.latency_p95_s, limits.latency_s, " s")
+    if limits.vram_bytes is not None:
+        yield from _breach("needs", card_bytes(row), limits.vram_bytes, " GiB of card")
+    if limits.ram_bytes is not None:
+        yield from _breach("peak RSS", row.peak_rss_bytes, limits.ram_bytes, " GiB")
+    if limits.accuracy is not None and row.accuracy < limits.accuracy:
+        short = (limits.accuracy - row.accuracy) / limits.accuracy
+        text = f"{100 * row.accuracy:.1f} % right is below {100 * limits.accuracy:g} %"
+        yield Breach(text, short)
+
+
+def _breach(what: str, value: float | None, limit: float, unit: str) -> Iterator[Breach]:
+    if value is None:
+        yield Breach(f"{what}{unit}: not measured", float("inf"))
+    elif value > limit:
+        scale = 1 << 30 if "GiB" in unit else 1
+        text = f"{what} {value / scale:.3g}{unit} is above {limit / scale:g}"
+        yield Breach(text, value / limit - 1)
+
+
+def card_bytes(row: Row) -> int | None:
+    """Bytes of a card that a row takes: measured, else estimated from its files and KV caches.
+
+    Both leave a GiB for the driver and the desktop. None for torch that was not measured on a card.
+    """
+    if row.peak_vram_bytes is not None:
+        return row.peak_vram_bytes + MARGIN_BYTES
+    if row.format == "torch":
+        return None
+    models = 2 if row.reward_model_bytes else 1
+    files = row.model_bytes + row.reward_model_bytes
+    return files + row.kv_bytes + models * COMPUTE_BYTES + MARGIN_BYTES
+
+
+def document(found: Recommendation, limits: Limits) -> dict[str, Any]:
+    """A recommendation as JSON data."""
+    return {
+        "limits": asdict(limits),
+        "pick": found.pick.document(),
+        "card_bytes": card_bytes(found.pick),
+        "card_bytes_measured": found.pick.peak_vram_bytes is not None,
+        "runner_up": None if found.runner_up is None else found.runner_up.document(),
+        "against_runner_up": None if found.against is None else asdict(found.against),
+        "thrifty": None if found.thrifty is None else found.thrifty.document(),
+        "ruled_out": [
+            {
+                "row": ruled.row.document(),
+                "reasons": [breach.text for breach in ruled.breaches],
+                "against_pick": asdict(ruled.against),
+            }
+            for ruled in found.better
+        ],
+        "qualified": found.qualified,
+        "measured": found.measured,
+    }
+
+
+def _order(row: Row) -> tuple[float, float, int]:
+    return -row.accuracy, _latency(row), row.model_bytes + row.reward_model_bytes
+
+
+def _latency(row: Row) -> float:
+    return float("inf") if row.latency_p50_s is None else row.latency_p50_s
+
+
+def _nothing(judged: Sequence[tuple[Row, tuple[Breach, ...]]]) -> str:
+    from profiles.recommend.document import name
+
+    row, broken = min(judged, key=lambda j: (max(b.excess for b in j[1]), _order(j[0])))
+    reasons = " and ".join(breach.text for breach in broken)
+    return (
+        f"none of {len(judged)} measured rows qualifies; nearest: {name(row)}, "
+        f"{100 * row.accuracy:.1f} % right, but {reasons}"
+    )

@@ -1,0 +1,78 @@
+"""Two rows of a run against each other: by question where the records are there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from methods.candidate import Selection
+from profiles.intervals import Paired
+from profiles.records.configuration import ROW_NAMES
+from profiles.records.record import Record
+from profiles.records.store import Measured, read_measured, read_run
+from profiles.report.accuracy import pair
+from profiles.rows import Row
+
+
+@dataclass(frozen=True, slots=True)
+class Versus:
+    """Whether two accuracies can be told apart; `paired` is the first minus the second."""
+
+    same: bool
+    paired: Paired | None = None
+
+
+Judge = Callable[[Row, Row], Versus]
+
+
+def by_intervals(a: Row, b: Row) -> Versus:
+    """By the intervals alone: cautious, since it forgets that the questions are the same."""
+    return Versus(a.accuracy_low <= b.accuracy_high and b.accuracy_low <= a.accuracy_high)
+
+
+def by_questions(folder: Path) -> Judge:
+    """A judge that pairs the records of a run, and goes by intervals where it finds none.
+
+    Raises:
+        Refusal: if a file of the run is broken; names it.
+    """
+    try:
+        measured = read_measured(folder, read_run(folder)["configurations"])
+    except FileNotFoundError:
+        return by_intervals
+
+    def judge(a: Row, b: Row) -> Versus:
+        ours, theirs = _records(measured, a), _records(measured, b)
+        if ours is None or theirs is None:
+            return by_intervals(a, b)
+        paired = pair(theirs[1], ours[1], ours[0], theirs[0])
+        if paired is None:
+            return by_intervals(a, b)
+        return Versus(paired.low <= 0 <= paired.high, paired)
+
+    return judge
+
+
+def _records(measured: list[Measured], row: Row) -> tuple[Selection, tuple[Record, ...]] | None:
+    """The selection and the records behind a row; None where they are not one and only one."""
+    found = [
+        (selection, m.records)
+        for m in measured
+        for selection in m.configuration.selections
+        if _is(m, selection, row)
+    ]
+    return found[0] if len(found) == 1 else None
+
+
+def _is(measured: Measured, selection: Selection, row: Row) -> bool:
+    c = measured.configuration
+    name = ROW_NAMES.get((c.spec.search, selection))
+    mine = (c.format, c.spec.search, c.spec.width, c.thinking, c.protocol, c.seed, c.baseline)
+    theirs = (row.format, row.search, row.width, row.thinking, row.protocol, row.seed, row.baseline)
+    return (
+        mine == theirs
+        and name == row.method
+        and (measured.process.policy.name, measured.process.policy.level) == (row.model, row.level)
+        and row.reward_level in (None, c.reward_level)
+    )

@@ -1,0 +1,1 @@
+"""What a run keeps on disk: configurations, records, processes, the folder itself."""

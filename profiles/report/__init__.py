@@ -1,0 +1,1 @@
+"""`profile report`: from stored records to rows, sentences, plots and pages."""

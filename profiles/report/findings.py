@@ -1,0 +1,189 @@
+"""What the numbers say, in sentences that claim no more than the intervals allow."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from profiles.report.summary import Comparison, Summary
+from profiles.report.thinking import Effect, Versus
+from profiles.rows import Row
+from profiles.tables import THINKING, level_name, method_name, p_value, percent, points, significant
+
+EQUAL = 0.05  # token counts that differ by less are equal
+
+
+def findings(summary: Summary) -> list[str]:
+    """All sentences, the most important first."""
+    found = [baseline_sentence(summary), *degradations(summary.rows)]
+    compared = sum(row.delta_low is not None for row in summary.rows)
+    if compared > 1:
+        found.append(
+            f"These are {compared} comparisons at 95 % confidence: about one in twenty intervals "
+            "misses the truth by chance."
+        )
+    return found
+
+
+def baseline_sentence(summary: Summary) -> str:
+    """What the others are compared with."""
+    bases = [row for row in summary.rows if row.baseline]
+    if not bases:
+        return "The baseline was not measured, so that no degradation can be stated."
+    base = bases[0]
+    if base.format == "torch":
+        return (
+            f"The baseline is full precision: the checkpoint in torch at {base.level}, "
+            "with the same method, width, seed and questions."
+        )
+    return (
+        f"There is no full-precision run: the baseline is {base.model} at {base.level}, "
+        "itself possibly degraded."
+    )
+
+
+def degradations(rows: Sequence[Row]) -> list[str]:
+    """One sentence a method over its levels."""
+    methods = dict.fromkeys(method_name(row) for row in rows)
+    sentences = []
+    for method in methods:
+        compared = [r for r in rows if method_name(r) == method and r.delta_low is not None]
+        if compared:
+            sentences.append(f"{method} — {'; '.join(_verdicts(compared))}.")
+    return sentences
+
+
+def _verdicts(rows: Sequence[Row]) -> list[str]:
+    clauses = [detected(row) for row in rows if not _holds_zero(row)]
+    same = [row for row in rows if _holds_zero(row)]
+    if len(same) == 1:
+        clauses.append(undetected(same[0]))
+    elif same:
+        levels = listed([row.level for row in same])
+        limits = listed([percent(-(row.delta_low or 0)) for row in same])
+        clauses.append(
+            f"{levels}: no difference detected; drops above {limits} points would have been"
+        )
+    return clauses
+
+
+def listed(items: Sequence[str]) -> str:
+    """`f16, q8_0 and q4_k_m`."""
+    return " and ".join(filter(None, [", ".join(items[:-1]), items[-1]]))
+
+
+def detected(row: Row) -> str:
+    """A difference whose interval excludes zero."""
+    assert row.delta_accuracy is not None
+    verb = "loses" if row.delta_accuracy < 0 else "gains"
+    return (
+        f"{row.level} {verb} {percent(abs(row.delta_accuracy))} points "
+        f"[{points(row.delta_low)}, {points(row.delta_high)}], {row.flips_lost} questions lost and "
+        f"{row.flips_won} won, {chance(row.mcnemar_p)}"
+    )
+
+
+def undetected(row: Row) -> str:
+    """A difference whose interval holds zero."""
+    return (
+        f"{row.level}: no difference detected; "
+        f"a drop above {percent(-(row.delta_low or 0))} points would have been"
+    )
+
+
+def rebase_against_majority(comparisons: Sequence[Comparison]) -> list[str]:
+    """Where REBASE beats a majority vote at equal decode tokens, level by level.
+
+    Each tree is set against the measured vote whose decode tokens are nearest to its own.
+    """
+    trees = dict.fromkeys(_tree(c) for c in comparisons)
+    nearest = [
+        min(
+            (c for c in comparisons if _tree(c) == tree),
+            key=lambda c: abs(math.log(_token_ratio(c))),
+        )
+        for tree in trees
+    ]
+    if not nearest:
+        return []
+    better = [c for c in nearest if c.paired.difference > 0 and _token_ratio(c) <= 1 + EQUAL]
+    sure = [c for c in better if c.paired.low > 0]
+    ahead = listed([_tree(c) for c in better if c not in sure] or ["none"])
+    if not better:
+        head = "Nowhere here does REBASE beat a majority vote at equal or fewer decode tokens."
+    elif sure:
+        head = (
+            "REBASE beats a majority vote at equal or fewer decode tokens at "
+            f"{listed([_tree(c) for c in sure])}; ahead, but with an interval that holds zero: "
+            f"{ahead}."
+        )
+    else:
+        head = (
+            f"REBASE is ahead of a majority vote at equal or fewer decode tokens at {ahead}, "
+            "but every interval holds zero."
+        )
+    return [head, *map(_versus, nearest)]
+
+
+def _versus(c: Comparison) -> str:
+    ratio = _token_ratio(c)
+    if abs(ratio - 1) <= EQUAL:
+        cost = "as many tokens"
+    else:
+        cost = f"{percent(abs(ratio - 1), 0)} % {'more' if ratio > 1 else 'fewer'} tokens"
+    return (
+        f"{c.format} {c.level}: REBASE w={c.width}{THINKING[c.thinking]} {percent(c.accuracy)} % "
+        f"with {c.decode_tokens:.0f} decode tokens a question, majority@{c.majority_width} "
+        f"{percent(c.majority_accuracy)} % with {c.majority_decode_tokens:.0f}: "
+        f"{points(c.paired.difference)} points "
+        f"[{points(c.paired.low)}, {points(c.paired.high)}], {chance(c.paired.mcnemar_p)}, "
+        f"for {cost}."
+    )
+
+
+def thinking_sentences(effects: Sequence[Effect]) -> list[str]:
+    """What thinking gained, row by row."""
+    return [_thinking(effect) for effect in effects]
+
+
+def _thinking(effect: Effect) -> str:
+    row = effect.row
+    parts = [
+        f"{level_name(row)}: {method_name(row)} {percent(row.accuracy)} % with "
+        f"≈ {significant((row.flops_per_question or 0) / 1e9)} GFLOP a question"
+    ]
+    if effect.same:
+        ratio = (row.flops_per_question or 0) / (effect.same.row.flops_per_question or 1)
+        parts.append(f"{_gain(effect.same)}, for {significant(ratio, 2)} times the operations")
+    if effect.rival:
+        parts.append(f"{_gain(effect.rival)}, the best without thoughts for no more operations")
+    return "; ".join(parts) + "."
+
+
+def _gain(versus: Versus) -> str:
+    paired, row = versus.paired, versus.row
+    return (
+        f"{points(paired.difference)} points [{points(paired.low)}, {points(paired.high)}] to "
+        f"{method_name(row)} ({percent(row.accuracy)} %)"
+    )
+
+
+def chance(p: float | None) -> str:
+    """`p = 0.031` or `p < 0.001`."""
+    text = p_value(p)
+    return f"p {text[0]} {text[1:]}" if text.startswith("<") else f"p = {text}"
+
+
+def _tree(c: Comparison) -> str:
+    return f"{c.format} {c.level} w={c.width}{THINKING[c.thinking]}"
+
+
+def _token_ratio(c: Comparison) -> float:
+    """REBASE's decode tokens over the vote's."""
+    return max(c.decode_tokens, 1e-9) / max(c.majority_decode_tokens, 1e-9)
+
+
+def _holds_zero(row: Row) -> bool:
+    assert row.delta_low is not None
+    assert row.delta_high is not None
+    return row.delta_low <= 0 <= row.delta_high

@@ -1,0 +1,133 @@
+"""The report as one self-contained page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+from profiles import paper
+from profiles.report import recovery_text
+from profiles.report.findings import findings, rebase_against_majority, thinking_sentences
+from profiles.report.header import facts, subtitle, title, warnings
+from profiles.report.plots import plots
+from profiles.report.summary import Flip, Summary
+from profiles.rows import Row
+from profiles.tables import Column, columns, level_name, method_name
+from profiles.templates import render
+from profiles.tree.page import view
+
+KEY = "level"  # the column that stays in view
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A text with its style class."""
+
+    text: str
+    css: str
+
+
+def page(summary: Summary) -> str:
+    """The page; it loads nothing from anywhere."""
+    shown = columns(summary.rows)
+    return render(
+        "report/page.html.j2",
+        title=title(summary),
+        subtitle=subtitle(summary),
+        warnings=warnings(summary),
+        groups=_groups(shown),
+        columns=[
+            {"title": c.title, "meaning": c.meaning, "css": css}
+            for c, css in zip(shown, _styles(shown), strict=True)
+        ],
+        lines=_lines(summary.rows, shown),
+        findings=findings(summary),
+        rebase=rebase_against_majority(summary.comparisons),
+        recovery=recovery_text.sentences(summary.recoveries),
+        recovery_table=recovery_text.table(summary.recoveries),
+        thinking=thinking_sentences(summary.effects),
+        paper=paper.table(summary.rows) if summary.header.get("suite") else [],
+        plots=plots(summary.rows),
+        others=summary.others,
+        flips=_flips(summary),
+        searches=_searches(summary),
+        facts=facts(summary),
+    )
+
+
+def _groups(shown: Sequence[Column]) -> list[tuple[str, int, bool]]:
+    """Name and width of every run of columns of one group."""
+    return [(name, len(list(run)), False) for name, run in groupby(shown, lambda c: c.group)]
+
+
+def _styles(shown: Sequence[Column]) -> list[str]:
+    """Style classes of every column."""
+    styles, before = [], ""
+    for column in shown:
+        names = ["n"] if column.number else []
+        names += ["key"] if column.title == KEY else []
+        names += ["first"] if column.group != before else []
+        styles.append(" ".join(names))
+        before = column.group
+    return styles
+
+
+def _lines(rows: Sequence[Row], shown: Sequence[Column]) -> list[dict[str, Any]]:
+    lines, before = [], None
+    for row in rows:
+        model = (row.format, row.level, row.model)
+        names = (["base"] if row.baseline else []) + (["top"] if model != before else [])
+        cells = [
+            Cell(column.cell(row), f"{css} {_colour(row, column)}".strip())
+            for column, css in zip(shown, _styles(shown), strict=True)
+        ]
+        lines.append({"css": " ".join(names), "cells": cells})
+        before = model
+    return lines
+
+
+def _colour(row: Row, column: Column) -> str:
+    """Whether a difference is sure, and which way."""
+    if not column.title.startswith("Δ") or row.delta_low is None or row.delta_high is None:
+        return ""
+    return "lost" if row.delta_high < 0 else "won" if row.delta_low > 0 else ""
+
+
+def _flips(summary: Summary) -> list[dict[str, Any]]:
+    """The flipped questions, by level and then by method."""
+    levels: dict[str, list[dict[str, Any]]] = {}
+    for row, flips in zip(summary.rows, summary.flips, strict=True):
+        if flips:
+            blocks = levels.setdefault(level_name(row), [])
+            blocks.append({"title": f"{method_name(row)}: {_count(flips)}", "flips": flips})
+    return [
+        {
+            "title": f"{level}: {_count([flip for block in blocks for flip in block['flips']])}"
+            " over all methods",
+            "blocks": blocks,
+        }
+        for level, blocks in levels.items()
+    ]
+
+
+def _searches(summary: Summary) -> list[dict[str, Any]]:
+    """The flipped trees, each with its view in the baseline and its view here."""
+    return [
+        {
+            "title": f"{search.level}, {search.method}: question {search.flip.id} "
+            f"{'lost' if search.flip.lost else 'won'}",
+            "flip": search.flip,
+            "views": [
+                ("In the baseline", view(search.before, f"t{number}b-")),
+                (f"At {search.level}", view(search.after, f"t{number}a-")),
+            ],
+        }
+        for number, search in enumerate(summary.searches)
+    ]
+
+
+def _count(flips: Sequence[Flip]) -> str:
+    lost = sum(flip.lost for flip in flips)
+    return f"{lost} lost, {len(flips) - lost} won"

@@ -1,0 +1,107 @@
+"""Where search takes back what quantization lost: against the loss of greedy decoding."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from statistics import fmean
+from typing import Any
+
+from methods.candidate import Selection
+from profiles.intervals import Paired, adjusted_wald
+from profiles.records.configuration import ROW_NAMES, wanted
+from profiles.records.record import Record
+from profiles.records.store import Measured
+from profiles.report.accuracy import pair, row
+from profiles.rows import Row
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """One search at one level. `taken_back` is greedy's loss less the search's, by question."""
+
+    row: Row
+    greedy: Row  # at the same level
+    full: Row  # greedy in the baseline
+    taken_back: float
+    low: float
+    high: float
+    against_full: Paired  # the search here against greedy in the baseline
+
+    def document(self) -> dict[str, Any]:
+        return {
+            "format": self.row.format,
+            "level": self.row.level,
+            "method": self.row.method,
+            "width": self.row.width,
+            "thinking": self.row.thinking,
+            "taken_back": self.taken_back,
+            "taken_back_low": self.low,
+            "taken_back_high": self.high,
+            "against_full_greedy": asdict(self.against_full),
+        }
+
+
+def recoveries(measured: Sequence[Measured], methods: Sequence[str]) -> Iterator[Recovery]:
+    """Every search whose level has a greedy run, and whose baseline and greedy's were measured.
+
+    Only what ran on the same weights as greedy: a thinker beside another policy is left out.
+    """
+    fair = [one for one in measured if one.configuration.protocol == "fair"]
+    full = next((one for one in fair if one.configuration.baseline and _is_greedy(one)), None)
+    if full is None:
+        return
+    for plain in fair:
+        if plain.configuration.baseline or not _is_greedy(plain):
+            continue
+        for one in fair:
+            same = one.configuration.policy == plain.configuration.policy
+            base = next((b for b in fair if _baseline_of(one, b)), None)
+            if one is plain or not same or base is None:
+                continue
+            for selection in wanted(one.configuration, methods):
+                if not ROW_NAMES[one.configuration.spec.search, selection].startswith("rebase-"):
+                    found = _recovery(one, base, plain, full, selection)
+                    if found is not None:
+                        yield found
+
+
+def _recovery(
+    one: Measured, base: Measured, plain: Measured, full: Measured, selection: Selection
+) -> Recovery | None:
+    """None if there is no question that all four have answered."""
+    here, before = _right(one.records, selection), _right(base.records, selection)
+    greedy, unhurt = _right(plain.records, "greedy"), _right(full.records, "greedy")
+    common = [i for i in here if i in before and i in greedy and i in unhurt]
+    against = pair(full.records, one.records, selection, "greedy")
+    if not common or against is None:
+        return None
+    changes = [(here[i] - before[i]) - (greedy[i] - unhurt[i]) for i in common]
+    low, high = adjusted_wald(changes)
+    return Recovery(
+        row(one.configuration, one.process, one.records, selection, base.records),
+        row(plain.configuration, plain.process, plain.records, "greedy", full.records),
+        row(full.configuration, full.process, full.records, "greedy"),
+        fmean(changes),
+        low,
+        high,
+        against,
+    )
+
+
+def _is_greedy(one: Measured) -> bool:
+    return one.configuration.spec.search == "greedy" and one.configuration.thinking == "off"
+
+
+def _baseline_of(one: Measured, base: Measured) -> bool:
+    ours, theirs = one.configuration, base.configuration
+    return (
+        theirs.baseline
+        and not ours.baseline
+        and (ours.spec.search, ours.spec.width, ours.thinking)
+        == (theirs.spec.search, theirs.spec.width, theirs.thinking)
+    )
+
+
+def _right(records: Sequence[Record], selection: Selection) -> dict[str, int]:
+    return {record.id: int(record.verdict(selection).correct) for record in records}

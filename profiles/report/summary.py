@@ -1,0 +1,213 @@
+"""All rows of a run with its header: what every form of the report is made from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from convert.refusal import Refusal
+from methods.candidate import Selection
+from profiles.documents import Document, read_documents
+from profiles.intervals import Paired
+from profiles.records.configuration import Configuration, wanted
+from profiles.records.record import Record
+from profiles.records.store import RUN, Measured, read_measured, read_run, records_path
+from profiles.report.accuracy import pair, row
+from profiles.report.recovery import Recovery, recoveries
+from profiles.report.thinking import Effect, effects
+from profiles.rows import Row
+from profiles.tables import level_name, method_name
+from profiles.tree.nodes import Tree
+from profiles.tree.searches import read_search, searches_path
+from runtime.options import Thinking
+
+
+@dataclass(frozen=True, slots=True)
+class Flip:
+    """A question whose correctness quantization changed."""
+
+    id: str
+    question: str
+    gold: str | None
+    before: str | None  # full precision's answer
+    after: str | None
+    lost: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FlippedSearch:
+    """A flipped question with its tree in the baseline and here."""
+
+    level: str
+    method: str
+    flip: Flip
+    before: Tree
+    after: Tree
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """REBASE against a majority vote of the same models, paired by question."""
+
+    format: str
+    level: str
+    width: int
+    majority_width: int
+    decode_tokens: float
+    majority_decode_tokens: float
+    accuracy: float
+    majority_accuracy: float
+    paired: Paired
+    thinking: Thinking = "off"
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """A run's results. `flips` run parallel to `rows`."""
+
+    header: dict[str, Any]
+    rows: tuple[Row, ...]
+    flips: tuple[tuple[Flip, ...], ...]
+    comparisons: tuple[Comparison, ...]
+    effects: tuple[Effect, ...] = ()
+    recoveries: tuple[Recovery, ...] = ()
+    searches: tuple[FlippedSearch, ...] = ()
+    others: tuple[Document, ...] = ()  # what other commands measured into the same folder
+
+    def document(self) -> dict[str, Any]:
+        """The content of summary.json."""
+        return {
+            "header": self.header,
+            "rows": [row.document() for row in self.rows],
+            "comparisons": [asdict(comparison) for comparison in self.comparisons],
+            "recovery": [recovery.document() for recovery in self.recoveries],
+            "thinking": [_effect_document(effect) for effect in self.effects],
+        }
+
+
+def summarize(folder: Path) -> Summary:
+    """What a run's folder holds so far.
+
+    Raises:
+        FileNotFoundError: if the folder is not one of a run.
+        Refusal: if a file in it is broken, or nothing was measured yet.
+    """
+    run = read_run(folder)
+    measured = read_measured(folder, run["configurations"])
+    if not measured:
+        raise Refusal(f"{folder} holds no answered question yet; see profile run --resume")
+    if not any(wanted(m.configuration, run["methods"]) for m in measured):
+        raise Refusal(f"{folder / RUN} names no method that was measured; see profile run")
+    baselines = {
+        _method_key(m.configuration): m.records for m in measured if m.configuration.baseline
+    }
+    rows: list[Row] = []
+    flips: list[tuple[Flip, ...]] = []
+    for one in measured:
+        base = baselines.get(_method_key(one.configuration), ())
+        for selection in wanted(one.configuration, run["methods"]):
+            rows.append(row(one.configuration, one.process, one.records, selection, base))
+            against = () if one.configuration.baseline else base
+            flips.append(tuple(_flips(against, one.records, selection)))
+    header = run | {
+        "measured": len(measured),
+        "data": run["data"] | {"n": max(row.n for row in rows)},
+    }
+    return Summary(
+        header,
+        tuple(rows),
+        tuple(flips),
+        tuple(_comparisons(measured)),
+        tuple(effects(measured)),
+        tuple(recoveries(measured, run["methods"])),
+        tuple(_searches(folder, measured)),
+        tuple(read_documents(folder)),
+    )
+
+
+def _searches(folder: Path, measured: Sequence[Measured]) -> Iterator[FlippedSearch]:
+    """Of every level's trees one that quantization made wrong, else one that it made right."""
+    bases = {_method_key(m.configuration): m for m in measured if m.configuration.baseline}
+    for one in measured:
+        configuration = one.configuration
+        base = bases.get(_method_key(configuration))
+        if configuration.spec.search != "rebase" or configuration.baseline or base is None:
+            continue
+        flips = _flips(base.records, one.records, configuration.primary)
+        for flip in sorted(flips, key=lambda flip: not flip.lost):
+            before, after = (
+                read_search(searches_path(records_path(folder, m.configuration)), flip.id)
+                for m in (base, one)
+            )
+            if before and after:
+                shown = row(configuration, one.process, one.records, configuration.primary)
+                yield FlippedSearch(level_name(shown), method_name(shown), flip, before, after)
+                break
+
+
+def _effect_document(effect: Effect) -> dict[str, Any]:
+    return {
+        "row": _name(effect.row),
+        "same": asdict(effect.same.paired) if effect.same else None,
+        "rival": asdict(effect.rival.paired) | {"row": _name(effect.rival.row)}
+        if effect.rival
+        else None,
+    }
+
+
+def _name(row: Row) -> str:
+    return f"{level_name(row)} {method_name(row)}"
+
+
+def _method_key(configuration: Configuration) -> tuple[str, int, str, str]:
+    spec = configuration.spec
+    return spec.search, spec.width, configuration.thinking, configuration.protocol
+
+
+def _flips(before: Sequence[Record], after: Sequence[Record], selection: Selection) -> list[Flip]:
+    known = {record.id: record.verdict(selection) for record in before}
+    found: list[Flip] = []
+    for record in after:
+        was, now = known.get(record.id), record.verdict(selection)
+        if was is not None and was.correct != now.correct:
+            found.append(
+                Flip(record.id, record.question, record.gold, was.answer, now.answer, was.correct)
+            )
+    return found
+
+
+def _comparisons(measured: Sequence[Measured]) -> list[Comparison]:
+    """Every REBASE run against every majority vote on the same models, thinking alike."""
+    found: list[Comparison] = []
+    fair = [m for m in measured if m.configuration.protocol == "fair"]
+    for tree in (m for m in fair if m.configuration.spec.search == "rebase"):
+        for vote in (m for m in fair if m.configuration.spec.search == "sample"):
+            if _engine(tree) != _engine(vote):
+                continue
+            paired = pair(vote.records, tree.records, "weighted", "majority")
+            if paired is not None:
+                found.append(_comparison(tree, vote, paired))
+    return found
+
+
+def _engine(measured: Measured) -> tuple[Path, Thinking]:
+    return measured.configuration.policy, measured.configuration.thinking
+
+
+def _comparison(tree: Measured, vote: Measured, paired: Paired) -> Comparison:
+    a = row(tree.configuration, tree.process, tree.records, "weighted")
+    b = row(vote.configuration, vote.process, vote.records, "majority")
+    return Comparison(
+        a.format,
+        a.level,
+        a.width,
+        b.width,
+        a.decode_tokens_per_question or 0.0,
+        b.decode_tokens_per_question or 0.0,
+        a.accuracy,
+        b.accuracy,
+        paired,
+        tree.configuration.thinking,
+    )

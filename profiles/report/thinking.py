@@ -1,0 +1,78 @@
+"""What thinking gained for its operations: against the same search, and against the best rival."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from methods.candidate import Selection
+from profiles.intervals import Paired
+from profiles.records.store import Measured
+from profiles.report.accuracy import pair, row
+from profiles.rows import Row
+
+EQUAL = 1.05  # operations that exceed others by less are equal
+
+
+@dataclass(frozen=True, slots=True)
+class Versus:
+    """A row without thoughts, and the paired difference to it."""
+
+    row: Row
+    paired: Paired
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """A thinking row, the same search without thoughts, and the best of all for its operations."""
+
+    row: Row
+    same: Versus | None
+    rival: Versus | None
+
+
+def effects(measured: Sequence[Measured]) -> list[Effect]:
+    """One for every thinking configuration of the fair protocol, by its main selection."""
+    plain = [found for one in measured if _plays(one, thinking=False) for found in _rows(one)]
+    made = []
+    for one in measured:
+        if _plays(one, thinking=True):
+            selection = one.configuration.primary
+            own = row(one.configuration, one.process, one.records, selection)
+            here = [p for p in plain if (p.row.format, p.row.level) == (own.format, own.level)]
+            made.append(_effect(own, one, selection, here))
+    return made
+
+
+@dataclass(frozen=True, slots=True)
+class _Plain:
+    row: Row
+    measured: Measured
+    selection: Selection
+
+    def versus(self, one: Measured, selection: Selection) -> Versus | None:
+        paired = pair(self.measured.records, one.records, selection, self.selection)
+        return Versus(self.row, paired) if paired else None
+
+
+def _effect(own: Row, one: Measured, selection: Selection, plain: Sequence[_Plain]) -> Effect:
+    same = [p for p in plain if (p.row.method, p.row.width) == (own.method, own.width)]
+    limit = EQUAL * (own.flops_per_question or 0)
+    cheap = [p for p in plain if (p.row.flops_per_question or 0) <= limit]
+    best = max(cheap, key=lambda p: p.row.accuracy, default=None)
+    return Effect(
+        own,
+        same[0].versus(one, selection) if same else None,
+        best.versus(one, selection) if best else None,
+    )
+
+
+def _plays(measured: Measured, *, thinking: bool) -> bool:
+    configuration = measured.configuration
+    return configuration.protocol == "fair" and (configuration.thinking != "off") == thinking
+
+
+def _rows(measured: Measured) -> Iterator[_Plain]:
+    for selection in measured.configuration.selections:
+        found = row(measured.configuration, measured.process, measured.records, selection)
+        yield _Plain(found, measured, selection)

@@ -1,0 +1,1 @@
+"""`profile reward-grid`: policy levels times reward levels on the same solutions."""

@@ -1,0 +1,102 @@
+"""Policy levels times reward levels: every reward model scores the same solutions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from convert.progress import Progress
+from convert.refusal import Refusal
+from methods.candidate import Aggregation, Candidate
+from methods.problem import Problem
+from methods.scorers import ProcessRewardScorer
+from profiles.ladder import Ladder
+from profiles.records.process import Model, model_of
+from profiles.reward_grid.candidate_pool import Pool, sample, score
+from profiles.reward_grid.cells import RewardCell, cell
+from profiles.reward_grid.changes import Gold, Scored
+from runtime.engine import Engine, Sampling
+from runtime.prompt import prompt_format
+
+Opener = Callable[[Path], Engine]
+
+
+@dataclass(frozen=True, slots=True)
+class GridRequest:
+    """What is sampled, and by whom it is scored."""
+
+    policies: Sequence[Path]
+    rewards: Ladder
+    problems: Sequence[Problem]
+    gold: Gold
+    n: int
+    sampling: Sampling
+    seed: int = 0
+    aggregation: Aggregation = "last"
+    balance: float = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Sampled:
+    """All solutions of one policy level."""
+
+    policy: Model
+    step_stop: str
+    pools: tuple[Pool, ...]
+
+
+def measure(
+    request: GridRequest, opener: Opener, progress: Progress | None = None
+) -> list[RewardCell]:
+    """The cells by policy, full-precision reward first in each. One model is open at a time.
+
+    Raises:
+        Refusal: if a policy is a reward model, or a reward model is none.
+        ContextFull: if the solutions of a problem do not fit the reward model's KV cache.
+    """
+    progress = progress or Progress()
+    sampled = [_sample(request, opener, path, progress) for path in request.policies]
+    paths = (request.rewards.baseline, *request.rewards.levels)
+    scored = [_score(opener, path, sampled, progress) for path in paths]
+    return [
+        cell(column[i], scored[0][i], request.gold, request.aggregation, request.balance)
+        for i in range(len(sampled))
+        for column in scored
+    ]
+
+
+def _sample(request: GridRequest, opener: Opener, path: Path, progress: Progress) -> Sampled:
+    with opener(path) as policy:
+        if policy.artifact.role == "reward":
+            raise Refusal(f"{path.name} is a reward model; give it as --reward")
+        model, stop = model_of(policy), prompt_format(policy).step_stop
+        pools = []
+        with progress.bar(f"sample {model.level}", len(request.problems)) as bar:
+            for problem in request.problems:
+                pools.append(sample(policy, problem, request.n, request.sampling, request.seed))
+                bar.step("problems")
+    return Sampled(model, stop, tuple(pools))
+
+
+def _score(
+    opener: Opener, path: Path, sampled: Sequence[Sampled], progress: Progress
+) -> list[Scored]:
+    """All policies' solutions under one reward model."""
+    with opener(path) as reward:
+        model = model_of(reward)
+        total = sum(len(found.pools) for found in sampled)
+        with progress.bar(f"score {model.level}", total) as bar:
+            return [
+                Scored(found.policy, model, found.pools, list(_candidates(reward, found, bar.step)))
+                for found in sampled
+            ]
+
+
+def _candidates(
+    reward: Engine, sampled: Sampled, step: Callable[[str], None]
+) -> Iterator[list[Candidate]]:
+    scorer = ProcessRewardScorer(reward, sampled.step_stop)
+    for pool in sampled.pools:
+        yield score(scorer, pool)
+        step("problems")

@@ -1,0 +1,1 @@
+"""`profile run`: every configuration of a grid in a process of its own."""

@@ -1,0 +1,277 @@
+"""The grid of a run: models at their levels, times methods, times widths."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from convert.artifact import Artifact
+from convert.files import sha256
+from convert.refusal import Refusal
+from methods.arguments import MAX_TOKENS
+from methods.build import SELECTIONS, MethodSpec, Search, seed_spec
+from methods.candidate import Aggregation, Selection
+from methods.cli import METHODS
+from profiles import paper
+from profiles.ladder import are_files, is_file
+from profiles.records.configuration import Configuration, fingerprint
+from runtime.devices import checkpoint_level
+from runtime.options import EngineOptions, Thinking
+
+REFERENCE = "reference:"
+BENCHMARK = Path("reference") / "benchmark.jsonl"  # in the convert package
+PROMPT_TOKENS = 1024  # of the KV cache, beside the paths
+THOUGHT_TOKENS = 16  # of the KV cache, for the thought of one path
+SAME = "same"
+JUDGED = ("best-of-n", "weighted", "rebase")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What `profile run` was asked for."""
+
+    policies: tuple[str, ...]  # one source, or one or more files
+    reward: str | None  # None: the reference model beside the reference policy
+    levels: tuple[str, ...]
+    reward_level: str
+    methods: tuple[str, ...]
+    widths: tuple[int, ...]
+    data: Path
+    limit: int | None
+    seed: int
+    options: EngineOptions  # context, branches and thinking are filled in
+    baseline: bool
+    spec: MethodSpec  # search, width and selection are filled in
+    think: tuple[Thinking, ...] = ("off",)
+    thinker: str | None = None  # None: the reference thinker, or the policy itself
+    think_levels: tuple[str, ...] | None = None  # None: all
+    suite: bool = False  # the paper's systems under both protocols
+    shuffle: int | None = None
+    offline: bool = False
+
+    @property
+    def needs_reward(self) -> bool:
+        return any(method in JUDGED for method in self.methods)
+
+    def judges(self, search: Search) -> bool:
+        """Whether a search is scored by the reward model."""
+        return any(method in JUDGED and METHODS[method][0] == search for method in self.methods)
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Models that run together."""
+
+    policy: Artifact
+    reward: Artifact | None
+    baseline: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """Where models come from: `convert` outside tests."""
+
+    describe: Callable[[Path], Artifact]  # a file or a checkpoint folder
+    folder: Callable[[str], Path]  # the checkpoint of a source
+    convert: Callable[
+        [str, Sequence[str]], Sequence[Artifact]
+    ]  # a source at levels, what is missing
+
+
+def real_models(offline: bool) -> Models:
+    """Sources resolved and converted by `convert`."""
+    from convert.ensure import ensure_all
+    from convert.sources import resolve
+    from runtime.load import describe_model
+
+    return Models(
+        describe=describe_model,
+        folder=lambda source: resolve(source, offline=offline).path,
+        convert=lambda source, levels: ensure_all(source, levels, offline=offline),
+    )
+
+
+def configurations(request: Request, models: Models) -> list[Configuration]:
+    """The configurations in the order they run: full precision first.
+
+    Raises:
+        Refusal: if models and methods do not fit together; says what to give.
+    """
+    fingerprints: dict[Path, str] = {}
+    made = [
+        _configuration(request, pair, thinking, spec, fingerprints)
+        for policies, thinkings in groups(request)
+        for pair in pairs(request, policies, models)
+        for thinking, spec in cells(request)
+        if thinking in thinkings and _wanted(request, pair, thinking)
+    ]
+    slugs = [configuration.slug for configuration in made]
+    for slug in slugs:
+        if slugs.count(slug) > 1:
+            raise Refusal(f"two models would be called {slug}; rename one of the files")
+    return made
+
+
+def groups(request: Request) -> list[tuple[tuple[str, ...], tuple[Thinking, ...]]]:
+    """Which models serve which ways of thinking."""
+    plain = tuple(t for t in request.think if t == "off")
+    thinking = tuple(t for t in request.think if t != "off")
+    thinker = request.thinker
+    if thinker is None and request.policies == ("reference:policy",):
+        thinker = "reference:thinker"
+    if thinker is None or not thinking:
+        return [(request.policies, request.think)]
+    found = [(request.policies, plain), ((thinker,), thinking)]
+    return [group for group in found if group[1]]
+
+
+def cells(request: Request) -> list[tuple[Thinking, MethodSpec]]:
+    """Ways of thinking times searches; the selection says whether the reward model is read."""
+    if request.suite:
+        return list(paper.cells(request.spec))
+    found = []
+    for thinking in request.think:
+        for search, width in searches(request):
+            judged = request.judges(search)
+            selection: Selection = "weighted" if judged else SELECTIONS[search][0]
+            spec = replace(request.spec, search=search, width=width, selection=selection)
+            found.append((thinking, _under_protocol(spec)))
+    return found
+
+
+def _under_protocol(spec: MethodSpec) -> MethodSpec:
+    return seed_spec(spec.search, spec.width) if spec.protocol == "seed" else spec
+
+
+def _wanted(request: Request, pair: Pair, thinking: Thinking) -> bool:
+    """Whether a pair runs in this way of thinking, which it must be able to."""
+    if thinking == "off":
+        return True
+    if pair.policy.thought is None:
+        raise Refusal(
+            f"{pair.policy.path.name} is no Quiet-STaR model and cannot think; "
+            "give --thinker, or choose --think off"
+        )
+    levels = request.think_levels
+    if levels is None:
+        return True
+    return pair.policy.level in levels or (pair.policy.format == "torch" and "f32" in levels)
+
+
+def searches(request: Request) -> Iterator[tuple[Search, int]]:
+    """Each search once for all methods that read it; greedy has no width."""
+    wanted = dict.fromkeys(METHODS[method][0] for method in request.methods)
+    for search in wanted:
+        for width in (1,) if search == "greedy" else dict.fromkeys(request.widths):
+            yield search, width
+
+
+def pairs(request: Request, sources: Sequence[str], models: Models) -> list[Pair]:
+    """Policy and reward model of every level, the baseline first."""
+    files = are_files(sources)
+    reward = _reward_source(request) if request.needs_reward else None
+    if files:
+        policies = [models.describe(Path(path)) for path in sources]
+        levels = [policy.level for policy in policies]
+        full = None
+    else:
+        policies = list(models.convert(sources[0], request.levels))
+        levels = list(request.levels)
+        full = _full_precision(request, sources[0], reward, models) if request.baseline else None
+    rewards = _rewards(request, reward, levels, models)
+    found = [Pair(policy, judge) for policy, judge in zip(policies, rewards, strict=True)]
+    return [full, *found] if full else [replace(found[0], baseline=True), *found[1:]]
+
+
+def _full_precision(request: Request, source: str, reward: str | None, models: Models) -> Pair:
+    level = checkpoint_level(request.options.device)
+    policy = models.describe(models.folder(source))
+    judge = None
+    if reward is not None:
+        path = Path(reward) if is_file(reward) else models.folder(reward)
+        judge = models.describe(path)
+    if judge is not None and judge.format == "torch":
+        judge = replace(judge, level=level)
+    return Pair(replace(policy, level=level), judge, baseline=True)
+
+
+def _reward_source(request: Request) -> str:
+    if request.reward is not None:
+        return request.reward
+    if request.policies[0].startswith(REFERENCE):
+        return "reference:reward"
+    needy = ", ".join(method for method in request.methods if method in JUDGED)
+    raise Refusal(
+        f"{needy}: needs a reward model that reads this policy's steps; "
+        "give --reward, or choose --methods greedy majority"
+    )
+
+
+def _rewards(
+    request: Request, reward: str | None, levels: Sequence[str], models: Models
+) -> Sequence[Artifact | None]:
+    """The reward model for each level of the policy."""
+    if reward is None:
+        return [None] * len(levels)
+    if is_file(reward):
+        return [models.describe(Path(reward))] * len(levels)
+    wanted = levels if request.reward_level == SAME else [request.reward_level] * len(levels)
+    unique = list(dict.fromkeys(wanted))
+    made = dict(zip(unique, models.convert(reward, unique), strict=True))
+    return [made[level] for level in wanted]
+
+
+def _configuration(
+    request: Request,
+    pair: Pair,
+    thinking: Thinking,
+    spec: MethodSpec,
+    fingerprints: dict[Path, str],
+) -> Configuration:
+    reward = pair.reward if request.judges(spec.search) else None
+    for model in (pair.policy, reward):
+        if model is not None and model.path not in fingerprints:
+            fingerprints[model.path] = fingerprint(model.path)
+    return Configuration(
+        policy=pair.policy.path,
+        reward=reward.path if reward else None,
+        format=pair.policy.format,
+        level=pair.policy.level,
+        reward_level=reward.level if reward else None,
+        spec=replace(spec, aggregation=_aggregation(spec, reward)),
+        options=_options(request.options, spec, thinking),
+        data=request.data,
+        data_sha256=sha256(request.data),
+        policy_fingerprint=fingerprints[pair.policy.path],
+        reward_fingerprint=fingerprints[reward.path] if reward else None,
+        limit=request.limit,
+        shuffle=request.shuffle,
+        seed=request.seed,
+        baseline=pair.baseline,
+    )
+
+
+def _aggregation(spec: MethodSpec, reward: Artifact | None) -> Aggregation:
+    """How the scores of a path become one: as asked, else as the reward model's protocol says."""
+    if spec.aggregation is not None:
+        return spec.aggregation
+    protocol = reward.reward if reward is not None and spec.protocol == "fair" else None
+    return protocol.aggregation if protocol is not None else "last"
+
+
+def _options(options: EngineOptions, spec: MethodSpec, thinking: Thinking) -> EngineOptions:
+    """A KV cache with room for every path at full length, beside the prompt.
+
+    Raises:
+        Refusal: if no machine could hold it.
+    """
+    path = spec.max_tokens + (0 if thinking == "off" else THOUGHT_TOKENS)
+    context = max(options.context, PROMPT_TOKENS + spec.width * path)
+    if context > MAX_TOKENS:
+        raise Refusal(
+            f"{spec.width} paths of {path} tokens need a KV cache of {context} tokens, and "
+            f"{MAX_TOKENS} are the most; lower --width or --max-tokens"
+        )
+    branches = max(options.max_branches, 2 * spec.width + 2)
+    return replace(options, context=context, max_branches=branches, think=thinking)

@@ -1,0 +1,177 @@
+"""`profile run`: every configuration in a process of its own, one after another."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from convert import child as children
+from convert.printing import plain
+from methods.problem import read_problems
+from profiles.environment import environment
+from profiles.records import store
+from profiles.records.configuration import Configuration
+from profiles.records.record import read_records
+from profiles.run.follow import Course, follow
+from profiles.run.grid import Request
+from profiles.run.progress import Progress
+
+WORKER = tuple(children.command("profiles.run.worker"))
+STOP_S = 20.0  # what a worker may take to stop
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A configuration that did not come to its end, and why."""
+
+    slug: str
+    reason: str
+
+
+def run_all(
+    folder: Path,
+    configurations: Sequence[Configuration],
+    progress: Progress,
+    worker: Sequence[str] = WORKER,
+) -> list[Failure]:
+    """Run what is not done yet. A configuration that fails does not stop the others."""
+    failures: list[Failure] = []
+    for number, configuration in enumerate(configurations, 1):
+        title = f"[{number}/{len(configurations)}] {configuration.slug}"
+        records = store.records_path(folder, configuration)
+        done = read_records(records)
+        total = len(read_problems(configuration.data, configuration.limit, configuration.shuffle))
+        correct = sum(record.verdict(configuration.primary).correct for record in done)
+        progress.start(title, total, len(done), correct)
+        course = Course(_models(configuration), total, len(done))
+        reason = _run_one(folder, configuration, course, progress.event, worker)
+        progress.stop(reason)
+        if reason is not None:
+            failures.append(Failure(configuration.slug, reason))
+    return failures
+
+
+def _run_one(
+    folder: Path,
+    configuration: Configuration,
+    course: Course,
+    event: Callable[[dict[str, Any]], None],
+    worker: Sequence[str],
+) -> str | None:
+    """Why the worker of one configuration failed; None if it came to its end.
+
+    The worker has a session of its own: Ctrl-C reaches it only through us, once.
+    """
+    stored = store.configuration_path(folder, configuration)
+    records = store.records_path(folder, configuration)
+    log_path = store.log_path(folder, configuration)
+    log_path.unlink(missing_ok=True)
+    with log_path.open("w", encoding="utf-8") as log:
+        child = subprocess.Popen(
+            [*worker, str(stored), str(records)],
+            stdout=subprocess.PIPE,
+            stdin=subprocess.DEVNULL,
+            stderr=log,
+            encoding="utf-8",
+            errors="replace",
+            env=children.environment(),
+            start_new_session=True,
+        )
+        try:
+            follow(child, course, event, log)
+        except BaseException:
+            _stop(child)
+            raise
+    if child.returncode == 0:
+        log_path.unlink()  # without a failure nobody misses it
+        return None
+    return course.ended(child.returncode, log_path)
+
+
+def _models(configuration: Configuration) -> str:
+    """The files that a worker opens."""
+    models = (configuration.policy, configuration.reward)
+    return " and ".join(model.name for model in models if model is not None)
+
+
+def describe(
+    request: Request, made: Sequence[Configuration], arguments: Sequence[str], questions: int
+) -> dict[str, Any]:
+    """What the header of a report is made from; no folder of this machine is in it."""
+    first = made[0]
+    judged = next((one.reward for one in made if one.reward is not None), None)
+    reward = request.reward or ("reference:reward" if judged else None)
+    return {
+        "command": plain(shlex.join(["profile", *map(_public, arguments)])),
+        "models": {
+            "policy": ", ".join(map(_public, request.policies)),
+            "reward": _public(reward) if judged and reward else None,
+            "thinker": _thinker(made),
+        },
+        "data": {"name": request.data.name, "sha256": first.data_sha256},
+        "questions": questions,
+        "seed": request.seed,
+        "protocols": list(dict.fromkeys(one.protocol for one in made)),
+        "suite": request.suite,
+        "search": {
+            "temperature": request.spec.temperature,
+            "top_p": request.spec.top_p,
+            "max_tokens": request.spec.max_tokens,
+            "step_tokens": request.spec.step_tokens,
+            "balance": request.spec.balance,
+            "allocation": request.spec.allocation,
+            "aggregation": _aggregation(made),
+            "elicit": request.spec.elicit,
+        }
+        | _gates(request, made),
+        "methods": list(request.methods),
+        "configurations": [one.slug for one in made],
+        "environment": environment(),
+        "failures": [],
+    }
+
+
+def _aggregation(made: Sequence[Configuration]) -> str:
+    """How the scores of a path became one; what no reward model reads has none."""
+    judged = dict.fromkeys(one.spec.aggregation for one in made if one.reward is not None)
+    return ", ".join(filter(None, judged)) or "last"
+
+
+def _thinker(made: Sequence[Configuration]) -> str | None:
+    """The files that think."""
+    names = dict.fromkeys(one.policy.name for one in made if one.thinking != "off")
+    return ", ".join(names) or None
+
+
+def _gates(request: Request, made: Sequence[Configuration]) -> dict[str, Any]:
+    """How thoughts were drawn and where, if there were any."""
+    found: dict[str, Any] = {}
+    if any(one.thinking != "off" for one in made):
+        found["thought_temperature"] = request.options.thought_temperature
+    if any(one.thinking == "gated" for one in made):
+        found["gate"] = f"{request.options.gate_by} {request.options.gate:g}"
+    return found
+
+
+def _public(argument: str) -> str:
+    """An argument as a report may show it: of an absolute path only the name."""
+    return Path(argument).name if Path(argument).is_absolute() else argument
+
+
+def _stop(child: subprocess.Popen[str]) -> None:
+    """End a worker: it finishes its line first; one that hangs is killed.
+
+    Not by SIGINT, which a job in a shell's background passes over, and so do its children.
+    """
+    child.terminate()
+    try:
+        child.wait(STOP_S)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
+    if child.stdout is not None:
+        child.stdout.close()

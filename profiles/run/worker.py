@@ -1,0 +1,264 @@
+"""One configuration in one process, so that its peaks of memory are its own.
+
+`python -m profiles.run.worker CONFIGURATION.json RECORDS.jsonl` appends one line a question to the
+records and reports progress on standard output, one JSON line an event. Questions that the records
+already hold are skipped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import IO, Any
+
+from filelock import FileLock, Timeout
+
+from convert.command import sentence, stoppable
+from convert.refusal import Refusal
+from methods.build import Method, build
+from methods.candidate import Answer, Selection
+from methods.problem import Problem, read_problems
+from methods.scorers import ProcessRewardScorer
+from methods.select import select
+from methods.show import tree
+from profiles.records.configuration import Configuration, read_configuration
+from profiles.records.process import Process, model_of, process_path, read_process
+from profiles.records.record import Appender, Record, Verdict, open_records, read_records
+from profiles.run.memory import VideoMemory, peak_rss_bytes
+from profiles.tree.searches import search_line, searches_path
+from runtime.engine import ContextFull, Engine
+from runtime.load import open_engine
+from runtime.prompt import prompt_format
+
+WARM_UP = Problem("warm-up", "Ann has 2 pens and buys 3 more. How many pens does Ann have?")
+LOCK = "lock"
+PATIENCE_S = 600.0  # with the worker of a run that was killed
+BACKENDS = {"gguf": ("llama-cpp-python",), "torch": ("torch", "transformers")}
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """The open engines of a configuration; the reward model only where it is used."""
+
+    policy: Engine
+    reward: Engine | None
+
+
+Opener = Callable[[Configuration], AbstractContextManager[Models]]
+
+
+@contextmanager
+def open_models(configuration: Configuration) -> Iterator[Models]:
+    """Both models, open until the context is left."""
+    with open_engine(configuration.policy, configuration.options) as policy:
+        if configuration.reward is None:
+            yield Models(policy, None)
+        else:
+            plain = replace(configuration.options, think="off")
+            with open_engine(configuration.reward, plain) as reward:
+                yield Models(policy, reward)
+
+
+def measure(
+    configuration: Configuration,
+    out: Path,
+    report: Callable[[dict[str, Any]], None] = lambda _: None,
+    opener: Opener = open_models,
+) -> None:
+    """Answer what the records at `out` lack; every line is whole before the next question.
+
+    One worker a folder at a time: that of a run which was killed may still be at its question.
+
+    Raises:
+        Refusal: if another worker does not leave the folder.
+    """
+    try:
+        with FileLock(out.with_name(LOCK), timeout=PATIENCE_S):
+            _measure(configuration, out, report, opener)
+    except Timeout as error:
+        raise Refusal("another run works in this folder; stop it, then --resume") from error
+
+
+def _measure(
+    configuration: Configuration,
+    out: Path,
+    report: Callable[[dict[str, Any]], None],
+    opener: Opener,
+) -> None:
+    problems = read_problems(configuration.data, configuration.limit, configuration.shuffle)
+    done = {record.id for record in read_records(out)}
+    todo = [problem for problem in problems if problem.id not in done]
+    if not todo and process_path(out).exists():
+        return
+    video = VideoMemory(configuration.options.device)
+    started = time.perf_counter()
+    with opener(configuration) as models:
+        process = _process(configuration, models, time.perf_counter() - started)
+        process = _with_peaks(process, _earlier(out), video)
+        process.write(process_path(out))
+        report({"event": "loaded", "device": process.policy.device, "load_s": process.load_s})
+        method = _method(configuration, models)
+        if todo:
+            _warm_up(method)
+        with open_records(out) as lines, _open_searches(configuration, out) as searches:
+            for problem in todo:
+                report({"event": "asking", "id": problem.id})
+                record, found = answer(configuration, models, method, problem)
+                if searches and found:
+                    searches.write(search_line(problem.id, tree(problem.question, found)))
+                lines.write(record.line())
+                process = _with_peaks(process, process, video)
+                process.write(process_path(out))
+                correct = record.verdict(configuration.primary).correct
+                report({"event": "question", "id": record.id, "correct": correct})
+
+
+def answer(
+    configuration: Configuration, models: Models, method: Method, problem: Problem
+) -> tuple[Record, Answer | None]:
+    """One question measured. One that cannot be asked or does not fit is a failure, not a gap."""
+    seed = question_seed(configuration.seed, problem.id)
+    blank = Record(problem.id, problem.question, problem.gold, seed)
+    if problem.fault is not None:
+        return replace(blank, failed=problem.fault), None
+    try:
+        found = method.solve(problem, seed)
+    except ContextFull as error:
+        return replace(blank, failed=str(error)), None
+    record = replace(
+        blank,
+        verdicts={s: _verdict(found, problem, s) for s in configuration.selections},
+        policy=found.usage,
+        reward=found.scorer_usage,
+        latency_s=found.latency_s,
+        scorer_s=found.scorer_s,
+        ttft_s=found.ttft_s,
+        candidates=len(found.candidates),
+        truncated=sum(candidate.truncated for candidate in found.candidates),
+        dropped=found.dropped,
+        booked_tokens=found.booked_tokens,
+        policy_kv_bytes=models.policy.kv_bytes,
+        reward_kv_bytes=models.reward.kv_bytes if models.reward else 0,
+    )
+    return record, found
+
+
+def _open_searches(
+    configuration: Configuration, out: Path
+) -> AbstractContextManager[Appender | None]:
+    """Where the trees go; votes have none."""
+    if configuration.spec.search == "rebase":
+        return open_records(searches_path(out))
+    return nullcontext()
+
+
+def question_seed(seed: int, problem_id: str) -> int:
+    """A seed of its own for every question, the same at every level of quantization."""
+    digest = hashlib.sha256(f"{seed}:{problem_id}".encode()).digest()
+    return int.from_bytes(digest[:4], "little") >> 1
+
+
+def _verdict(found: Answer, problem: Problem, selection: Selection) -> Verdict:
+    flexible = select(found.candidates, selection, found.aggregation)
+    strict = select(found.candidates, selection, found.aggregation, strict=True)
+    gold = problem.gold
+    return Verdict(
+        answer=flexible,
+        answer_strict=strict,
+        correct=gold is not None and flexible == gold,
+        correct_strict=gold is not None and strict == gold,
+    )
+
+
+def _method(configuration: Configuration, models: Models) -> Method:
+    spec, scorer = configuration.spec, None
+    if models.reward is not None:
+        scorer = ProcessRewardScorer(models.reward, prompt_format(models.policy).step_stop)
+    elif spec.search == "sample":
+        spec = replace(spec, selection="majority")
+    return build(spec, models.policy, scorer)
+
+
+def _warm_up(method: Method) -> None:
+    """One question before the clock counts: pages, kernels and caches are then in place."""
+    try:
+        method.solve(WARM_UP, 0)
+    except ContextFull:
+        return
+
+
+def _process(configuration: Configuration, models: Models, load_s: float) -> Process:
+    packages = ("numpy", *BACKENDS.get(configuration.format, ()))
+    return Process(
+        policy=model_of(models.policy),
+        reward=model_of(models.reward) if models.reward else None,
+        load_s=load_s,
+        versions={package: version(package) for package in packages},
+    )
+
+
+def _earlier(out: Path) -> Process | None:
+    """The process that wrote the records so far."""
+    path = process_path(out)
+    return read_process(path) if path.exists() else None
+
+
+def _with_peaks(process: Process, earlier: Process | None, video: VideoMemory) -> Process:
+    """With the highest peaks of now and of an earlier reading."""
+    rss, vram = peak_rss_bytes(), video.look()
+    if earlier is not None:
+        rss = max(rss, earlier.peak_rss_bytes)
+        known = [peak for peak in (vram, earlier.peak_vram_bytes) if peak is not None]
+        vram = max(known, default=None)
+    return replace(process, peak_rss_bytes=rss, peak_vram_bytes=vram)
+
+
+def main(arguments: Sequence[str] | None = None, opener: Opener = open_models) -> int:
+    """Run the worker; returns the exit code."""
+    stored, out = map(Path, sys.argv[1:] if arguments is None else arguments)
+    pipe = _own_pipe() if arguments is None else sys.stdout
+    parent = os.getppid()
+
+    def report(event: dict[str, Any]) -> None:
+        if os.getppid() != parent:  # nobody reads on: the run was killed
+            raise KeyboardInterrupt
+        print(json.dumps(event), file=pipe, flush=True)
+
+    try:
+        with stoppable():
+            measure(read_configuration(stored), out, report, opener)
+    except (KeyboardInterrupt, BrokenPipeError) as stop:
+        return 128 + getattr(stop, "number", 2)
+    except (Refusal, OSError, MemoryError) as error:
+        return _failed(sentence(error), pipe)
+    except Exception as error:
+        traceback.print_exc()
+        said = f"{type(error).__name__}: {sentence(error)}"
+        log = f"{out.parent.name}/{out.stem}.log"
+        return _failed(f"{said} (a fault of ours; its traceback is in {log})", pipe)
+    return 0
+
+
+def _own_pipe() -> IO[str]:
+    """Standard output for our events alone: what libraries print goes where errors go."""
+    pipe = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    return pipe
+
+
+def _failed(reason: str, pipe: IO[str]) -> int:
+    print(json.dumps({"event": "failed", "reason": reason}), file=pipe, flush=True)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

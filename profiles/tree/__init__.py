@@ -1,0 +1,1 @@
+"""`profile tree`: saved searches, and a page to look at them."""

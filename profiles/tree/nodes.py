@@ -1,0 +1,228 @@
+"""A saved search as a tree of nodes with their fates, from what `solve --tree` writes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from convert.files import regular
+from convert.refusal import Refusal
+from convert.typed import typed
+from profiles.stored import load
+from profiles.tree.saved import SearchDocument
+
+SAVED = "a search that solve --tree wrote"
+DEEPEST = 500  # levels or steps, many times what a search may take
+
+Fate = Literal["grew", "pruned", "finished", "cut off"]
+
+
+@dataclass(slots=True)
+class Node:
+    """One scored step. `depth` starts at 1. `id` is its branch where a branch is one step."""
+
+    id: int
+    branch: int
+    parent: Node | None
+    depth: int
+    text: str
+    tokens: int
+    score: float | None
+    fate: Fate
+    answer: str | None = None
+    asked: str | None = None  # how a path that was cut off went on when asked for its answer
+    chosen: bool = False  # on the path that gave the answer
+    children: list[Node] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One depth of a search: its budget where it had one, and its nodes in the order written."""
+
+    depth: int
+    budget: int | None
+    nodes: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """What an answer got: how many candidates, and the sum of their scores."""
+
+    answer: str | None
+    count: int
+    weight: float
+    chosen: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """A whole search."""
+
+    question: str
+    answer: str | None
+    selection: str
+    stages: tuple[Stage, ...]
+    votes: tuple[Vote, ...]
+    path: tuple[Node, ...]  # the best one to the answer
+    scored: bool
+    facts: dict[str, Any]  # usage, times, dropped
+
+
+def read_tree(path: Path) -> Tree:
+    """The search in a file.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        Refusal: if `solve --tree` did not write it.
+    """
+    if not path.exists():
+        raise FileNotFoundError(f"{path} does not exist; write it with solve --tree {path}")
+    return parse_tree(regular(path).read_bytes(), str(path))
+
+
+def parse_tree(content: bytes, where: str) -> Tree:
+    """The search in a JSON text.
+
+    Raises:
+        Refusal: if it is none; names `where`.
+    """
+    document = load(content, where, SAVED)
+    checked = typed(SearchDocument, content, f"{where} is not {SAVED}")
+    before: set[int] = set()
+    for level in checked.levels:
+        if before and not {child.parent for child in level.candidates} <= before:
+            raise Refusal(f"{where} is not {SAVED}: level {level.depth} has children of nobody")
+        before = {child.branch for child in level.candidates}
+    depth = max((len(path.steps) for path in checked.candidates), default=0)
+    if max(depth, len(checked.levels)) > DEEPEST:
+        raise Refusal(f"{where} is not {SAVED}: it is deeper than {DEEPEST} levels")
+    return _tree_of(document)
+
+
+def _tree_of(document: dict[str, Any]) -> Tree:
+    leaves = {leaf["branch"]: leaf for leaf in document["candidates"]}
+    if document["levels"]:
+        stages = tuple(_grow(document["levels"], leaves))
+    else:
+        stages = tuple(_side_by_side(document["candidates"]))
+    best = _best(document)
+    ends = {node.id: node for stage in stages for node in stage.nodes if node.id in leaves}
+    path = tuple(_mark(ends[best["branch"]])) if best and best["branch"] in ends else ()
+    return Tree(
+        question=str(document["question"]),
+        answer=document["answer"],
+        selection=str(document["selection"]),
+        stages=stages,
+        votes=tuple(_votes(document)),
+        path=path,
+        scored=any(leaf["score"] is not None for leaf in leaves.values()),
+        facts={
+            key: document[key]
+            for key in ("usage", "scorer_usage", "latency_s", "ttft_s", "dropped")
+        },
+    )
+
+
+def _grow(levels: Sequence[dict[str, Any]], leaves: dict[int, Any]) -> Iterator[Stage]:
+    """The stages of a tree search, children linked to their parents."""
+    parents: dict[int, Node] = {}
+    for level in levels:
+        nodes = []
+        for found in level["candidates"]:
+            leaf = leaves.get(found["branch"])
+            node = Node(
+                id=found["branch"],
+                branch=found["branch"],
+                parent=parents.get(found["parent"]),
+                depth=level["depth"],
+                text=found["text"],
+                tokens=found["tokens"],
+                score=found["score"],
+                fate="pruned" if leaf is None else _fate(leaf),
+            )
+            if node.parent is not None:
+                node.parent.children.append(node)
+                node.parent.fate = "grew"
+            if leaf is not None:
+                node.answer = leaf["answer"]
+                node.asked = _asked(leaf, node.depth)
+            nodes.append(node)
+        parents = {node.id: node for node in nodes}
+        yield Stage(level["depth"], level["budget"], tuple(nodes))
+
+
+def _side_by_side(candidates: Sequence[dict[str, Any]]) -> Iterator[Stage]:
+    """The stages of independent paths; a path's nodes share its branch, its last one has its id."""
+    chains = [_chain(leaf) for leaf in candidates]
+    for depth in range(1, max(map(len, chains), default=0) + 1):
+        nodes = tuple(chain[depth - 1] for chain in chains if len(chain) >= depth)
+        yield Stage(depth, None, nodes)
+
+
+def _chain(leaf: dict[str, Any]) -> list[Node]:
+    chain: list[Node] = []
+    for number, step in enumerate(leaf["steps"]):
+        score = leaf["scores"][number] if number < len(leaf["scores"]) else None
+        last = number == len(leaf["steps"]) - 1
+        node = Node(
+            id=leaf["branch"] if last else -(1000 * leaf["branch"] + number + 1),
+            branch=leaf["branch"],
+            parent=chain[-1] if chain else None,
+            depth=number + 1,
+            text=step["text"],
+            tokens=step["tokens"],
+            score=score,
+            fate=_fate(leaf) if last else "grew",
+            answer=leaf["answer"] if last else None,
+        )
+        if chain:
+            chain[-1].children.append(node)
+        chain.append(node)
+    return chain
+
+
+def _fate(leaf: dict[str, Any]) -> Fate:
+    return "finished" if leaf["finished"] else "cut off"
+
+
+def _asked(leaf: dict[str, Any], depth: int) -> str | None:
+    return "".join(step["text"] for step in leaf["steps"][depth:]) or None
+
+
+def _best(document: dict[str, Any]) -> dict[str, Any] | None:
+    """The highest scored candidate that gave the chosen answer."""
+    givers = [leaf for leaf in document["candidates"] if leaf["answer"] == document["answer"]]
+    return max(givers, key=lambda leaf: leaf["score"] or 0.0, default=None)
+
+
+def _mark(end: Node) -> list[Node]:
+    """The path to a node, root first, marked as chosen."""
+    path: list[Node] = []
+    node: Node | None = end
+    while node is not None:
+        node.chosen = True
+        path.insert(0, node)
+        node = node.parent
+    return path
+
+
+def _votes(document: dict[str, Any]) -> list[Vote]:
+    """Answers by weight, or by count where nothing was scored; no answer comes last."""
+    found: dict[str | None, list[float]] = {}
+    for leaf in document["candidates"]:
+        found.setdefault(leaf["answer"], []).append(leaf["score"] or 0.0)
+    votes = [
+        Vote(answer, len(scores), sum(scores), answer is not None and answer == document["answer"])
+        for answer, scores in found.items()
+    ]
+    counted = document["selection"] in ("majority", "greedy")
+    return sorted(
+        votes,
+        key=lambda vote: (
+            vote.answer is None,
+            -(vote.count if counted else vote.weight),
+            -vote.count,
+        ),
+    )

@@ -1,0 +1,241 @@
+"""Recommendations: the pick, the reasons, and honesty about what was not told apart."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from profiles.cli import main
+from profiles.intervals import Paired
+from profiles.recommend.document import text
+from profiles.recommend.measure import Limits, card_bytes, read_rows, recommend
+from profiles.recommend.versus import Versus, by_intervals, by_questions
+from profiles.rows import Row
+from runtime.devices import COMPUTE_BYTES, MARGIN_BYTES
+
+GIB = 1 << 30
+BLANK: dict[str, Any] = dict.fromkeys(Row.__dataclass_fields__)
+
+
+def row(level: str, accuracy: float, p95: float | None, **changes: Any) -> Row:
+    made = Row(
+        **BLANK
+        | {
+            "format": "gguf",
+            "level": level,
+            "reward_level": level,
+            "method": "rebase",
+            "search": "rebase",
+            "thinking": "off",
+            "width": 8,
+            "n": 100,
+            "accuracy": accuracy,
+            "accuracy_low": accuracy - 0.09,
+            "accuracy_high": accuracy + 0.09,
+            "latency_p50_s": None if p95 is None else p95 / 2,
+            "latency_p95_s": p95,
+            "model_bytes": 4 * GIB,
+            "reward_model_bytes": 4 * GIB,
+            "kv_bytes": GIB,
+            "peak_rss_bytes": 10 * GIB,
+        }
+    )
+    return replace(made, **changes)
+
+
+ROWS = [
+    row("f16", 0.80, 9.0, model_bytes=14 * GIB, reward_model_bytes=14 * GIB),
+    row("q8_0", 0.78, 6.0, peak_rss_bytes=16 * GIB),
+    row("q4_k_m", 0.75, 4.0),
+    row("q3_k_s", 0.72, 2.0),
+    row("q2_k", 0.30, 1.0),
+]
+
+
+def test_the_most_accurate_row_within_the_limits_is_picked() -> None:
+    assert recommend(ROWS, Limits()).pick.level == "f16"
+    assert recommend(ROWS, Limits(latency_s=6.0)).pick.level == "q8_0"
+    assert recommend(ROWS, Limits(latency_s=5.99)).pick.level == "q4_k_m"
+    assert recommend(ROWS, Limits(vram_bytes=11 * GIB)).pick.level == "q8_0"
+    assert recommend(ROWS, Limits(vram_bytes=11 * GIB, ram_bytes=12 * GIB)).pick.level == "q4_k_m"
+    shuffled = [ROWS[i] for i in (3, 0, 4, 2, 1)]
+    assert recommend(shuffled, Limits(latency_s=5)) == recommend(ROWS, Limits(latency_s=5))
+
+
+def test_runner_up_and_what_was_ruled_out() -> None:
+    found = recommend(ROWS, Limits(latency_s=5))
+    assert found.runner_up is not None
+    assert found.runner_up.level == "q3_k_s"
+    assert (found.qualified, found.measured) == (3, 5)
+    assert [(j.row.level, [b.text for b in j.breaches]) for j in found.better] == [
+        ("f16", ["p95 9 s is above 5"]),
+        ("q8_0", ["p95 6 s is above 5"]),
+    ]
+    said = text(found, Limits(latency_s=5))
+    assert "recommended: gguf q4_k_m, REBASE w=8" in said
+    assert "75.0 % [66.0, 84.0] of 100 questions" in said
+    assert "p50 2 s, p95 4 s a question (limit: p95 5 s)" in said
+    assert "runner-up: gguf q3_k_s, REBASE w=8" in said
+    assert "gguf f16, REBASE w=8: 80.0 %, not surely better; p95 9 s is above 5" in said
+
+
+def test_overlap_is_said_and_the_faster_equal_is_named() -> None:
+    found = recommend(ROWS, Limits(latency_s=5))
+    assert found.thrifty is not None
+    assert found.thrifty.level == "q3_k_s"
+    said = text(found, Limits(latency_s=5))
+    assert "the intervals overlap: 100 questions do not tell the two apart" in said
+    assert "as good as 100 questions can tell, and faster: the runner-up" in said
+    barely = replace(ROWS[3], latency_p50_s=1.7)
+    assert recommend([ROWS[2], barely], Limits()).thrifty is None  # 15 % is not worth a word
+    apart = recommend([ROWS[2], ROWS[4]], Limits())
+    assert apart.thrifty is None
+    assert "the intervals do not overlap: the difference is real" in text(apart, Limits())
+    assert by_intervals(ROWS[0], ROWS[3]).same
+    assert not by_intervals(ROWS[0], ROWS[4]).same
+    touching = replace(ROWS[4], accuracy_high=ROWS[0].accuracy_low)
+    assert by_intervals(ROWS[0], touching).same
+    assert by_intervals(touching, ROWS[0]).same
+
+
+def test_equal_rows_go_to_the_faster_then_the_smaller() -> None:
+    slow, fast = row("q8_0", 0.7, 3.0), row("q6_k", 0.7, 2.0)
+    assert recommend([slow, fast], Limits()).pick is fast
+    small = replace(fast, model_bytes=GIB)
+    assert recommend([fast, small], Limits()).pick is small
+
+
+def test_a_single_row_has_no_runner_up() -> None:
+    found = recommend(ROWS[:1], Limits())
+    assert (found.runner_up, found.thrifty, found.better) == (None, None, ())
+    assert "runner-up: none" in text(found, Limits())
+
+
+def test_nothing_within_the_limits_names_the_nearest() -> None:
+    with pytest.raises(ValueError, match="none of 5 measured rows qualifies") as failed:
+        recommend(ROWS, Limits(latency_s=0.9))
+    assert "nearest: gguf q2_k, REBASE w=8, 30.0 % right, but p95 1 s is above 0.9" in str(
+        failed.value
+    )
+    with pytest.raises(ValueError, match="nearest: gguf f16") as failed:
+        recommend(ROWS, Limits(accuracy=0.85))
+    assert "80.0 % right is below 85 %" in str(failed.value)
+
+
+def test_an_accuracy_that_the_interval_does_not_settle_is_said() -> None:
+    found = recommend(ROWS, Limits(latency_s=5, accuracy=0.74))
+    assert found.pick.level == "q4_k_m"
+    assert "its interval reaches below the 74 % asked for" in text(found, Limits(accuracy=0.74))
+    assert "reaches below" not in text(found, Limits(accuracy=0.6))
+
+
+def test_memory_on_a_card_is_measured_or_marked_as_estimated() -> None:
+    estimated = ROWS[2]
+    assert card_bytes(estimated) == 9 * GIB + 2 * COMPUTE_BYTES + MARGIN_BYTES
+    measured = replace(estimated, peak_vram_bytes=7 * GIB)
+    assert card_bytes(measured) == 8 * GIB
+    assert recommend([measured], Limits(vram_bytes=8 * GIB)).pick is measured
+    assert "estimated from file sizes" in text(recommend([estimated], Limits()), Limits())
+    assert "8.00 GiB, measured" in text(recommend([measured], Limits()), Limits())
+    torch = replace(estimated, format="torch", level="f32")
+    with pytest.raises(ValueError, match="needs GiB of card: not measured"):
+        recommend([torch], Limits(vram_bytes=80 * GIB))
+
+
+def test_what_was_not_timed_keeps_no_limit() -> None:
+    never = row("q8_0", 0.9, None)
+    assert recommend([never, ROWS[2]], Limits()).pick is never
+    assert recommend([never, ROWS[2]], Limits(latency_s=5)).pick is ROWS[2]
+
+
+def test_the_command_reads_a_run(run_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report", str(run_folder)]) == 0
+    capsys.readouterr()
+    assert main(["recommend", str(run_folder), "--vram", "8", "--max-latency", "0.5"]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("recommended: gguf ")
+    assert "against the baseline:" in said
+    assert main(["recommend", str(run_folder), "--vram", "8", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    stored = json.loads((run_folder / "summary.json").read_text())["rows"]
+    fits = [r for r in stored if r["format"] == "gguf"]
+    assert document["pick"]["accuracy"] == max(r["accuracy"] for r in fits)
+    assert document["measured"] == len(stored)
+    assert document["qualified"] == len(fits)
+    assert main(["recommend", str(run_folder), "--max-latency", "0.0001"]) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "nearest: " in error
+
+
+def test_the_verdict_of_a_pair_follows_its_interval() -> None:
+    found = recommend(ROWS, Limits())
+    sure = Versus(False, Paired(100, 1, 9, 0.08, 0.01, 0.15, 0.02))
+    unsure = Versus(True, Paired(100, 4, 6, 0.02, -0.05, 0.09, 0.75))
+    said = text(replace(found, against=sure), Limits())
+    assert "paired by question: +8.0 points [+1.0, +15.0], a real difference" in said
+    said = text(replace(found, against=unsure), Limits())
+    assert "+2.0 points [−5.0, +9.0], no difference detected" in said
+
+
+def test_rows_are_paired_by_question_where_the_records_are(run_folder: Path) -> None:
+    assert main(["report", str(run_folder)]) == 0
+    rows = read_rows(run_folder)
+    judge = by_questions(run_folder)
+    base = {(r.method, r.width): r for r in rows if r.baseline}
+    for r in rows:
+        if r.baseline:
+            continue
+        found = judge(r, base[r.method, r.width]).paired  # what the report itself compares
+        assert found is not None
+        assert (found.difference, found.low, found.high) == (
+            r.delta_accuracy,
+            r.delta_low,
+            r.delta_high,
+        )
+    best = recommend(rows, Limits(vram_bytes=8 * GIB), judge)
+    assert "paired by question: " in text(best, Limits())
+    for file in (run_folder / "records").glob("*.jsonl"):
+        file.unlink()
+    bare = by_questions(run_folder)(rows[0], rows[1])
+    assert bare == by_intervals(rows[0], rows[1])
+
+
+def test_rows_of_other_versions(run_folder: Path) -> None:
+    assert main(["report", str(run_folder)]) == 0
+    path = run_folder / "summary.json"
+    document = json.loads(path.read_text())
+    document["rows"][0]["a_field_to_come"] = 1
+    path.write_text(json.dumps(document))
+    assert len(read_rows(run_folder)) == len(document["rows"])
+    del document["rows"][0]["accuracy"]
+    path.write_text(json.dumps(document))
+    with pytest.raises(ValueError, match="render it again with profile report"):
+        read_rows(run_folder)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["nowhere"], 1, "nowhere/summary.json does not exist"),
+        (["--vram", "0"], 2, "'0' is not a positive number"),
+        (["--min-accuracy", "101"], 2, "'101' is not a percentage"),
+        (["--max-latency", "soon"], 2, "'soon' is not a positive number"),
+    ],
+)
+def test_mistakes_are_one_line(
+    arguments: list[str], code: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if code == 2:
+        with pytest.raises(SystemExit) as stopped:
+            main(["recommend", *arguments])
+        assert stopped.value.code == 2
+    else:
+        assert main(["recommend", *arguments]) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert said in error

@@ -1,0 +1,104 @@
+"""The report's page in a real browser, with the trees of flipped questions on it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from profiles.records import store
+from profiles.report.summary import summarize
+from profiles.report.write import write
+from profiles.tree.searches import search_line, searches_path
+from tests.profiles.browser import browse, probe, screenshot
+from tests.profiles.tree.test_tree import SEARCH
+
+
+@pytest.fixture
+def page(run_folder: Path) -> Path:
+    """The page of a run whose trees were kept."""
+    keep_trees(run_folder, lambda _: SEARCH)
+    write(run_folder)
+    return run_folder / "index.html"
+
+
+def keep_trees(folder: Path, tree: Callable[[str], dict[str, Any]]) -> None:
+    """A tree for every question of every REBASE configuration."""
+    for slug in store.read_run(folder)["configurations"]:
+        if "-rebase-" in slug:
+            lines = [search_line(str(n), tree(slug)) for n in range(100)]
+            searches_path(folder / store.RECORDS / f"{slug}.jsonl").write_text("".join(lines))
+
+
+def test_each_level_shows_one_flipped_tree_beside_the_baselines(run_folder: Path) -> None:
+    keep_trees(run_folder, lambda slug: {**SEARCH, "question": slug})
+    summary = summarize(run_folder)
+    assert [s.level for s in summary.searches] == [
+        f"gguf {level}" for level in ("f16", "q8_0", "q4_k_m", "q3_k_s", "q2_k")
+    ]
+    for search in summary.searches:
+        assert search.before.question == "policy-torch-f32-rebase-8"
+        assert search.after.question == f"policy-gguf-{search.level.split()[1]}-rebase-8"
+        flips = next(
+            flips
+            for row, flips in zip(summary.rows, summary.flips, strict=True)
+            if f"{row.format} {row.level}" == search.level and row.method == "rebase"
+        )
+        assert search.flip in flips
+        assert search.flip.lost or not any(flip.lost for flip in flips)
+
+
+def test_no_trees_no_section(run_folder: Path) -> None:
+    write(run_folder)
+    assert "Trees of flipped" not in (run_folder / "index.html").read_text()
+
+
+def test_anchors_are_unique_and_lead_somewhere(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    ids = re.findall(r'\bid="([^"]+)"', text)
+    assert len(ids) == len(set(ids))
+    nodes = [target for target in re.findall(r'href="#([^"]+)"', text) if target.startswith("t")]
+    assert len(nodes) > 5 * 2 * 7
+    assert set(nodes) <= set(ids)
+    assert "<script>alert" not in text
+
+
+@pytest.mark.slow
+def test_light_and_dark(page: Path) -> None:
+    for scheme in ("light", "dark"):
+        pixels = screenshot(page, scheme, 1600, 2400)
+        assert (pixels[2, 2].mean() < 0.3) == (scheme == "dark")
+        assert pixels.std() > 0.05
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [1600, 500])
+def test_nothing_sticks_out_of_the_window_even_with_all_opened(page: Path, width: int) -> None:
+    opened = page.read_text(encoding="utf-8").replace("<details", "<details open")
+    page.write_text(opened, encoding="utf-8")
+    assert int(probe(page, "document.documentElement.scrollWidth", width)) <= width
+
+
+@pytest.mark.slow
+def test_plots_and_trees_keep_their_own_colours(page: Path) -> None:
+    """The trees' rules are nested: a line of a plot does not take the colour of a tree's edge."""
+    colour = "getComputedStyle(document.querySelector('{}')).{}"
+    edge = probe(page, colour.format(".tree svg path:not(.on)", "stroke"))
+    drawn = probe(page, colour.format("figure svg path[style*=stroke]", "stroke"))
+    assert edge == "rgb(180, 189, 200)"
+    assert drawn != edge
+    assert probe(page, "document.querySelectorAll('figure svg').length") == "5"
+    assert probe(page, "document.querySelectorAll('.tree svg').length") == "10"
+
+
+@pytest.mark.slow
+def test_it_prints_on_landscape_pages(page: Path) -> None:
+    pdf = page.with_name("page.pdf")
+    browse(page, "--no-pdf-header-footer", f"--print-to-pdf={pdf}")
+    content = pdf.read_bytes()
+    boxes = re.findall(rb"/MediaBox \[0 0 ([\d.]+) ([\d.]+)\]", content)
+    assert 3 <= len(boxes) <= 12
+    assert {(round(float(w)), round(float(h))) for w, h in boxes} == {(842, 595)}

@@ -1,0 +1,245 @@
+"""The grid of configurations that a request makes, with models that only have names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from convert.artifact import Artifact, Shape, ThoughtProtocol
+from methods.build import MethodSpec
+from profiles.run.grid import Models, Request, configurations
+from runtime.options import EngineOptions
+
+SHAPE = Shape(1, 1, 1, 1, 1, 1, 1, 1)
+
+
+class Shelf:
+    """Makes empty model files, and notes what was converted."""
+
+    def __init__(self, folder: Path) -> None:
+        self.root = folder
+        self.converted: list[tuple[str, tuple[str, ...]]] = []
+
+    def models(self) -> Models:
+        return Models(self.describe, self.checkpoint, self.convert)
+
+    def describe(self, path: Path) -> Artifact:
+        form: Any = "gguf" if path.suffix == ".gguf" else "torch"
+        level = path.stem.split("-")[-1] if form == "gguf" else "bf16"
+        return Artifact(path, form, level, "policy", "mistral", SHAPE, 1, 4.0, path.name)
+
+    def checkpoint(self, source: str) -> Path:
+        folder = self.root / source.replace(":", "_")
+        folder.mkdir(exist_ok=True)
+        (folder / "model.safetensors").write_text(source)
+        return folder
+
+    def convert(self, source: str, levels: Sequence[str]) -> list[Artifact]:
+        self.converted.append((source, tuple(levels)))
+        return [self.describe(self.file(f"{source.split(':')[-1]}-{level}")) for level in levels]
+
+    def file(self, name: str) -> Path:
+        path = self.root / f"{name}.gguf"
+        path.write_text(name)
+        return path
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> Shelf:
+    return Shelf(tmp_path)
+
+
+@pytest.fixture
+def request_(tmp_path: Path) -> Request:
+    data = tmp_path / "d.jsonl"
+    data.write_text('{"question": "?", "answer": "#### 1"}\n')
+    return Request(
+        policies=("reference:policy",),
+        reward=None,
+        levels=("q8_0", "q4_k_m"),
+        reward_level="same",
+        methods=("greedy", "majority", "best-of-n", "weighted", "rebase"),
+        widths=(4, 8),
+        data=data,
+        limit=10,
+        seed=0,
+        options=EngineOptions(device="cpu"),
+        baseline=True,
+        spec=MethodSpec("greedy", max_tokens=256),
+    )
+
+
+def test_full_precision_first_then_each_level_with_each_search(
+    request_: Request, shelf: Shelf
+) -> None:
+    made = configurations(request_, shelf.models())
+    assert [c.slug for c in made[:5]] == [
+        "reference_policy-torch-f32-greedy-1",
+        "reference_policy-torch-f32-sample-4",
+        "reference_policy-torch-f32-sample-8",
+        "reference_policy-torch-f32-rebase-4",
+        "reference_policy-torch-f32-rebase-8",
+    ]
+    assert len(made) == 3 * 5
+    assert [c.baseline for c in made] == [True] * 5 + [False] * 10
+    assert shelf.converted == [
+        ("reference:policy", ("q8_0", "q4_k_m")),
+        ("reference:reward", ("q8_0", "q4_k_m")),
+    ]
+
+
+def test_the_reward_model_follows_the_policys_level_or_keeps_its_own(
+    request_: Request, shelf: Shelf
+) -> None:
+    same = configurations(request_, shelf.models())
+    assert {c.level: c.reward_level for c in same if c.reward} == {
+        "f32": "f32",
+        "q8_0": "q8_0",
+        "q4_k_m": "q4_k_m",
+    }
+    fixed = configurations(replace(request_, reward_level="q6_k"), shelf.models())
+    assert {c.level: c.reward_level for c in fixed if c.reward and not c.baseline} == {
+        "q8_0": "q6_k",
+        "q4_k_m": "q6_k",
+    }
+
+
+def test_methods_without_a_judge_open_no_reward_model(request_: Request, shelf: Shelf) -> None:
+    made = configurations(replace(request_, methods=("greedy", "majority")), shelf.models())
+    assert all(c.reward is None for c in made)
+    assert {c.spec.selection for c in made} == {"greedy", "majority"}
+    assert [source for source, _ in shelf.converted] == ["reference:policy"]
+
+
+def test_a_vote_beside_rebase_is_not_scored_for_nothing(request_: Request, shelf: Shelf) -> None:
+    made = configurations(replace(request_, methods=("majority", "rebase")), shelf.models())
+    assert all((c.reward is None) == (c.spec.search == "sample") for c in made)
+
+
+def test_files_are_taken_as_they_are_and_the_first_is_the_baseline(
+    request_: Request, shelf: Shelf
+) -> None:
+    files = tuple(str(shelf.file(f"m-{level}")) for level in ("q8_0", "q2_k"))
+    asked = replace(request_, policies=files, methods=("greedy",))
+    made = configurations(asked, shelf.models())
+    assert [(c.level, c.baseline) for c in made] == [("q8_0", True), ("q2_k", False)]
+    assert shelf.converted == []
+
+
+def test_without_full_precision_the_first_level_is_the_baseline(
+    request_: Request, shelf: Shelf
+) -> None:
+    made = configurations(replace(request_, baseline=False, widths=(8,)), shelf.models())
+    assert {c.level for c in made if c.baseline} == {"q8_0"}
+
+
+def test_a_foreign_policy_needs_its_own_reward_model(request_: Request, shelf: Shelf) -> None:
+    asked = replace(request_, policies=(str(shelf.file("m-q8_0")),))
+    with pytest.raises(ValueError, match=r"best-of-n, weighted, rebase: .*give --reward"):
+        configurations(asked, shelf.models())
+
+
+def test_two_files_of_one_name_are_refused(request_: Request, shelf: Shelf) -> None:
+    file = str(shelf.file("m-q8_0"))
+    asked = replace(request_, policies=(file, file), methods=("greedy",))
+    with pytest.raises(ValueError, match="rename one"):
+        configurations(asked, shelf.models())
+
+
+def test_the_kv_cache_grows_with_the_width(request_: Request, shelf: Shelf) -> None:
+    made = configurations(replace(request_, widths=(64,)), shelf.models())
+    wide = next(c for c in made if c.spec.width == 64)
+    assert wide.options.context >= 64 * 256 + 1024
+    assert wide.options.max_branches >= 2 * 64
+    assert wide.options.device == "cpu"
+
+
+THOUGHT = ThoughtProtocol(6, 7)
+
+
+class ThinkingShelf(Shelf):
+    """Everything called thinker can think."""
+
+    def describe(self, path: Path) -> Artifact:
+        found = super().describe(path)
+        return replace(found, thought=THOUGHT) if "thinker" in path.name else found
+
+
+def test_thinking_runs_on_the_thinker_and_plain_on_the_policy(
+    request_: Request, tmp_path: Path
+) -> None:
+    asked = replace(request_, think=("off", "gated"), methods=("rebase",), widths=(8,))
+    made = configurations(asked, ThinkingShelf(tmp_path).models())
+    found = [(c.policy.name, c.thinking, c.level) for c in made]
+    assert found == [
+        ("reference_policy", "off", "f32"),
+        ("policy-q8_0.gguf", "off", "q8_0"),
+        ("policy-q4_k_m.gguf", "off", "q4_k_m"),
+        ("reference_thinker", "gated", "f32"),
+        ("thinker-q8_0.gguf", "gated", "q8_0"),
+        ("thinker-q4_k_m.gguf", "gated", "q4_k_m"),
+    ]
+    assert made[-1].slug == "thinker-gguf-q4_k_m-rebase-8-gated"
+    assert all(c.reward is not None for c in made)
+    assert made[-1].options.context >= 1024 + 8 * (256 + 7)
+
+
+def test_thoughts_at_some_levels_only(request_: Request, tmp_path: Path) -> None:
+    asked = replace(
+        request_,
+        think=("off", "on"),
+        think_levels=("f32", "q4_k_m"),
+        methods=("rebase",),
+        widths=(8,),
+    )
+    made = configurations(asked, ThinkingShelf(tmp_path).models())
+    assert [c.level for c in made if c.thinking == "on"] == ["f32", "q4_k_m"]
+    assert [c.level for c in made if c.thinking == "off"] == ["f32", "q8_0", "q4_k_m"]
+
+
+def test_a_thinker_without_thoughts_is_one_more_policy(request_: Request, tmp_path: Path) -> None:
+    asked = replace(
+        request_, policies=("reference:thinker",), think=("off", "on"), methods=("greedy",)
+    )
+    made = configurations(asked, ThinkingShelf(tmp_path).models())
+    assert {c.policy.name.split("-")[0] for c in made} == {"thinker", "reference_thinker"}
+    assert [c.thinking for c in made] == ["off", "on"] * 3
+
+
+def test_a_model_that_cannot_think(request_: Request, shelf: Shelf) -> None:
+    asked = replace(request_, think=("on",), thinker=str(shelf.file("plain-q8_0")))
+    with pytest.raises(ValueError, match=r"plain-q8_0.gguf is no Quiet-STaR model .*--thinker"):
+        configurations(asked, shelf.models())
+
+
+def test_the_papers_suite(request_: Request, tmp_path: Path) -> None:
+    asked = replace(
+        request_,
+        suite=True,
+        methods=("majority", "rebase"),
+        think=("off", "on"),
+        levels=("f16",),
+        baseline=False,
+    )
+    made = configurations(asked, ThinkingShelf(tmp_path).models())
+    assert len(made) == 12
+    assert len({c.slug for c in made}) == 12
+    assert sum(c.protocol == "seed" for c in made) == 6
+    votes = [c for c in made if c.spec.search == "sample"]
+    assert len(votes) == 4
+    assert all(c.reward is None for c in votes)
+
+
+@pytest.mark.parametrize(("device", "level"), [("auto", "bf16"), ("cpu", "f32")])
+def test_full_precision_is_named_for_what_runs(
+    request_: Request, shelf: Shelf, monkeypatch: pytest.MonkeyPatch, device: Any, level: str
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    asked = replace(request_, options=EngineOptions(device=device))
+    first = configurations(asked, shelf.models())[0]
+    assert (first.level, first.reward_level) == (level, None)  # greedy
+    assert configurations(asked, shelf.models())[1].reward_level == level
