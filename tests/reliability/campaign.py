@@ -298,13 +298,16 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", default="", metavar="TARGET", help="part of a target's name")
+    parser.add_argument("--seconds", type=float, default=1e9, help="stop after so long")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         base = Path(folder) / "base"
         base.mkdir()
         prepare(base)
         began = time.monotonic()
-        outcomes, faults = campaign(options.count, options.seed, base, options.only)
+        outcomes, faults = campaign(
+            options.count, options.seed, base, options.only, options.seconds
+        )
         print(json.dumps(dict(sorted(outcomes.items())), indent=1))
         print(f"{sum(outcomes.values())} cases, {time.monotonic() - began:.0f} s")
     print("\n".join(faults), file=sys.stderr)
