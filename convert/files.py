@@ -21,6 +21,7 @@ from convert.refusal import Refusal
 PART = ".part"  # behind the name of a file that is being written
 SPARE_BYTES = 64 << 20  # left free on the disk
 BLOCK_BYTES = 1 << 22
+LARGE_BYTES = 256 << 20  # reading a file of this size takes long enough to say so
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 JSON_BYTES = 1 << 30  # no document that is read whole is larger
 

@@ -8,12 +8,10 @@ import sys
 from pathlib import Path
 
 from convert.cache import cache_folder
-from convert.files import read_json, write_json
+from convert.files import LARGE_BYTES, read_json, write_json
 from convert.printing import say
 from convert.refusal import Refusal
 from convert.selftest import identity, run_child
-
-LARGE_BYTES = 256 << 20  # a file that takes long enough to say so
 
 
 def first_look(path: Path) -> None:

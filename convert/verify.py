@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
 from convert.artifact import Artifact
 from convert.cache import cache_folder
-from convert.files import read_json, sha256, write_json
+from convert.files import LARGE_BYTES, read_json, sha256, write_json
 from convert.onnx_files import cuda_path, model_files
+from convert.printing import say
 from convert.refusal import Refusal
 
 
@@ -56,6 +58,8 @@ def known_sha256(path: Path) -> str:
         known = {}
     if known.get("state") == state:
         return str(known.get("sha256"))
+    if path.stat().st_size > LARGE_BYTES:
+        say(f"hashing {path.name}, once", sys.stderr)
     found = sha256(path)
     write_json(note, {"state": state, "sha256": found})
     return found
