@@ -21,6 +21,7 @@ from convert.refusal import Refusal
 PART = ".part"  # behind the name of a file that is being written
 SPARE_BYTES = 64 << 20  # left free on the disk
 BLOCK_BYTES = 1 << 22
+FULL_BYTES = 1 << 20  # a disk with less room left is full
 LARGE_BYTES = 256 << 20  # reading a file of this size takes long enough to say so
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 JSON_BYTES = 1 << 30  # no document that is read whole is larger
@@ -45,18 +46,29 @@ def writing(part: Path) -> Iterator[Path]:
     part.touch()
     try:
         yield part
+    except NoRoom:
+        raise
     except OSError as error:
-        if error.errno not in NO_ROOM:
+        if error.errno not in NO_ROOM and not (error.errno is None and full(part.parent)):
             raise
         raise no_room(part, part.stat().st_size if part.exists() else 0) from error
     finally:
         part.unlink(missing_ok=True)
 
 
-def no_room(part: Path, written_bytes: int) -> OSError:
+class NoRoom(OSError):
+    """A disk is full."""
+
+
+def full(folder: Path) -> bool:
+    """Whether the disk of a folder is; numpy tells a short write without the system's reason."""
+    return shutil.disk_usage(folder).free < FULL_BYTES
+
+
+def no_room(part: Path, written_bytes: int) -> NoRoom:
     """The error of a disk that is full, with both numbers."""
     free = shutil.disk_usage(part.parent).free
-    return OSError(
+    return NoRoom(
         f"{part.with_name(part.name.removesuffix(PART))}: no space left on the disk: "
         f"{written_bytes / 1e6:,.1f} MB were written, {free / 1e6:,.1f} MB are free; free some, or "
         "choose another folder"

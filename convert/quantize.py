@@ -9,7 +9,6 @@ from __future__ import annotations
 import ctypes
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -19,11 +18,10 @@ from typing import Any
 from convert.child import command as child_command
 from convert.child import environment as child_environment
 from convert.deaths import died
-from convert.files import no_room
+from convert.files import full, no_room
 from convert.refusal import Refusal
 
 SLAB_BYTES = 512 << 20  # rows of one tensor held at a time
-FULL_BYTES = 1 << 20  # a disk with less room left is full
 
 
 def quantize(
@@ -71,7 +69,7 @@ def _failed(source: Path, out: Path, code: int, said: str) -> Exception:
     if code < 0:
         return Refusal(f"llama.cpp's quantizer {died(code, f'quantizing {source.name}')}")
     written = out.stat().st_size if out.exists() else 0
-    if shutil.disk_usage(out.parent).free < FULL_BYTES:
+    if full(out.parent):
         return no_room(out, written)
     return Refusal(said or f"llama.cpp's quantizer stopped with code {code}")
 
