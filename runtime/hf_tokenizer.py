@@ -11,7 +11,7 @@ from transformers import AutoTokenizer
 
 from convert.hf_files import HERE, default_template, opening
 from runtime.pieces import NEWLINE_BYTE, byte_level_bytes, sentencepiece_bytes
-from runtime.valid_text import utf8, without_guard
+from runtime.valid_text import known, utf8, without_guard
 
 
 class HfTokenizer:
@@ -61,4 +61,4 @@ class HfTokenizer:
                 split_special_tokens=not special,
                 verbose=False,  # a text longer than the model's context may be cut up later
             )
-        return ids
+        return known(self._path, ids, self.size)

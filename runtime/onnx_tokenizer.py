@@ -14,7 +14,7 @@ from convert.artifact import Artifact
 from convert.hf_files import opening
 from convert.refusal import Refusal, reading
 from runtime.pieces import NEWLINE_BYTE, byte_level_bytes, sentencepiece_bytes
-from runtime.valid_text import utf8, without_guard
+from runtime.valid_text import known, utf8, without_guard
 
 
 class JsonTokenizer:
@@ -64,7 +64,8 @@ class JsonTokenizer:
         utf8(text)  # the library takes anything else for a wrong type
         self._backend.encode_special_tokens = not special
         with opening(self._path):  # some faults of a file show when it is used
-            return list(self._backend.encode(text, add_special_tokens=add_special).ids)
+            ids = list(self._backend.encode(text, add_special_tokens=add_special).ids)
+        return known(self._path, ids, self.size)
 
 
 def open_tokenizer(artifact: Artifact, facts: dict[str, str]) -> JsonTokenizer:

@@ -23,6 +23,20 @@ def utf8(text: str) -> bytes:
         ) from None
 
 
+def known(path: Path | str, ids: list[int], size: int) -> list[int]:
+    """The ids, all of which a model of `size` tokens embeds.
+
+    Raises:
+        Refusal: if one lies beyond; names the tokenizer's file.
+    """
+    if ids and max(ids) >= size:
+        raise Refusal(
+            f"{path}: its tokenizer gives token {max(ids)} and the model has {size}; take the "
+            "tokenizer that belongs to the model"
+        )
+    return ids
+
+
 def without_guard(path: Path | str, whole: list[int], guard: list[int]) -> list[int]:
     """Ids of a text that was read behind a guard, the guard's own left out.
 

@@ -257,7 +257,8 @@ def campaign(
     """Outcomes by target, and a line for every fault; the same seed damages alike."""
     for module in ("convert.build", "convert.onnx_build", "methods.build", "profiles.report.write"):
         __import__(module)
-    __import__("runtime.gguf_engine")
+    for module in ("gguf_engine", "torch_engine", "onnx_engine"):
+        __import__(f"runtime.{module}")
     os.environ["XDG_CACHE_HOME"] = str(base.parent / "cache")
     targets = [t for t in TARGETS if only in t.name]
     chosen = random.Random(seed).choices(targets, [t.weight for t in targets], k=count)

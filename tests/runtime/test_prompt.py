@@ -17,6 +17,7 @@ from convert.refusal import Refusal
 from runtime.load import EngineOptions, open_engine
 from runtime.prompt import INSTRUCTION, prompt_tokens
 from runtime.scripted_engine import ScriptedEngine
+from runtime.valid_text import known
 
 OPTIONS = EngineOptions(device="cpu", threads=1, context=512, max_branches=4)
 TEMPLATE = (
@@ -157,3 +158,9 @@ def test_code_in_a_checkpoint_never_runs(
             use()
     assert not asked
     assert not marker.exists()
+
+
+def test_a_token_that_the_model_does_not_embed_is_refused() -> None:
+    assert known("tokenizer.json", [3, 7], 8) == [3, 7]
+    with pytest.raises(Refusal, match=r"tokenizer.json: its tokenizer gives token 8 and the model"):
+        known("tokenizer.json", [3, 8], 8)
