@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from convert.checkpoint import Checkpoint
-from convert.config_check import token_ids
-from convert.files import read_json
+from convert.ends import end_ids
 from convert.hf_files import HERE, default_template, opening
 from convert.onnx_decoder import decoder, positions
 from convert.onnx_graph import Activations, Graph
@@ -79,20 +78,10 @@ def tokenizer_facts(checkpoint: Checkpoint, out: Path) -> dict[str, str]:
         document = tokenizer.backend_tokenizer.to_str(pretty=True)
     out.write_text(document, encoding="utf-8")
     facts = {
-        "starbase.eos_ids": json.dumps(eos_ids(checkpoint)),
+        "starbase.eos_ids": json.dumps(end_ids(checkpoint.folder, checkpoint.shape.vocab)),
         "starbase.bos": tokenizer.bos_token or "",
         "starbase.eos": tokenizer.eos_token or "",
     }
     if template := default_template(checkpoint.folder, tokenizer.chat_template):
         facts["starbase.chat_template"] = template
     return facts
-
-
-def eos_ids(checkpoint: Checkpoint) -> list[int]:
-    """Ids that end a text, by config.json and generation_config.json."""
-    found: set[int] = set()
-    for name in ("config.json", "generation_config.json"):
-        path = checkpoint.folder / name
-        eos = read_json(path).get("eos_token_id")
-        found.update(token_ids(path, "eos_token_id", eos, checkpoint.shape.vocab))
-    return sorted(found)

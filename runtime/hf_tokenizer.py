@@ -23,7 +23,8 @@ class HfTokenizer:
             self._tokenizer: Any = AutoTokenizer.from_pretrained(folder, **HERE)
         self._sentencepiece = NEWLINE_BYTE in self._tokenizer.get_vocab()
         self.size = size
-        self.eos_ids = frozenset(eos_ids)
+        own = self._tokenizer.eos_token_id
+        self.eos_ids = frozenset(eos_ids if own is None else [*eos_ids, own])
         self.chat_template = default_template(folder, self._tokenizer.chat_template)
         self.bos: str = self._tokenizer.bos_token or ""
         self.eos: str = self._tokenizer.eos_token or ""

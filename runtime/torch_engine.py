@@ -17,6 +17,7 @@ from transformers import (
 
 from convert.artifact import Artifact
 from convert.checkpoint import read_checkpoint
+from convert.ends import end_ids
 from convert.hf_files import HERE, opening
 from convert.refusal import Refusal
 from convert.thoughts import THOUGHT_TENSORS, thought_rows
@@ -48,7 +49,8 @@ class TorchEngine(BranchEngine):
         self._load(dtype)
         config = self._backbone.config
         self._window: int | None = getattr(config, "sliding_window", None)
-        self.tokenizer = HfTokenizer(artifact.path, _eos_ids(config), artifact.shape.vocab)
+        vocab = artifact.shape.vocab
+        self.tokenizer = HfTokenizer(artifact.path, end_ids(artifact.path, vocab), vocab)
         self._cache = SlotCache(artifact, dtype, self._device)
 
     def _load(self, dtype: torch.dtype) -> None:
@@ -125,6 +127,7 @@ class TorchEngine(BranchEngine):
             seen &= distance < self._window
         return seen[:, None]
 
+    @torch.inference_mode()  # a cache that grew did so within it
     def _share(self, source: int, target: int, length: int) -> None:
         self._cache.copy(source, target, length)
 
@@ -210,8 +213,3 @@ def _thinker_class(config: Any) -> Any:
     base = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]
     beside = [f"^{re.escape(prefix)}" for prefix in THOUGHT_TENSORS]
     return type(base.__name__, (base,), {"_keys_to_ignore_on_load_unexpected": beside})
-
-
-def _eos_ids(config: Any) -> list[int]:
-    eos = config.eos_token_id
-    return eos if isinstance(eos, list) else [] if eos is None else [eos]

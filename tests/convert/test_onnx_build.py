@@ -15,7 +15,6 @@ from convert.artifact import read_artifact
 from convert.cli import main
 from convert.ensure import ensure, ensure_all
 from convert.files import sha256
-from tests.conftest import REFERENCE
 
 onnx = pytest.importorskip("onnx")
 
@@ -177,13 +176,3 @@ def test_a_thinkers_two_rows_stand_in_its_embeddings(
             (codes.astype(np.float32) - 128) * scales.astype(np.float32)[..., None],
             exact.reshape(codes.shape),
         )
-
-
-def test_eos_ids_come_from_both_configurations(mistral: Path) -> None:
-    from convert.checkpoint import read_checkpoint
-    from convert.to_onnx import eos_ids
-
-    assert eos_ids(read_checkpoint(mistral)) == [2]
-    (mistral / "generation_config.json").write_text('{"eos_token_id": [7, 2]}')
-    assert eos_ids(read_checkpoint(mistral)) == [2, 7]
-    assert eos_ids(read_checkpoint(REFERENCE / "policy")) == [2]
