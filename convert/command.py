@@ -33,22 +33,22 @@ def run(name: str, body: Callable[[], None], *, supervised: bool = False) -> int
     code is one line too.
     """
     speak_utf8()
-    if supervised and (pid := fork()):
-        return watch(pid, name)
-    try:
-        with stoppable():
+    with stoppable(for_good=supervised):
+        try:
+            if supervised and (pid := fork()):
+                return watch(pid, name)
             body()
-    except KeyboardInterrupt as stop:
-        number = getattr(stop, "number", signal.SIGINT)
-        said = "interrupted" if number == signal.SIGINT else signal.Signals(number).name
-        say(f"{name}: {said}", sys.stderr)
-        return 128 + number
-    except BrokenPipeError:
-        sys.stderr.close()  # the reader has what it wanted
-        return OK
-    except (Refusal, OSError, MemoryError) as error:
-        say(f"{name}: error: {sentence(error)}", sys.stderr)
-        return FAILED
+        except KeyboardInterrupt as stop:
+            number = getattr(stop, "number", signal.SIGINT)
+            said = "interrupted" if number == signal.SIGINT else signal.Signals(number).name
+            say(f"{name}: {said}", sys.stderr)
+            return 128 + number
+        except BrokenPipeError:
+            sys.stderr.close()  # the reader has what it wanted
+            return OK
+        except (Refusal, OSError, MemoryError) as error:
+            say(f"{name}: error: {sentence(error)}", sys.stderr)
+            return FAILED
     return OK
 
 
@@ -62,8 +62,11 @@ def sentence(error: BaseException) -> str:
 
 
 @contextmanager
-def stoppable() -> Iterator[None]:
-    """Raise `Stopped` on the first of SIGINT, SIGTERM and SIGHUP; later ones are passed over."""
+def stoppable(*, for_good: bool = False) -> Iterator[None]:
+    """Raise `Stopped` on the first of SIGINT, SIGTERM and SIGHUP; later ones are passed over.
+
+    Afterwards signals do what they did before or, with `for_good`, nothing: the process ends.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -72,7 +75,7 @@ def stoppable() -> Iterator[None]:
 
     def stop(number: int, _frame: Any) -> None:
         for each in numbers:
-            signal.signal(each, signal.SIG_IGN)
+            signal.signal(each, _pass_over)
         raise Stopped(number)
 
     for number in numbers:
@@ -82,7 +85,11 @@ def stoppable() -> Iterator[None]:
         yield
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            signal.signal(number, _pass_over if for_good else handler)
+
+
+def _pass_over(_number: int, _frame: Any) -> None:
+    """Not SIG_IGN: Python complains of a signal that it has seen and finds ignored."""
 
 
 @contextmanager

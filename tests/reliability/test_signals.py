@@ -162,3 +162,21 @@ def test_the_second_of_two_conversions_waits(tmp_path: Path, large: Path) -> Non
     waits, refused = err.splitlines()
     assert waits == f"waiting: another process is writing {tmp_path / 'out' / 'large'}"
     assert "large-q3_k_m.gguf exists; give --force" in refused
+
+
+TWICE = """
+import os, signal, sys
+from convert import command
+def say(text, file):
+    os.kill(os.getpid(), signal.SIGINT)  # from the terminal, and from the process that watches
+    print(text, file=file)
+command.say = say
+code = command.run("told", lambda: os.kill(os.getpid(), signal.SIGINT), supervised=True)
+os.kill(os.getpid(), signal.SIGINT)
+sys.exit(code)
+"""
+
+
+def test_a_signal_that_comes_again_while_the_first_is_told() -> None:
+    done = subprocess.run([sys.executable, "-c", TWICE], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (130, "told: interrupted\n")
