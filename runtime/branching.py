@@ -59,23 +59,26 @@ class BranchEngine(ABC):
     # What a backend does. `slots`, `starts` and `tokens` run in parallel; every slot occurs once.
 
     @abstractmethod
-    def _evaluate(
+    def evaluate(
         self,
         slots: Sequence[int],
         starts: Sequence[int],
         tokens: Sequence[Sequence[int]],
         *,
         hidden: bool,
-        tail: int,
+        tails: Sequence[int],
     ) -> tuple[Output, int]:
-        """Append tokens at positions `starts`; rows of the last `tail` ones, and rows computed."""
+        """Append tokens at positions `starts`; rows of the last `tails` of each, and their cost.
+
+        The cost is the rows of the output projection that were computed. A tail may be 0.
+        """
 
     @abstractmethod
-    def _share(self, source: int, target: int, length: int) -> None:
+    def share(self, source: int, target: int, length: int) -> None:
         """Let slot `target` start with the first `length` tokens of `source`."""
 
     @abstractmethod
-    def _cut(self, slot: int, length: int) -> None:
+    def cut(self, slot: int, length: int) -> None:
         """Drop what a slot holds beyond `length` tokens."""
 
     @abstractmethod
@@ -111,7 +114,7 @@ class BranchEngine(ABC):
         row = self._row(branch.id) if self._has_row(branch.id) else None
         children = [self._new(branch) for _ in range(n)]
         for child in children:
-            self._share(self._slots[branch.id], self._slots[child.id], length)
+            self.share(self._slots[branch.id], self._slots[child.id], length)
             self._lengths[child.id] = length
             if row is not None:
                 self._rows[child.id] = row
@@ -133,7 +136,7 @@ class BranchEngine(ABC):
         started = time.perf_counter()
         starts = [self._lengths[i] for i in ids]
         slots = [self._slots[i] for i in ids]
-        output, rows = self._evaluate(slots, starts, tokens, hidden=hidden, tail=tail)
+        output, rows = self.evaluate(slots, starts, tokens, hidden=hidden, tails=[tail] * len(ids))
         self._last = {i: (n + 1) * tail - 1 for n, i in enumerate(ids)}, output.logits
         count = context = 0
         for i, start, added in zip(ids, starts, tokens, strict=True):
@@ -150,7 +153,7 @@ class BranchEngine(ABC):
         if not 0 <= length <= self._lengths[branch.id]:
             raise ValueError(f"cannot rewind {self._lengths[branch.id]} tokens to {length}")
         if length < self._lengths[branch.id]:
-            self._cut(self._slots[branch.id], length)
+            self.cut(self._slots[branch.id], length)
             self._lengths[branch.id] = length
             self._rows.pop(branch.id, None)
             self._last[0].pop(branch.id, None)
@@ -196,7 +199,7 @@ class BranchEngine(ABC):
             if i not in self._slots:
                 continue
             slot = self._slots.pop(i)
-            self._cut(slot, 0)
+            self.cut(slot, 0)
             self._free.append(slot)
             del self._lengths[i], self._roots[i]
             self._rows.pop(i, None)

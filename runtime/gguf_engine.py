@@ -117,16 +117,16 @@ class GgufEngine(BranchEngine):
             parameters.flash_attn_type = llama.LLAMA_FLASH_ATTN_TYPE_ENABLED
         return parameters
 
-    def _evaluate(
+    def evaluate(
         self,
         slots: Sequence[int],
         starts: Sequence[int],
         tokens: Sequence[Sequence[int]],
         *,
         hidden: bool,
-        tail: int,
+        tails: Sequence[int],
     ) -> tuple[Output, int]:
-        token, position, slot, last = flatten(slots, starts, tokens, tail)
+        token, position, slot, last = flatten(slots, starts, tokens, tails)
         wanted = np.full(len(token), 1 if hidden else 0, np.int8)  # hidden states need every row
         wanted[last] = 1
         self._want_hidden(hidden)
@@ -140,6 +140,8 @@ class GgufEngine(BranchEngine):
                 raise _decode_error(code, self)
             if rows := int(wanted[part].sum()):
                 blocks.append(self._read(rows, hidden, copy=begin + limit < len(token)))
+        if not blocks:
+            return Output(np.zeros((0, self.tokenizer.size), np.float32)), 0
         return _gather(blocks, last), int(wanted.sum())
 
     def _read(self, rows: int, hidden: bool, *, copy: bool) -> Output:
@@ -157,12 +159,12 @@ class GgufEngine(BranchEngine):
 
     def _undo(self, slots: Sequence[int], starts: Sequence[int]) -> None:
         for slot, start in zip(slots, starts, strict=True):
-            self._cut(slot, start)
+            self.cut(slot, start)
 
-    def _share(self, source: int, target: int, length: int) -> None:
+    def share(self, source: int, target: int, length: int) -> None:
         llama.llama_memory_seq_cp(self._memory, source, target, 0, length)
 
-    def _cut(self, slot: int, length: int) -> None:
+    def cut(self, slot: int, length: int) -> None:
         if self._context:
             llama.llama_memory_seq_rm(self._memory, slot, length, -1)
 

@@ -48,16 +48,16 @@ class OnnxEngine(BranchEngine):
     def kv_bytes(self) -> int:
         return self._cache.size_bytes
 
-    def _evaluate(
+    def evaluate(
         self,
         slots: Sequence[int],
         starts: Sequence[int],
         tokens: Sequence[Sequence[int]],
         *,
         hidden: bool,
-        tail: int,
+        tails: Sequence[int],
     ) -> tuple[Output, int]:
-        token, position, slot, last = flatten(slots, starts, tokens, tail)
+        token, position, slot, last = flatten(slots, starts, tokens, tails)
         self._make_room(len(token))
         self._logits.reserve(len(last))
         self._hidden.reserve(len(last))
@@ -98,10 +98,10 @@ class OnnxEngine(BranchEngine):
         if self._cells.ragged(count):
             self._cache.keep(self._cells.compact())
 
-    def _share(self, source: int, target: int, length: int) -> None:
+    def share(self, source: int, target: int, length: int) -> None:
         self._cells.share(source, target, length)
 
-    def _cut(self, slot: int, length: int) -> None:
+    def cut(self, slot: int, length: int) -> None:
         self._cells.cut(slot, length)
 
     def close(self) -> None:

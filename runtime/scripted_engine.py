@@ -74,26 +74,27 @@ class ScriptedEngine(BranchEngine):
     def kv_bytes(self) -> int:
         return 0
 
-    def _evaluate(
+    def evaluate(
         self,
         slots: Sequence[int],
         starts: Sequence[int],
         tokens: Sequence[Sequence[int]],
         *,
         hidden: bool,
-        tail: int,
+        tails: Sequence[int],
     ) -> tuple[Output, int]:
         if sum(len(t) for t in self._texts.values()) + sum(map(len, tokens)) > self.context:
             raise ContextFull(f"the script's cache of {self.context} tokens is full")
         self.batches.append(len(slots))
-        logits = np.full((len(slots) * tail, END + 1), -math.inf, np.float32)
-        for n, (slot, start, added) in enumerate(zip(slots, starts, tokens, strict=True)):
+        logits = np.full((sum(tails), END + 1), -math.inf, np.float32)
+        row = 0
+        for slot, start, added, tail in zip(slots, starts, tokens, tails, strict=True):
             text = self._texts.get(slot, b"")[:start] + bytes(added)
             self._texts[slot] = text
-            for back in range(tail):
-                row = (n + 1) * tail - 1 - back
-                for token, weight in self._next(text[: len(text) - back]).items():
+            for end in range(len(text) - tail + 1, len(text) + 1):
+                for token, weight in self._next(text[:end]).items():
                     logits[row, token] = math.log(weight)
+                row += 1
         states = np.ones((len(logits), 1), np.float32) if hidden else None
         return Output(logits, states), len(logits)
 
@@ -110,10 +111,10 @@ class ScriptedEngine(BranchEngine):
                     best = (len(text) - written, weights)
         return best[1]
 
-    def _share(self, source: int, target: int, length: int) -> None:
+    def share(self, source: int, target: int, length: int) -> None:
         self._texts[target] = self._texts[source][:length]
 
-    def _cut(self, slot: int, length: int) -> None:
+    def cut(self, slot: int, length: int) -> None:
         if length:
             self._texts[slot] = self._texts[slot][:length]
         else:

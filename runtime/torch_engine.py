@@ -85,14 +85,14 @@ class TorchEngine(BranchEngine):
         return self._cache.size_bytes
 
     @torch.inference_mode()
-    def _evaluate(
+    def evaluate(
         self,
         slots: Sequence[int],
         starts: Sequence[int],
         tokens: Sequence[Sequence[int]],
         *,
         hidden: bool,
-        tail: int,
+        tails: Sequence[int],
     ) -> tuple[Output, int]:
         sizes = [len(t) for t in tokens]
         if max(map(sum, zip(starts, sizes, strict=True))) > self.context:
@@ -112,10 +112,9 @@ class TorchEngine(BranchEngine):
             past_key_values=self._cache,
             use_cache=True,
         ).last_hidden_state
-        ends = torch.tensor(sizes, device=self._device)[:, None]
-        last = ends + torch.arange(-tail, 0, device=self._device)  # (B, tail)
-        which = torch.arange(len(sizes), device=self._device)[:, None]
-        rows = states[which, last].flatten(0, 1)  # (B * tail, D)
+        last = [end - back for end, n in zip(sizes, tails, strict=True) for back in range(n, 0, -1)]
+        which = [row for row, n in enumerate(tails) for _ in range(n)]
+        rows = states[which, last]  # (sum of tails, D)
         logits = torch.nn.functional.linear(rows, self._head).float().cpu().numpy()
         return Output(logits, rows.float().cpu().numpy() if hidden else None), len(rows)
 
@@ -128,10 +127,10 @@ class TorchEngine(BranchEngine):
         return seen[:, None]
 
     @torch.inference_mode()  # a cache that grew did so within it
-    def _share(self, source: int, target: int, length: int) -> None:
+    def share(self, source: int, target: int, length: int) -> None:
         self._cache.copy(source, target, length)
 
-    def _cut(self, slot: int, length: int) -> None:
+    def cut(self, slot: int, length: int) -> None:
         """Nothing to do: what lies beyond a slot's length is masked, then overwritten."""
 
     def close(self) -> None:
