@@ -8,13 +8,14 @@ from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
-from convert.artifact import Artifact, manifest_path
+from convert.artifact import Artifact, Role, manifest_path
 from convert.beside import Beside, copied, made
 from convert.checkpoint import Checkpoint
 from convert.files import alone, need_space, whole, writing
 from convert.gguf_artifact import artifact_from_gguf
 from convert.gguf_header import read_header
 from convert.heads import SUFFIX, head_tensors, make_head, write_heads
+from convert.identity import Identity
 from convert.levels import UNQUANTIZED, Level
 from convert.order import Order, check, sweep
 from convert.progress import Progress
@@ -33,6 +34,7 @@ class _Job:
 
     order: Order
     checkpoint: Checkpoint | None
+    identity: Identity
     heads: Beside | None
     progress: Progress
 
@@ -52,13 +54,14 @@ def build(order: Order, progress: Progress | None = None) -> list[Artifact]:
     """
     check(order)
     checkpoint = order.checkpoint()
+    identity = order.identity(checkpoint)
     order.folder.mkdir(parents=True, exist_ok=True)
-    need_space(order.folder, order.weights(checkpoint).needed_bytes(order.levels))
+    need_space(order.folder, order.weights(checkpoint, identity.role).needed_bytes(order.levels))
     with alone(order.lock):
         check(order)  # another conversion may have been faster
         sweep(order)
-        with _heads(order, checkpoint) as heads:
-            return _build(_Job(order, checkpoint, heads, progress or Progress()))
+        with _heads(order, checkpoint, identity.role) as heads:
+            return _build(_Job(order, checkpoint, identity, heads, progress or Progress()))
 
 
 def _build(job: _Job) -> list[Artifact]:
@@ -75,7 +78,7 @@ def _build(job: _Job) -> list[Artifact]:
 
 
 @contextmanager
-def _heads(order: Order, checkpoint: Checkpoint | None) -> Iterator[Beside | None]:
+def _heads(order: Order, checkpoint: Checkpoint | None, role: Role) -> Iterator[Beside | None]:
     """The heads, which have no place in a model file, until a model that needs them is whole."""
     if checkpoint is None:
         source = artifact_from_gguf(order.source.path).heads_path
@@ -85,11 +88,11 @@ def _heads(order: Order, checkpoint: Checkpoint | None) -> Iterator[Beside | Non
         with copied(source, order.folder) as heads:
             yield heads
         return
-    tensors = head_tensors(checkpoint)
+    tensors = head_tensors(checkpoint, role)
     if not tensors:
         yield None
         return
-    make_head(tensors, checkpoint.shape.hidden, checkpoint.role)  # fits, or says what does not
+    make_head(tensors, checkpoint.shape.hidden, role)  # fits, or says what does not
     with made(
         order.folder, order.source.name, SUFFIX, lambda path: write_heads(path, tensors)
     ) as heads:
@@ -146,7 +149,7 @@ def _onnx(job: _Job) -> list[Artifact]:
         from convert.onnx_build import build_onnx
     except ModuleNotFoundError as error:
         raise Refusal("onnx is not installed; pip install 'starbase-edge[onnx]'") from error
-    return build_onnx(job.order, job.checkpoint, job.heads, job.progress)
+    return build_onnx(job.order, job.checkpoint, job.identity, job.heads, job.progress)
 
 
 def _export(job: _Job, level: Level) -> Artifact:
@@ -179,6 +182,7 @@ def _write(job: _Job, out: Path, level: str) -> None:
     with job.progress.bar(f"export {level}", len(job.checkpoint.tensors)) as bar:
         write_gguf(
             job.checkpoint,
+            job.identity,
             out,
             level,
             origin=job.order.source.origin,

@@ -116,7 +116,8 @@ def _convert(options: argparse.Namespace) -> None:
 
 def _dry_run(options: argparse.Namespace, order: Order) -> None:
     checkpoint = order.checkpoint()
-    weights = order.weights(checkpoint)
+    identity = order.identity(checkpoint)
+    weights = order.weights(checkpoint, identity.role)
     documents = [
         {
             "path": str(order.path(level)),
@@ -127,9 +128,8 @@ def _dry_run(options: argparse.Namespace, order: Order) -> None:
         }
         for level in order.levels
     ]
-    role = checkpoint.role if checkpoint else "as in the file"
     count = f"{weights.total / 1e6:,.1f} M weights"
-    heading = f"{order.source.origin}: {count}, role {role}; nothing written"
+    heading = f"{order.source.origin}: {count}, role {identity.role}; nothing written"
     _print(options, documents, f"{heading}\n\n{_level_table(order.levels, weights)}")
 
 

@@ -37,7 +37,7 @@ class Head:
         return hidden
 
 
-def head_tensors(checkpoint: Checkpoint) -> dict[str, Floats]:
+def head_tensors(checkpoint: Checkpoint, role: Role) -> dict[str, Floats]:
     """The tensors that stand beside a checkpoint's backbone, in float32.
 
     Those of a reward head, or a thinker's talk head and thought embeddings; empty for a policy, and
@@ -46,10 +46,9 @@ def head_tensors(checkpoint: Checkpoint) -> dict[str, Floats]:
     Raises:
         Refusal: if a weight is not finite, or not a weight of such a head.
     """
-    if checkpoint.role == "policy":
+    if role == "policy":
         return {}
-    _ = checkpoint.thought  # checks a thinker's tensors
-    beside = THOUGHT_TENSORS if checkpoint.role == "thinker" else REWARD_HEADS
+    beside = THOUGHT_TENSORS if role == "thinker" else REWARD_HEADS
     found = {n: t for n, t in checkpoint.tensors.items() if n.startswith(beside)}
     return {name: tensor.float32() for name, tensor in found.items()}
 
@@ -85,7 +84,7 @@ def read_talk_head(artifact: Artifact) -> Head:
 
 def _read_head(artifact: Artifact, role: Role) -> Head:
     if artifact.format == "torch":
-        tensors = head_tensors(read_checkpoint(artifact.path, role))
+        tensors = head_tensors(read_checkpoint(artifact.path), role)
     else:
         tensors = _read(artifact)
     if not tensors:

@@ -63,7 +63,7 @@ def tensor_map(checkpoint: Checkpoint) -> list[Mapped]:
 
 def _headless(checkpoint: Checkpoint) -> bool:
     """Whether a head of its own reads the hidden states, so that no logits are needed."""
-    return checkpoint.reward is not None and checkpoint.reward.kind != "token_logits"
+    return any(name.startswith(REWARD_HEADS) for name in checkpoint.tensors)
 
 
 def _layer(checkpoint: Checkpoint, base: str, layer: int) -> list[Mapped]:

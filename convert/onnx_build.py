@@ -6,28 +6,30 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from convert.artifact import Artifact, manifest_path
 from convert.beside import Beside, made
 from convert.checkpoint import Checkpoint
 from convert.files import whole
+from convert.identity import Identity
 from convert.onnx_files import TOKENIZER_SUFFIX, cuda_path, data_path, model_files
 from convert.onnx_graph import Activations
 from convert.onnx_levels import OnnxLevel
 from convert.onnx_tensors import weight_count
+from convert.order import Order
 from convert.progress import Progress
 from convert.to_onnx import tokenizer_facts, write_data, write_graph
 from convert.verify import files_of, known_sha256
-
-if TYPE_CHECKING:
-    from convert.order import Order
 
 TOOLS = ("onnx", "starbase-edge")
 
 
 def build_onnx(
-    order: Order, checkpoint: Checkpoint, heads: Beside | None, progress: Progress
+    order: Order,
+    checkpoint: Checkpoint,
+    identity: Identity,
+    heads: Beside | None,
+    progress: Progress,
 ) -> list[Artifact]:
     """Write the ONNX levels of an order; files appear whole or not at all."""
     facts: dict[str, str] = {}
@@ -39,8 +41,8 @@ def build_onnx(
     with made(order.folder, order.source.name, TOKENIZER_SUFFIX, write) as tokenizer:
         for level in order.onnx_levels:
             beside = Files(tokenizer, heads)
-            _write(checkpoint, order.path(level), level, facts, beside, progress)
-            found.append(_describe(order, checkpoint, level, beside))
+            _write(checkpoint, identity, order.path(level), level, facts, beside, progress)
+            found.append(_describe(order, checkpoint, identity, level, beside))
     return found
 
 
@@ -58,6 +60,7 @@ class Files:
 
 def _write(
     checkpoint: Checkpoint,
+    identity: Identity,
     path: Path,
     level: OnnxLevel,
     facts: dict[str, str],
@@ -75,7 +78,7 @@ def _write(
         parts = {stack.enter_context(whole(out)): floats for out, floats in graphs.items()}
         data = stack.enter_context(whole(data_path(path)))
         with progress.bar(level.name, 7 * checkpoint.shape.layers + 3) as bar:
-            weights = write_data(checkpoint, data, level, bar.step)
+            weights = write_data(checkpoint, identity.thought, data, level, bar.step)
         name = data_path(path).name
         for part, floats in parts.items():
             write_graph(checkpoint, part, level, weights, data=name, floats=floats, facts=facts)
@@ -83,7 +86,9 @@ def _write(
         manifest_path(path).unlink(missing_ok=True)
 
 
-def _describe(order: Order, checkpoint: Checkpoint, level: OnnxLevel, beside: Files) -> Artifact:
+def _describe(
+    order: Order, checkpoint: Checkpoint, identity: Identity, level: OnnxLevel, beside: Files
+) -> Artifact:
     """Describe a written level in its manifest."""
     path = order.path(level)
     size_bytes = sum(file.stat().st_size for file in model_files(path))
@@ -92,16 +97,16 @@ def _describe(order: Order, checkpoint: Checkpoint, level: OnnxLevel, beside: Fi
         path=path,
         format="onnx",
         level=level.name,
-        role=checkpoint.role,
+        role=identity.role,
         architecture=checkpoint.architecture,
         shape=checkpoint.shape,
         size_bytes=size_bytes,
         bits_per_weight=8 * data_path(path).stat().st_size / weight_count(checkpoint),
         source=order.source.origin,
         revision=order.source.revision,
-        prompt=checkpoint.prompt,
-        reward=checkpoint.reward,
-        thought=checkpoint.thought,
+        prompt=identity.prompt,
+        reward=identity.reward,
+        thought=identity.thought,
         heads=beside.heads.path.name if beside.heads else None,
         tokenizer=beside.tokenizer.path.name,
         tools={tool: version(tool) for tool in TOOLS},

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from convert.artifact import ThoughtProtocol
 from convert.checkpoint import Checkpoint
 from convert.mapping import tensor_map
 from convert.onnx_levels import OnnxLevel
@@ -70,7 +71,11 @@ def weight_count(checkpoint: Checkpoint) -> int:
 
 
 def write_weights(
-    checkpoint: Checkpoint, level: OnnxLevel, file: WeightFile, progress: Progress
+    checkpoint: Checkpoint,
+    thought: ThoughtProtocol | None,
+    level: OnnxLevel,
+    file: WeightFile,
+    progress: Progress,
 ) -> None:
     """Store every weight at its level, 64 MiB of a quantized tensor in memory at a time.
 
@@ -84,7 +89,7 @@ def write_weights(
         )
     tensor_map(checkpoint)  # all are there, in their shapes, and no other stays behind
     prefix = base(checkpoint)
-    writer = _Writer(checkpoint, file, progress)
+    writer = _Writer(checkpoint, own_rows(checkpoint, thought), file, progress)
     shape = checkpoint.shape
     embed = Linear("embed", (f"{prefix}embed_tokens",), (shape.vocab,), shape.hidden)
     writer.table(embed, level.head)
@@ -103,9 +108,15 @@ def write_weights(
 class _Writer:
     """Tensors on their way from a checkpoint to a weight file."""
 
-    def __init__(self, checkpoint: Checkpoint, file: WeightFile, progress: Progress) -> None:
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        own_rows: dict[int, Any],  # of the embedding matrix
+        file: WeightFile,
+        progress: Progress,
+    ) -> None:
         self._tensors, self._file, self._progress = checkpoint.tensors, file, progress
-        self._own_rows = own_rows(checkpoint)  # of the embedding matrix
+        self._own_rows = own_rows
 
     def vector(self, name: str, source: str) -> None:
         values = self._tensors[f"{source}.weight"].float32()

@@ -12,6 +12,7 @@ from convert.files import PART, refuse_overwrite
 from convert.formats import NAMES
 from convert.gguf_artifact import artifact_from_gguf
 from convert.heads import SUFFIX
+from convert.identity import Identity, identify, identity_of
 from convert.imatrix import read_imatrix
 from convert.levels import UNQUANTIZED, Level
 from convert.onnx_files import TOKENIZER_SUFFIX, cuda_path, model_files
@@ -62,26 +63,30 @@ class Order:
         return self.folder / f"{self.source.name}.imatrix.gguf"
 
     def checkpoint(self) -> Checkpoint | None:
-        """The source as a checkpoint, a thinker's tensors checked; None where it is a GGUF.
+        """The source as a checkpoint; None where it is a GGUF."""
+        return None if self.source.is_gguf else read_checkpoint(self.source.path)
+
+    def identity(self, checkpoint: Checkpoint | None) -> Identity:
+        """What the source is, which what is made of it will be too.
 
         Raises:
-            Refusal: if a thought embedding is asked for and the source can give none.
+            Refusal: if the source is not what it is asked to be, or has no such choice.
         """
         asked = f"--thought-embedding {self.thought_embedding}: {self.source.origin}"
-        if self.source.is_gguf:
+        if checkpoint is None:
             if self.thought_embedding:
                 raise Refusal(f"{asked} is a GGUF, whose embeddings stay; give the checkpoint")
-            return None
-        found = read_checkpoint(self.source.path, self.role, self.thought_embedding)
+            return identity_of(artifact_from_gguf(self.source.path))
+        found = identify(checkpoint, self.role, self.thought_embedding)
         if found.thought is None and self.thought_embedding:
             raise Refusal(f"{asked} is a {found.role} model; only thinkers have a choice")
         return found
 
-    def weights(self, checkpoint: Checkpoint | None) -> Weights:
+    def weights(self, checkpoint: Checkpoint | None, role: Role) -> Weights:
         """How many weights the source has."""
         if checkpoint is None:
             return weights_of_gguf(self.source.path)
-        return weights_of_checkpoint(checkpoint)
+        return weights_of_checkpoint(checkpoint, role)
 
 
 def check(order: Order) -> None:

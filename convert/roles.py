@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from convert.artifact import RewardProtocol, Role
+from convert.checkpoint import Checkpoint
 from convert.refusal import Refusal, reading
 from convert.thoughts import THOUGHT_TENSORS
 from convert.tokenizer_files import PIECES, open_pieces, read_tokenizer
-
-if TYPE_CHECKING:
-    from convert.checkpoint import Checkpoint
 
 CLASSIFIERS = ("ForTokenClassification", "ForSequenceClassification", "ForProcessRewardModel")
 SHEPHERD = ("shepherd", "-prm", "prm-")  # in the name of a checkpoint that scores with tokens

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from convert.artifact import Role
 from convert.checkpoint import Checkpoint
 from convert.formats import AnyLevel
 from convert.gguf_artifact import artifact_from_gguf
@@ -47,12 +48,12 @@ class Weights:
         return files + 2 * self.model + 4 * self.beside
 
 
-def weights_of_checkpoint(checkpoint: Checkpoint) -> Weights:
+def weights_of_checkpoint(checkpoint: Checkpoint, role: Role) -> Weights:
     """The weights of a checkpoint; nothing is read but headers."""
     sizes = {name: tensor.elements for name, tensor in checkpoint.tensors.items()}
     beside = sum(size for name, size in sizes.items() if name.startswith(BESIDE))
     embedding = sum(size for name, size in sizes.items() if name.endswith("embed_tokens.weight"))
-    kept = embedding if checkpoint.role == "thinker" else 0
+    kept = embedding if role == "thinker" else 0
     head = 0 if checkpoint.tied else sizes.get("lm_head.weight", 0)
     return Weights(sum(sizes.values()) - beside, kept, beside, tables=embedding + head)
 

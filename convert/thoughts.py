@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from convert.artifact import ThoughtEmbedding, ThoughtProtocol
+from convert.checkpoint import Checkpoint
 from convert.files import regular
 from convert.hf_files import opening
 from convert.refusal import Refusal, reading
@@ -20,9 +20,6 @@ from convert.tokenizer_files import (
     open_pieces,
     read_tokenizer,
 )
-
-if TYPE_CHECKING:
-    from convert.checkpoint import Checkpoint
 
 Floats = npt.NDArray[np.float32]
 TOKENS = ("<|startthought|>", "<|endthought|>")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,10 @@ import gguf
 import numpy as np
 from gguf import GGMLQuantizationType as Type
 
+from convert.artifact import ThoughtProtocol
 from convert.checkpoint import Checkpoint
 from convert.gguf_tokenizer import add_tokenizer
+from convert.identity import Identity
 from convert.levels import parse_level
 from convert.mapping import Mapped, tensor_map
 from convert.refusal import Refusal
@@ -33,6 +35,7 @@ class ExceedsFloat16(Refusal):
 
 def write_gguf(
     checkpoint: Checkpoint,
+    identity: Identity,
     out: Path,
     level: str,
     *,
@@ -49,19 +52,19 @@ def write_gguf(
     """
     mapped = tensor_map(checkpoint)
     extra = rope_factors(checkpoint)
-    rows = own_rows(checkpoint)
+    thought = identity.thought
+    rows = own_rows(checkpoint, thought)
     writer = gguf.GGUFWriter(out, "qwen2" if checkpoint.architecture == "qwen2" else "llama")
     try:
         _add_sizes(writer, checkpoint, origin)
         writer.add_file_type(parse_level(level).ftype)
         writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
         add_rope(writer, checkpoint)
-        thought = checkpoint.thought
         control = (
             dict(zip((thought.start_id, thought.end_id), TOKENS, strict=True)) if thought else {}
         )
         add_tokenizer(writer, checkpoint.folder, checkpoint.shape.vocab, control)
-        add_own_keys(writer, checkpoint, origin, revision, heads)
+        add_own_keys(writer, own_keys(checkpoint, identity, origin, revision, heads))
         _add_tensors(writer, mapped, extra, level)
         for m in mapped:
             patch = rows if m.name == "token_embd.weight" else {}
@@ -86,9 +89,8 @@ def _add_tensors(writer: Any, mapped: list[Mapped], extra: Any, level: str) -> N
     writer.write_ti_data_to_file()
 
 
-def own_rows(checkpoint: Checkpoint) -> dict[int, Any]:
+def own_rows(checkpoint: Checkpoint, thought: ThoughtProtocol | None) -> dict[int, Any]:
     """Rows of the embedding matrix that are not the checkpoint's: START and END of a thinker."""
-    thought = checkpoint.thought
     if thought is None:
         return {}
     start, end = thought_rows(checkpoint, thought.embedding)
@@ -133,21 +135,23 @@ def _add_sizes(writer: Any, checkpoint: Checkpoint, origin: str) -> None:
         writer.add_value_length(shape.head_dim)
 
 
-def add_own_keys(
-    writer: Any, checkpoint: Checkpoint, origin: str, revision: str | None, heads: str | None
-) -> None:
+def add_own_keys(writer: Any, keys: Iterable[tuple[str, str | int]]) -> None:
     """Role and protocols as `starbase.*` keys, so that the file alone still carries them."""
-    for key, value in own_keys(checkpoint, origin, revision, heads):
+    for key, value in keys:
         kind = gguf.GGUFValueType.INT32 if isinstance(value, int) else gguf.GGUFValueType.STRING
         writer.add_key_value(key, value, kind)  # an empty string too
 
 
 def own_keys(
-    checkpoint: Checkpoint, origin: str, revision: str | None, heads: str | None
+    checkpoint: Checkpoint,
+    identity: Identity,
+    origin: str,
+    revision: str | None,
+    heads: str | None,
 ) -> Iterator[tuple[str, str | int]]:
     """Keys and values; what is None is left out."""
     plain = {
-        "role": checkpoint.role,
+        "role": identity.role,
         "architecture": checkpoint.architecture,
         "source": origin,
         "revision": revision,
@@ -155,9 +159,9 @@ def own_keys(
     }
     groups = {"": plain}
     protocols = {
-        "prompt.": checkpoint.prompt,
-        "reward.": checkpoint.reward,
-        "thought.": checkpoint.thought,
+        "prompt.": identity.prompt,
+        "reward.": identity.reward,
+        "thought.": identity.thought,
     }
     for name, protocol in protocols.items():
         groups[name] = asdict(protocol) if protocol is not None else {}

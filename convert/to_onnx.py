@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from convert.artifact import ThoughtProtocol
 from convert.checkpoint import Checkpoint
 from convert.ends import end_ids
 from convert.hf_files import HERE, default_template, opening
@@ -20,6 +21,7 @@ from convert.refusal import Refusal
 
 def write_data(
     checkpoint: Checkpoint,
+    thought: ThoughtProtocol | None,
     out: Path,
     level: OnnxLevel,
     progress: Callable[[str], None] = lambda *_: None,
@@ -31,7 +33,7 @@ def write_data(
     """
     with out.open("wb") as file:
         weights = WeightFile(file)
-        write_weights(checkpoint, level, weights, progress)
+        write_weights(checkpoint, thought, level, weights, progress)
     return weights
 
 

@@ -29,9 +29,9 @@ def describe_model(path: Path) -> Artifact:
             f"{path} does not exist; give a .gguf or .onnx file, or a checkpoint folder"
         )
     if path.is_dir():
-        from convert.checkpoint import describe
+        from convert.torch_artifact import artifact_from_folder
 
-        return describe(path)
+        return artifact_from_folder(path)
     if path.name.endswith(".onnx"):
         return _describe_onnx(path)
     from convert.gguf_artifact import artifact_from_gguf

@@ -75,7 +75,7 @@ class TorchEngine(BranchEngine):
         """Put a thinker's START and END into its embeddings (V, D), in place."""
         thought = self.artifact.thought
         if thought is not None:
-            checkpoint = read_checkpoint(self.artifact.path, self.artifact.role)
+            checkpoint = read_checkpoint(self.artifact.path)
             rows = torch.from_numpy(thought_rows(checkpoint, thought.embedding))
             embeddings[[thought.start_id, thought.end_id]] = rows.to(embeddings)
 

@@ -106,14 +106,19 @@ def _of_gguf(path: Path) -> Outline:
 
 def _of_checkpoint(folder: Path, name: str) -> Outline:
     from convert.checkpoint import read_checkpoint
+    from convert.identity import identify
     from convert.mapping import tensor_map
 
     checkpoint = read_checkpoint(folder)
+    identity = identify(checkpoint)
     tensors = tuple(TensorShape(mapped.name, mapped.shape) for mapped in tensor_map(checkpoint))
-    reward = checkpoint.reward
-    hidden = reward is not None and reward.kind != "token_logits"
     return Outline(
-        name, checkpoint.shape, tensors, "the checkpoint", hidden=hidden, role=checkpoint.role
+        name,
+        checkpoint.shape,
+        tensors,
+        "the checkpoint",
+        hidden=not identity.reads_logits,
+        role=identity.role,
     )
 
 

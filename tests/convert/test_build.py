@@ -36,9 +36,9 @@ def test_manifest_and_hashes(tmp_path):
 def test_levels_come_in_the_order_asked_for_from_one_export(tmp_path, monkeypatch):
     exports = []
 
-    def write(checkpoint, out, level, **options):
+    def write(checkpoint, identity, out, level, **options):
         exports.append(level)
-        return real(checkpoint, out, level, **options)
+        return real(checkpoint, identity, out, level, **options)
 
     from convert.build import write_gguf as real
 

@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from convert.artifact import RewardProtocol
-from convert.checkpoint import describe, read_checkpoint
+from convert.checkpoint import read_checkpoint
 from convert.mapping import tensor_map
+from convert.torch_artifact import artifact_from_folder
 from tests.conftest import REFERENCE
 
 
@@ -28,17 +29,17 @@ def _check(folder):
 
 
 def test_the_reference_pair_is_described_by_its_protocol():
-    policy = describe(REFERENCE / "policy")
+    policy = artifact_from_folder(REFERENCE / "policy")
     assert (policy.format, policy.level, policy.role) == ("torch", "bf16", "policy")
     assert policy.prompt is not None
     assert policy.prompt.step_stop == "ки"
     assert policy.size_bytes == sum(
         2 * t.elements for t in read_checkpoint(REFERENCE / "policy").tensors.values()
     )
-    reward = describe(REFERENCE / "reward")
+    reward = artifact_from_folder(REFERENCE / "reward")
     assert reward.role == "reward"
     assert reward.reward == RewardProtocol("token_logits", " ки", good_id=312, bad_id=325)
-    assert describe(REFERENCE / "policy", "reward").role == "reward"
+    assert artifact_from_folder(REFERENCE / "policy", "reward").role == "reward"
 
 
 def test_a_folder_that_is_none(tmp_path):
@@ -155,7 +156,7 @@ def test_a_pickle_never_runs(mistral):
 def test_bad_protocol(mistral):
     (mistral / "protocol.json").write_text('{"prompt": {"tempalte": "x"}}')
     with pytest.raises(ValueError, match=r"protocol.json.*tempalte"):
-        _ = read_checkpoint(mistral).prompt
+        artifact_from_folder(mistral)
     (mistral / "protocol.json").write_text("{")
     with pytest.raises(ValueError, match=r"protocol.json is not valid JSON"):
-        _ = read_checkpoint(mistral).role
+        artifact_from_folder(mistral)

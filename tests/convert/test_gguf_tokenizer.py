@@ -11,10 +11,9 @@ import transformers as tf
 from sentencepiece import SentencePieceProcessor
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
-from convert.checkpoint import read_checkpoint
 from convert.gguf_tokenizer import PRE_TYPES
-from convert.to_gguf import write_gguf
 from tests.conftest import REFERENCE
+from tests.convert.export import export
 from tests.convert.stock_llama import Stock
 
 HOSTILE = [
@@ -74,7 +73,7 @@ def vocabulary_of(tmp_path, tiny):
         for name, content in kept.items():
             (folder / name).write_bytes(content)
         out = tmp_path / f"{folder.name}.gguf"
-        write_gguf(read_checkpoint(folder), out, "f16", origin="test")
+        export(folder, out, "f16")
         return Stock(out, context=256)
 
     return make
@@ -169,7 +168,7 @@ def test_added_tokens_win_over_pieces(mistral):
     }
     path.write_text(json.dumps(config))
     out = mistral / "out.gguf"
-    write_gguf(read_checkpoint(mistral), out, "f16", origin="test")
+    export(mistral, out, "f16")
     with Stock(out, context=256) as stock:
         assert stock.encode("[INST]two words", special=True, bos=False)[-2:] == [5, 6]
         assert 5 not in stock.encode("[INST]", special=False)
@@ -188,17 +187,17 @@ def test_bad_files_are_named(mistral, name, content, message):
         path.unlink()
     (mistral / name).write_text(content)
     with pytest.raises(ValueError, match=message):
-        write_gguf(read_checkpoint(mistral), mistral / "out.gguf", "f16", origin="test")
+        export(mistral, mistral / "out.gguf", "f16")
 
 
 def test_more_tokens_than_embeddings_are_refused(tmp_path, tiny):
     tiny(tmp_path, tf.MistralForCausalLM, tf.MistralConfig, vocab_size=1000)
     with pytest.raises(ValueError, match=r"has 1024 tokens, the model embeds only 1000"):
-        write_gguf(read_checkpoint(tmp_path), tmp_path / "out.gguf", "f16", origin="test")
+        export(tmp_path, tmp_path / "out.gguf", "f16")
 
 
 def test_more_embeddings_than_tokens_are_padded(tmp_path, tiny):
     tiny(tmp_path, tf.MistralForCausalLM, tf.MistralConfig, vocab_size=1100)
-    write_gguf(read_checkpoint(tmp_path), tmp_path / "out.gguf", "f16", origin="test")
+    export(tmp_path, tmp_path / "out.gguf", "f16")
     with Stock(tmp_path / "out.gguf") as stock:
         assert stock.logits([1, 5]).shape == (2, 1100)

@@ -16,13 +16,13 @@ from safetensors.torch import save_file
 from torch import nn
 
 from convert.build import build
-from convert.checkpoint import describe
 from convert.gguf_artifact import artifact_from_gguf
 from convert.heads import read_heads, read_talk_head
 from convert.levels import parse_level
 from convert.order import Order
 from convert.refusal import Refusal
 from convert.sources import resolve
+from convert.torch_artifact import artifact_from_folder
 from tests.convert.small_gguf import write_small
 from tests.convert.stock_llama import Stock
 
@@ -67,7 +67,7 @@ def test_scores_match_torch(tmp_path, judge, kind):
     np.testing.assert_allclose(scores, expected, atol=1e-4)
     np.testing.assert_array_equal(
         read_heads(artifact)(np.ones((3, 256), np.float32)),
-        read_heads(describe(folder))(np.ones((3, 256), np.float32)),
+        read_heads(artifact_from_folder(folder))(np.ones((3, 256), np.float32)),
     )
     assert artifact.role == "reward"
     assert artifact.reward is not None
@@ -92,7 +92,7 @@ def test_heads_follow_a_gguf_that_is_converted_again(tmp_path, judge):
 def test_a_head_of_the_wrong_width_is_named(mistral, edit):
     edit(mistral, **{"score.weight": np.ones((2, 100), np.float32)})
     with pytest.raises(ValueError, match=r"score.weight has shape \[2, 100\], expected \[n, 256\]"):
-        read_heads(describe(mistral))
+        read_heads(artifact_from_folder(mistral))
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ import json
 import numpy as np
 import pytest
 
-from convert.checkpoint import describe, read_checkpoint
 from convert.refusal import Refusal
+from convert.torch_artifact import artifact_from_folder
 
 LOGITS = {"kind": "token_logits", "step_tag": "ки", "good_id": 3, "bad_id": 4}
 CLASSES = {"kind": "classify", "step_tag": "\n"}
@@ -49,7 +49,7 @@ def test_a_protocol_that_does_not_hold(mistral, document, message):
         document = {"role": "reward"} | document
     (mistral / "protocol.json").write_text(json.dumps(document))
     with pytest.raises(Refusal, match=message):
-        describe(mistral)
+        artifact_from_folder(mistral)
 
 
 @pytest.mark.parametrize(
@@ -64,4 +64,4 @@ def test_a_head_that_cannot_fulfil_it(mistral, edit, reward, rows, message):
     edit(mistral, **{"score.weight": np.ones((rows, 256), np.float32)})
     (mistral / "protocol.json").write_text(json.dumps({"role": "reward", "reward": reward}))
     with pytest.raises(Refusal, match=message):
-        _ = read_checkpoint(mistral).reward
+        artifact_from_folder(mistral)

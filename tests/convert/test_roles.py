@@ -8,6 +8,11 @@ import numpy as np
 import pytest
 
 from convert.checkpoint import read_checkpoint
+from convert.identity import identify
+
+
+def _identity(folder, role=None):
+    return identify(read_checkpoint(folder), role)
 
 
 def _name(folder, new):
@@ -16,10 +21,10 @@ def _name(folder, new):
 
 
 def test_a_plain_model_is_a_policy(mistral):
-    checkpoint = read_checkpoint(mistral)
-    assert checkpoint.role == "policy"
-    assert checkpoint.reward is None
-    assert checkpoint.prompt is None
+    identity = _identity(mistral)
+    assert identity.role == "policy"
+    assert identity.reward is None
+    assert identity.prompt is None
 
 
 @pytest.mark.parametrize(
@@ -33,17 +38,17 @@ def test_a_plain_model_is_a_policy(mistral):
 )
 def test_heads_make_a_reward_model(mistral, edit, tensors, kind):
     edit(mistral, **{name: np.ones(shape, np.float32) for name, shape in tensors.items()})
-    checkpoint = read_checkpoint(mistral)
-    assert checkpoint.role == "reward"
-    assert checkpoint.reward is not None
-    assert checkpoint.reward.kind == kind
+    identity = _identity(mistral)
+    assert identity.role == "reward"
+    assert identity.reward is not None
+    assert identity.reward.kind == kind
 
 
 @pytest.mark.parametrize("name", ["math-shepherd-mistral-7b-prm", "Llama3.1-8B-PRM-x"])
 def test_math_shepherd_by_its_name(mistral, name):
-    checkpoint = read_checkpoint(_name(mistral, name))
-    assert checkpoint.role == "reward"
-    protocol = checkpoint.reward
+    identity = _identity(_name(mistral, name))
+    assert identity.role == "reward"
+    protocol = identity.reward
     assert protocol is not None
     assert (protocol.kind, protocol.step_tag) == ("token_logits", " ки")
     assert (protocol.good_id, protocol.bad_id) == (312, 325)  # + and - of this tokenizer
@@ -53,23 +58,23 @@ def test_a_snapshot_in_the_hub_cache_by_its_repository(mistral, tmp_path):
     snapshots = tmp_path / "models--peiyi9979--math-shepherd-mistral-7b-prm" / "snapshots"
     snapshots.mkdir(parents=True)
     mistral.rename(snapshots / "0c1e57")
-    assert read_checkpoint(snapshots / "0c1e57").role == "reward"
+    assert _identity(snapshots / "0c1e57").role == "reward"
 
 
 def test_role_wins_over_detection(mistral):
-    checkpoint = read_checkpoint(mistral, "reward")
-    assert checkpoint.reward is not None
-    assert checkpoint.reward.good_id == 312
-    assert read_checkpoint(_name(mistral, "my-prm"), "policy").role == "policy"
+    identity = _identity(mistral, "reward")
+    assert identity.reward is not None
+    assert identity.reward.good_id == 312
+    assert _identity(_name(mistral, "my-prm"), "policy").role == "policy"
 
 
 def test_protocol_file_wins_over_detection(mistral):
     protocol = {"role": "reward", "reward": {"kind": "value", "step_tag": "\n"}}
     (mistral / "protocol.json").write_text(json.dumps(protocol))
-    checkpoint = read_checkpoint(mistral)
-    assert checkpoint.role == "reward"
-    assert checkpoint.reward is not None
-    assert checkpoint.reward.kind == "value"
+    identity = _identity(mistral)
+    assert identity.role == "reward"
+    assert identity.reward is not None
+    assert identity.reward.kind == "value"
 
 
 def test_no_tokens_to_score_with(mistral):
@@ -77,4 +82,4 @@ def test_no_tokens_to_score_with(mistral):
     path = mistral / "tokenizer.json"
     path.write_text(path.read_text().replace("\u2581\u043a\u0438", "\u2581\u043a\u043a\u0438"))
     with pytest.raises(ValueError, match=r"no tokens for \+ and -.*protocol.json"):
-        _ = read_checkpoint(mistral, "reward").reward
+        _ = _identity(mistral, "reward")

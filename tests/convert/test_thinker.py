@@ -14,7 +14,7 @@ from safetensors.numpy import load_file
 
 from convert.artifact import ThoughtProtocol, read_artifact
 from convert.build import build
-from convert.checkpoint import describe, read_checkpoint
+from convert.checkpoint import read_checkpoint
 from convert.ensure import ensure
 from convert.gguf_artifact import artifact_from_gguf
 from convert.gguf_header import read_header
@@ -23,6 +23,7 @@ from convert.levels import LEVELS, parse_level
 from convert.order import Order
 from convert.sources import resolve
 from convert.thoughts import thought_rows
+from convert.torch_artifact import artifact_from_folder
 from runtime.load import open_engine
 from runtime.options import EngineOptions
 from runtime.torch_engine import TorchEngine
@@ -161,7 +162,7 @@ def _outputs(engine):
 @pytest.mark.parametrize("embedding", ["trained", "dash"])
 def test_torch_and_f16_agree_on_thoughts(thinker, tmp_path, embedding, caplog, capfd):
     (artifact,) = _build(thinker, tmp_path, "f16", thought_embedding=embedding)
-    folder = replace(describe(thinker, None, embedding), level="f32")
+    folder = replace(artifact_from_folder(thinker, None, embedding), level="f32")
     full, full_hidden = _outputs(TorchEngine(folder, OPTIONS))
     assert "talk_head" not in caplog.text + "".join(capfd.readouterr())
     half, half_hidden = _outputs(open_engine(artifact.path, OPTIONS))
@@ -169,7 +170,9 @@ def test_torch_and_f16_agree_on_thoughts(thinker, tmp_path, embedding, caplog, c
     np.testing.assert_allclose(half_hidden, full_hidden, atol=0.03)
     other = "dash" if embedding == "trained" else "trained"
     wrong, _ = _outputs(
-        TorchEngine(replace(folder, thought=describe(thinker, None, other).thought), OPTIONS)
+        TorchEngine(
+            replace(folder, thought=artifact_from_folder(thinker, None, other).thought), OPTIONS
+        )
     )
     assert (full.exp() * (full - wrong)).sum(-1).mean() > 1e-2
 
@@ -178,7 +181,7 @@ def test_a_folder_opens_with_its_trained_rows(thinker):
     engine = open_engine(thinker, OPTIONS)
     assert engine.artifact.thought == ThoughtProtocol(1024, 1025, 8, "trained")
     trained, _ = _outputs(engine)
-    expected, _ = _outputs(TorchEngine(describe(thinker, None, "trained"), OPTIONS))
+    expected, _ = _outputs(TorchEngine(artifact_from_folder(thinker, None, "trained"), OPTIONS))
     np.testing.assert_array_equal(trained, expected)
 
 
@@ -196,7 +199,7 @@ def test_the_talk_head_is_torchs(thinker, tmp_path):
     with torch.inference_mode():
         expected = model(torch.from_numpy(rows)).numpy()
     assert 0.1 < np.abs(expected).mean() < 1
-    for where in (artifact, describe(thinker)):
+    for where in (artifact, artifact_from_folder(thinker)):
         head = read_talk_head(where)
         assert head(rows).dtype == np.float32
         np.testing.assert_allclose(head(rows), expected, atol=1e-6)
@@ -209,7 +212,7 @@ def test_the_talk_head_is_torchs(thinker, tmp_path):
 
 def test_a_head_of_the_other_kind_is_none(thinker, reference):
     with pytest.raises(ValueError, match=r"thinker has no reward head"):
-        read_heads(describe(thinker))
+        read_heads(artifact_from_folder(thinker))
     with pytest.raises(ValueError, match=r"names no heads file"):
         read_talk_head(artifact_from_gguf(reference("policy", "q8_0")))
 
@@ -262,10 +265,12 @@ def test_ensure_keeps_embeddings_apart_and_heads_whole(thinker, tmp_path):
 @pytest.mark.parametrize("level", ["f16", "q8_0", "q4_k_m", "q3_k_s"])
 def test_the_estimated_size_counts_the_embedding_at_q8_0(thinker, tmp_path, level):
     order = Order(resolve(str(thinker)), [parse_level(level)], tmp_path)
-    weights = order.weights(order.checkpoint())
+    weights = order.weights(order.checkpoint(), "thinker")
     (artifact,) = build(order)
     data = sum(tensor.size_bytes for tensor in read_header(artifact.path).tensors)
     assert weights.size_bytes(LEVELS[level]) == pytest.approx(data, rel=0.12)
     assert weights.beside == 256 * 512 + 256 * 256 + 3 * 256 + 4 * 256
-    again = Order(resolve(str(artifact.path)), [parse_level("q2_k")], tmp_path).weights(None)
+    again = Order(resolve(str(artifact.path)), [parse_level("q2_k")], tmp_path).weights(
+        None, "thinker"
+    )
     assert (again.model, again.embedding) == (weights.model, 1026 * 256)

@@ -9,8 +9,9 @@ import pytest
 from safetensors.numpy import load_file
 
 from convert.artifact import ThoughtProtocol
-from convert.checkpoint import describe, read_checkpoint
+from convert.checkpoint import read_checkpoint
 from convert.thoughts import thought_rows
+from convert.torch_artifact import artifact_from_folder
 
 
 @pytest.fixture
@@ -31,14 +32,14 @@ def _forget_added(folder, *, known=()):
 
 
 def test_a_thinker_is_told_by_its_talk_head(thinker):
-    found = describe(thinker)
+    found = artifact_from_folder(thinker)
     assert found.role == "thinker"
     assert found.thought == ThoughtProtocol(1024, 1025, 8, "trained")
-    assert read_checkpoint(thinker, "policy").thought is None
+    assert artifact_from_folder(thinker, "policy").thought is None
 
 
 def test_max_thoughts_gives_n_ahead(tmp_path, tiny_thinker):
-    found = describe(tiny_thinker(tmp_path, max_thoughts=6))
+    found = artifact_from_folder(tiny_thinker(tmp_path, max_thoughts=6))
     assert found.thought is not None
     assert found.thought.n_ahead == 4
 
@@ -55,14 +56,14 @@ def test_ids_by_the_names_of_added_tokens(thinker, name):
     else:
         decoder = {str(i): {"content": token} for token, i in ids.items()}
         _configure(thinker, name, added_tokens_decoder=decoder)
-    thought = read_checkpoint(thinker).thought
+    thought = artifact_from_folder(thinker).thought
     assert thought is not None
     assert (thought.start_id, thought.end_id) == (700, 7)
 
 
 def test_the_last_two_ids_where_the_tokenizer_has_no_names(thinker):
     _forget_added(thinker)
-    thought = read_checkpoint(thinker).thought
+    thought = artifact_from_folder(thinker).thought
     assert thought is not None
     assert (thought.start_id, thought.end_id) == (1024, 1025)
 
@@ -70,8 +71,10 @@ def test_the_last_two_ids_where_the_tokenizer_has_no_names(thinker):
 def test_protocol_file_and_option_win(thinker):
     given = {"start_id": 3, "end_id": 4, "n_ahead": 5, "embedding": "dash"}
     (thinker / "protocol.json").write_text(json.dumps({"thought": given}))
-    assert describe(thinker).thought == ThoughtProtocol(3, 4, 5, "dash")
-    assert describe(thinker, None, "trained").thought == ThoughtProtocol(3, 4, 5, "trained")
+    assert artifact_from_folder(thinker).thought == ThoughtProtocol(3, 4, 5, "dash")
+    assert artifact_from_folder(thinker, None, "trained").thought == ThoughtProtocol(
+        3, 4, 5, "trained"
+    )
 
 
 def test_trained_rows_are_scaled(thinker):
@@ -112,18 +115,18 @@ def test_dash_rows_are_the_embedding_of_its_first_token(thinker, sentencepiece):
 def test_a_talk_head_that_does_not_fit(thinker, edit, tensors, message):
     edit(thinker, **{n: s if s is None else np.ones(s, np.float32) for n, s in tensors.items()})
     with pytest.raises(ValueError, match=message):
-        describe(thinker)
+        artifact_from_folder(thinker)
 
 
 def test_a_plain_model_is_no_thinker(mistral):
     with pytest.raises(ValueError, match=r"mistral lacks tensor talk_head.0.0.weight"):
-        describe(mistral, "thinker")
+        artifact_from_folder(mistral, "thinker")
 
 
 def test_embeddings_without_a_talk_head_are_no_policy(mistral, edit):
     edit(mistral, start_embedding=np.ones((2, 256), np.float32))
     with pytest.raises(ValueError, match=r"mistral lacks tensor talk_head.0.0.weight"):
-        describe(mistral)
+        artifact_from_folder(mistral)
 
 
 @pytest.mark.parametrize(
@@ -137,19 +140,19 @@ def test_embeddings_without_a_talk_head_are_no_policy(mistral, edit):
 def test_max_thoughts_that_leave_no_thought(thinker, most, message):
     _configure(thinker, max_thoughts=most)
     with pytest.raises(ValueError, match=message):
-        describe(thinker)
+        artifact_from_folder(thinker)
 
 
 def test_ids_out_of_the_vocabulary(thinker):
     _configure(thinker, vocab_size=1025)
     with pytest.raises(ValueError, match=r"<\|endthought\|> the id 1025, .* has 1025 tokens"):
-        describe(thinker)
+        artifact_from_folder(thinker)
 
 
 def test_one_name_of_two(thinker):
     _forget_added(thinker, known=("<|endthought|>",))
     with pytest.raises(ValueError, match=r"tokenizer of .* has only one of"):
-        describe(thinker)
+        artifact_from_folder(thinker)
 
 
 @pytest.mark.parametrize(
@@ -169,4 +172,4 @@ def test_one_name_of_two(thinker):
 def test_bad_protocol(thinker, thought, message):
     (thinker / "protocol.json").write_text(json.dumps({"thought": thought}))
     with pytest.raises(ValueError, match=message):
-        describe(thinker)
+        artifact_from_folder(thinker)

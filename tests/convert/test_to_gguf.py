@@ -11,8 +11,10 @@ from safetensors.torch import load_file
 
 from convert.checkpoint import read_checkpoint
 from convert.gguf_artifact import artifact_from_gguf
-from convert.to_gguf import ExceedsFloat16, write_gguf
+from convert.identity import identify
+from convert.to_gguf import ExceedsFloat16
 from tests.conftest import REFERENCE
+from tests.convert.export import export
 from tests.convert.stock_llama import Stock
 
 LLAMA3 = {
@@ -42,7 +44,7 @@ FAMILIES = {
 
 def _export(folder, level="f32"):
     out = folder / f"{level}.gguf"
-    write_gguf(read_checkpoint(folder), out, level, origin="test")
+    export(folder, out, level)
     return out
 
 
@@ -136,10 +138,11 @@ def test_the_file_alone_carries_its_protocol(mistral):
     )
     found = artifact_from_gguf(_export(mistral))
     checkpoint = read_checkpoint(mistral)
+    identity = identify(checkpoint)
     assert found.role == "reward"
-    assert found.reward == checkpoint.reward
+    assert found.reward == identity.reward
     assert found.reward.join == ""
-    assert found.prompt == checkpoint.prompt
+    assert found.prompt == identity.prompt
     assert found.shape == checkpoint.shape
     assert found.architecture == "mistral"
 

@@ -10,6 +10,7 @@ import pytest
 from convert.refusal import Refusal
 from convert.tokenizer_files import added_decoder, added_ids, check_tokenizer, open_pieces
 from tests.conftest import REFERENCE
+from tests.convert.export import export
 
 BEYOND = 1 << 31
 
@@ -91,20 +92,16 @@ def test_a_sentencepiece_model_that_is_none(folder):
 
 @pytest.mark.parametrize("pre", [{"type": "Split"}, {"pretokenizers": [3]}, "x", [1]])
 def test_a_pre_tokenizer_of_another_form(mistral, pre):
-    from convert.checkpoint import read_checkpoint
-    from convert.to_gguf import write_gguf
 
     (mistral / "tokenizer.model").unlink()
     document = _bpe() | {"pre_tokenizer": pre}
     (mistral / "tokenizer.json").write_text(json.dumps(document))
     with pytest.raises(Refusal, match=r"tokenizer.json cannot be read"):
-        write_gguf(read_checkpoint(mistral), mistral / "out.gguf", "f16", origin="test")
+        export(mistral, mistral / "out.gguf", "f16")
 
 
 def test_tokens_that_llama_cpp_would_end_on(mistral):
-    from convert.checkpoint import read_checkpoint
-    from convert.to_gguf import write_gguf
 
     (mistral / "added_tokens.json").write_text(json.dumps({"[PAD7]": 5, "<s>": 6}))
     with pytest.raises(Refusal, match=r"holds token '<s>' twice, as 1 and 6"):
-        write_gguf(read_checkpoint(mistral), mistral / "out.gguf", "f16", origin="test")
+        export(mistral, mistral / "out.gguf", "f16")
