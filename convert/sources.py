@@ -10,6 +10,8 @@ from convert import bounds
 from convert.files import regular
 from convert.refusal import Refusal, reading
 
+REFERENCE = Path(__file__).parent / "reference"
+BENCHMARK = REFERENCE / "benchmark.jsonl"  # 500 held-out problems in GSM8K's format
 REFERENCES = ("policy", "reward", "thinker")
 WANTED = (  # files of a hub repository that a conversion reads
     "config.json",
@@ -71,7 +73,7 @@ def _reference(source: str) -> Source:
     if name not in REFERENCES:
         choices = " or ".join(f"reference:{r}" for r in REFERENCES)
         raise Refusal(f"unknown reference model {source!r}; choose {choices}")
-    return Source(name, Path(__file__).parent / "reference" / name, source)
+    return Source(name, REFERENCE / name, source)
 
 
 def _download(source: str, *, offline: bool) -> Source:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from methods.arguments import MAX_SEED, threads, whole
-from profiles.ladder import is_file
+from profiles.lineup import is_file
 
 positive = whole(1, MAX_SEED)
 LEVELS = ("f16", "q8_0", "q4_k_m", "q3_k_s", "q2_k")

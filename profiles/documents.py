@@ -17,6 +17,7 @@ from convert.printing import plain, say
 from convert.refusal import Refusal
 from convert.typed import typed
 from methods.outputs import check
+from profiles.tables import markdown_table
 
 __all__ = [
     "Document",
@@ -24,7 +25,6 @@ __all__ = [
     "command_line",
     "csv_text",
     "deliver",
-    "markdown_table",
     "read_documents",
 ]
 
@@ -91,13 +91,6 @@ def command_line(given: Sequence[str]) -> str:
     """The command as it was given, folders of this machine taken off its paths."""
     public = [Path(a).name if Path(a).is_absolute() else a for a in given]
     return plain(shlex.join(["profile", *public]))
-
-
-def markdown_table(titles: Sequence[str], rows: Sequence[Sequence[str]], texts: int = 1) -> str:
-    """A table whose first `texts` columns are text and the others numbers."""
-    rules = ["---" if i < texts else "---:" for i in range(len(titles))]
-    lines = ["| " + " | ".join(titles) + " |", "|" + "|".join(rules) + "|"]
-    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
 
 
 def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:

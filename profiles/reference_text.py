@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from convert.refusal import Refusal
+from convert.sources import BENCHMARK
 from profiles.chunks import CONTEXT
 
 TEMPLATE = "{question}\n{steps}\n"
@@ -55,10 +56,7 @@ def solved_problems(count: int) -> list[tuple[str, str]]:
 
 
 def _records() -> list[dict[str, str]]:
-    import convert
-
-    path = Path(convert.__file__).parent / "reference" / "benchmark.jsonl"
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return [json.loads(line) for line in BENCHMARK.read_text(encoding="utf-8").splitlines()]
 
 
 def _steps(answer: str) -> str:

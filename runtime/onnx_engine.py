@@ -41,8 +41,8 @@ class OnnxEngine(BranchEngine):
         self._cache.bind(self._binding)
         self.tokenizer = open_tokenizer(artifact, opened.facts)
         names = {value.name for value in self._session.get_outputs()}
-        self._logits = Rows("logits", artifact.shape.vocab if "logits" in names else 0)
-        self._hidden = Rows("hidden_states", artifact.shape.hidden)
+        self._logits = OutputRows("logits", artifact.shape.vocab if "logits" in names else 0)
+        self._hidden = OutputRows("hidden_states", artifact.shape.hidden)
 
     @property
     def kv_bytes(self) -> int:
@@ -109,7 +109,7 @@ class OnnxEngine(BranchEngine):
         self._cache.free()
 
 
-class Rows:
+class OutputRows:
     """An output of the graph, in memory that onnxruntime writes to directly."""
 
     def __init__(self, name: str, width: int) -> None:

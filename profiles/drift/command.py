@@ -72,14 +72,14 @@ def run(options: argparse.Namespace, given: Sequence[str]) -> None:
     from profiles import documents
     from profiles.drift.measure import measure
     from profiles.environment import environment
-    from profiles.ladder import ladder, real_sources
+    from profiles.lineup import lineup, real_sources
     from profiles.reference_text import solved_problems
     from runtime.load import open_engine
     from runtime.options import EngineOptions
 
     documents.check(options.output, force=options.force)
     warn_unused("profile", given, [arguments.levels_unused(options.policy, "--levels")])
-    found = ladder(options.policy, options.levels, None, real_sources(offline=options.offline))
+    found = lineup(options.policy, options.levels, None, real_sources(offline=options.offline))
     paths = [found.baseline, *(path for path in found.levels if path != found.baseline)]
     engines = EngineOptions(
         device=options.device,
@@ -105,7 +105,7 @@ def run(options: argparse.Namespace, given: Sequence[str]) -> None:
 
 
 def _cells(row: DriftRow) -> tuple[str, ...]:
-    from profiles.tables import NONE, percent, significant
+    from profiles.text_formats import NONE, percent, significant
 
     kl = NONE
     if row.kl_mean_nats is not None:

@@ -18,7 +18,7 @@ from scipy.special import log_softmax
 
 from convert.heads import read_talk_head
 from convert.refusal import Refusal
-from profiles.records.process import Model, model_of
+from profiles.opened_model import OpenedModel, opened_model
 from runtime.engine import Branch, Engine, Logits
 from runtime.thinking_engine import ThinkingEngine
 
@@ -49,7 +49,7 @@ class ReplayEngine(ThinkingEngine):
 class Reading:
     """What a model gave after every token of every solution."""
 
-    model: Model
+    model: OpenedModel
     weights: Values  # (S,)
     logprobs: Values  # (S, V), of the mixed distribution; impossible tokens left out
     thoughts: Thoughts
@@ -93,7 +93,7 @@ def read(
             rows.append(output.logits.astype(np.float64))
     logits = np.concatenate(rows)
     logprobs = log_softmax(logits[:, np.isfinite(logits).all(axis=0)], axis=1)
-    return Reading(model_of(engine), np.concatenate(weights), logprobs, given or replay.noted)
+    return Reading(opened_model(engine), np.concatenate(weights), logprobs, given or replay.noted)
 
 
 def row(ours: Reading, base: Reading | None) -> DriftRow:

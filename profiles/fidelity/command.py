@@ -13,7 +13,7 @@ from methods.arguments import tokens, warn_unused
 from profiles import arguments
 
 if TYPE_CHECKING:
-    from profiles.fidelity.measure import Plan
+    from profiles.fidelity.measure import FidelityRequest
     from profiles.reference_text import Text
 
 EPILOG = """\
@@ -97,7 +97,7 @@ def run(options: argparse.Namespace, given: Sequence[str]) -> None:
 
 def _text(options: argparse.Namespace) -> Text:
     """The text that was given, or what the reference policy was made for."""
-    from profiles.ladder import REFERENCE
+    from profiles.lineup import REFERENCE
     from profiles.reference_text import benchmark_solutions, read_text
 
     if options.text is not None:
@@ -110,13 +110,13 @@ def _text(options: argparse.Namespace) -> Text:
     return benchmark_solutions()
 
 
-def _plan(options: argparse.Namespace, text: str, context: int) -> Plan:
-    from profiles.fidelity.measure import Plan
-    from profiles.ladder import ladder, real_sources
+def _plan(options: argparse.Namespace, text: str, context: int) -> FidelityRequest:
+    from profiles.fidelity.measure import FidelityRequest
+    from profiles.lineup import lineup, real_sources
 
     sources = real_sources(offline=options.offline)
-    models = ladder(options.policy, options.levels, options.baseline, sources)
-    return Plan(
+    models = lineup(options.policy, options.levels, options.baseline, sources)
+    return FidelityRequest(
         models.baseline,
         models.levels,
         text,

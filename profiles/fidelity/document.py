@@ -9,7 +9,7 @@ from typing import Any
 from profiles.documents import Document
 from profiles.fidelity.measure import Fidelity
 from profiles.fidelity.rows import FidelityRow
-from profiles.tables import NONE, signed, significant
+from profiles.text_formats import NONE, signed, significant
 
 TITLES = (
     "model",

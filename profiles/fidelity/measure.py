@@ -16,8 +16,8 @@ from convert.refusal import Refusal
 from profiles.chunks import CONTEXT, Chunks, cut, evaluate
 from profiles.fidelity.coded_logprobs import Store, bytes_needed, encode
 from profiles.fidelity.divergence import divergences, joined, losses
-from profiles.fidelity.rows import FidelityRow, Kind, Measured, row
-from profiles.records.process import model_of
+from profiles.fidelity.rows import FidelityRow, Kind, ScoredPositions, row
+from profiles.opened_model import opened_model
 from runtime.engine import Engine, Logits
 
 SPARE_BYTES = 64 << 20  # left free on the disk
@@ -26,7 +26,7 @@ Opener = Callable[[Path], Engine]
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class FidelityRequest:
     """What is compared on which text."""
 
     baseline: Path
@@ -56,7 +56,7 @@ class Fidelity:
     scored: int  # positions of one chunk
 
 
-def measure(plan: Plan, opener: Opener, progress: Progress | None = None) -> Fidelity:
+def measure(plan: FidelityRequest, opener: Opener, progress: Progress | None = None) -> Fidelity:
     """Read the text with the baseline, with it again in other batches, then with every level.
 
     One model is open at a time. The baseline's distributions wait in a temporary file.
@@ -88,22 +88,24 @@ class _Reading:
     store: Store
     progress: Progress
 
-    def baseline(self, engine: Engine, batch: int) -> Measured:
+    def baseline(self, engine: Engine, batch: int) -> ScoredPositions:
         """The baseline's losses; its distributions go to the store."""
         nll = []
         for chunk, logits in self._evaluate(engine, batch, "baseline"):
             self.store.put(chunk, encode(logits))
             nll.append(losses(logits, self.chunks.targets(chunk)))
-        return Measured(model_of(engine), "baseline", batch, np.concatenate(nll), None)
+        return ScoredPositions(opened_model(engine), "baseline", batch, np.concatenate(nll), None)
 
-    def against(self, engine: Engine, batch: int, kind: Kind) -> Measured:
+    def against(self, engine: Engine, batch: int, kind: Kind) -> ScoredPositions:
         """A model's losses, and its divergences from what the store holds."""
         nll, found = [], []
         for chunk, logits in self._evaluate(engine, batch, kind):
             targets = self.chunks.targets(chunk)
             nll.append(losses(logits, targets))
             found.append(divergences(logits, targets, self.store.get(chunk)))
-        return Measured(model_of(engine), kind, batch, np.concatenate(nll), joined(found))
+        return ScoredPositions(
+            opened_model(engine), kind, batch, np.concatenate(nll), joined(found)
+        )
 
     def _evaluate(self, engine: Engine, batch: int, kind: Kind) -> Iterator[tuple[int, Logits]]:
         title = engine.artifact.level if kind == "level" else kind

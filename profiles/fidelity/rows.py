@@ -14,17 +14,17 @@ from scipy.stats import t as student
 from profiles.fidelity.coded_logprobs import Values
 from profiles.fidelity.divergence import Divergences
 from profiles.intervals import CONFIDENCE
-from profiles.records.process import Model
+from profiles.opened_model import OpenedModel
 
 RESAMPLES = 200  # of the chunks, for the errors of percentiles
 Kind = Literal["baseline", "self-noise", "level"]
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class ScoredPositions:
     """What one model gave at every scored position: (chunks * S,) values, and where they end."""
 
-    model: Model
+    model: OpenedModel
     kind: Kind
     batch_tokens: int
     nll: Values
@@ -70,7 +70,9 @@ class FidelityRow:
     kl_excess_high_nats: float | None = None
 
 
-def row(ours: Measured, base: Measured, noise: Measured | None, chunks: int) -> FidelityRow:
+def row(
+    ours: ScoredPositions, base: ScoredPositions, noise: ScoredPositions | None, chunks: int
+) -> FidelityRow:
     """The line of one model against the baseline, and beyond the baseline's own noise."""
     perplexity = math.exp(ours.nll.mean())
     values: dict[str, Any] = {

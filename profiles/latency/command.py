@@ -111,7 +111,7 @@ def _bench(options: argparse.Namespace) -> Bench:
 
 
 def _paths(options: argparse.Namespace) -> tuple[Path, ...]:
-    from profiles.ladder import ladder, real_sources
+    from profiles.lineup import lineup, real_sources
 
-    found = ladder(options.policy, options.levels, None, real_sources(offline=options.offline))
+    found = lineup(options.policy, options.levels, None, real_sources(offline=options.offline))
     return (found.baseline, *found.levels) if options.full else found.converted

@@ -9,7 +9,7 @@ from typing import Any
 from profiles.documents import Document
 from profiles.latency.ceilings import Ceilings
 from profiles.latency.measure import LatencyRow
-from profiles.tables import NONE, milliseconds, percent, significant, size
+from profiles.text_formats import NONE, milliseconds, percent, significant, size
 
 TITLES = (
     "model",

@@ -14,9 +14,9 @@ import numpy as np
 from convert.progress import Bar, Progress
 from convert.refusal import Refusal
 from profiles.flops import flops
+from profiles.latency.bytes_read import decode_bytes, prefill_bytes
 from profiles.latency.ceilings import Ceilings
-from profiles.latency.traffic import decode_bytes, prefill_bytes
-from profiles.records.process import Model, model_of
+from profiles.opened_model import OpenedModel, opened_model
 from runtime.engine import Branch, Engine, Sampling, Usage
 from runtime.sampling import Sampler
 
@@ -51,7 +51,7 @@ class Bench:
 class Timed:
     """One test on one model: seconds of each repeat, and the work of one."""
 
-    model: Model
+    model: OpenedModel
     kind: Kind
     size: int  # tokens of the prompt, or branches
     seconds: tuple[float, ...]
@@ -163,7 +163,7 @@ def _prefill(bench: Bench, engine: Engine, tokens: Sequence[int], bar: Bar) -> T
         bar.step(f"prefill {len(tokens)}")
     kept = slice(bench.warm_up, None)
     return Timed(
-        model_of(engine),
+        opened_model(engine),
         "prefill",
         len(tokens),
         tuple(seconds[kept]),
@@ -188,7 +188,7 @@ def _decode(bench: Bench, engine: Engine, count: int, draw: np.random.Generator,
             _rewind(engine, branches, bench.depth)
             bar.step(f"decode x{count}")
     return Timed(
-        model_of(engine),
+        opened_model(engine),
         "decode",
         count,
         tuple(seconds[bench.warm_up :]),

@@ -94,15 +94,15 @@ def run(options: argparse.Namespace, given: Sequence[str]) -> None:
         Refusal: for a search that cannot be, or a method without its reward model.
     """
     from profiles.plan.document import document, text
-    from profiles.plan.measure import Plan, Search, choices
-    from profiles.plan.outlines import outline
+    from profiles.plan.measure import Plan, SearchSize, choices
+    from profiles.plan.model_tensors import model_tensors
 
     unscored = options.method in ("greedy", "majority")
     why = f"--method {options.method}"
     rules = [(unscored, ("--reward",), why), (options.method == "greedy", ("--width",), why)]
     warn_unused("profile", given, rules)
-    models = [outline(name) for name in models_of(options)]
-    search = Search(
+    models = [model_tensors(name) for name in models_of(options)]
+    search = SearchSize(
         1 if options.method == "greedy" else options.width,
         options.context,
         options.prompt,

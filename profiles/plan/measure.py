@@ -10,7 +10,7 @@ from pathlib import Path
 from convert.artifact import Artifact
 from convert.levels import LEVELS, UNQUANTIZED
 from convert.refusal import Refusal
-from profiles.plan.outlines import Outline
+from profiles.plan.model_tensors import ModelTensors
 from runtime.devices import MARGIN_BYTES, layers_that_fit
 from runtime.footprint import PROCESS_BYTES, Footprint, Load, footprint
 from runtime.options import KvType
@@ -24,7 +24,7 @@ BEST = 3  # choices shown for a card
 
 
 @dataclass(frozen=True, slots=True)
-class Search:
+class SearchSize:
     """What is searched: `width` paths of `context` tokens, `prompt` of them the same for all."""
 
     width: int
@@ -60,7 +60,7 @@ class Search:
 class Need:
     """One model at a level."""
 
-    outline: Outline
+    outline: ModelTensors
     level: str
     footprint: Footprint
     kv_unshared: int
@@ -158,15 +158,20 @@ class Plan:
     """What was asked for, and every choice there is."""
 
     method: str
-    models: tuple[Outline, ...]
-    search: Search
+    models: tuple[ModelTensors, ...]
+    search: SearchSize
     choices: tuple[Choice, ...]
     cards: tuple[int, ...]  # bytes
     quant: tuple[str, ...] | None = None  # levels that were asked for
 
 
 def need(
-    outline: Outline, level: str, search: Search, *, scores: bool = False, thinks: bool = False
+    outline: ModelTensors,
+    level: str,
+    search: SearchSize,
+    *,
+    scores: bool = False,
+    thinks: bool = False,
 ) -> Need:
     """One model at a level under a search. `scores`: it reads whole steps; `thinks`: talk head."""
     step = min(STEP_TOKENS, search.context - search.prompt) if scores else 1
@@ -187,7 +192,7 @@ def need(
 
 
 def choices(
-    models: Sequence[Outline], levels: Sequence[str] | None, search: Search
+    models: Sequence[ModelTensors], levels: Sequence[str] | None, search: SearchSize
 ) -> list[Choice]:
     """Every combination of levels; a .gguf keeps its own level unless levels are asked for.
 

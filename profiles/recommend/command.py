@@ -56,10 +56,10 @@ def run(options: argparse.Namespace, _given: Sequence[str]) -> None:
     """
     from convert.printing import say
     from profiles.recommend.document import text
-    from profiles.recommend.measure import Limits, document, read_rows, recommend
-    from profiles.recommend.versus import by_questions
+    from profiles.recommend.measure import RowLimits, document, read_rows, recommend
+    from profiles.recommend.row_comparison import by_questions
 
-    limits = Limits(
+    limits = RowLimits(
         None if options.vram is None else int(options.vram * GIB),
         None if options.ram is None else int(options.ram * GIB),
         options.max_latency,

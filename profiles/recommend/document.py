@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from profiles.recommend.measure import Limits, Recommendation, Ruled, card_bytes
-from profiles.recommend.versus import Versus
-from profiles.rows import Row
-from profiles.tables import level_name, method_name, percent, points, significant, size
+from profiles.recommend.measure import Recommendation, RowLimits, Ruled, card_bytes
+from profiles.recommend.row_comparison import RowComparison
+from profiles.report.names import row_name
+from profiles.report.rows import Row
+from profiles.text_formats import percent, points, significant, size
 
 SHOWN = 5  # rows that were ruled out
 GIB = 1 << 30
 
 
-def text(found: Recommendation, limits: Limits) -> str:
+def text(found: Recommendation, limits: RowLimits) -> str:
     """The pick with its numbers, the runner-up, and what ruled out better ones."""
     pick = found.pick
     lines = [
-        f"recommended: {name(pick)}",
+        f"recommended: {row_name(pick)}",
         f"  accuracy: {_accuracy(pick)}, the highest of {found.qualified} rows within the limits "
         f"({found.measured} measured)",
         f"  latency:  {_latency(pick)} a question{_limit(limits.latency_s, ' s')}",
@@ -24,7 +25,7 @@ def text(found: Recommendation, limits: Limits) -> str:
     lines += [f"  {remark}" for remark in _remarks(pick, limits)]
     lines += _runner_up(found)
     if found.thrifty is not None:
-        same = "the runner-up" if found.thrifty == found.runner_up else name(found.thrifty)
+        same = "the runner-up" if found.thrifty == found.runner_up else row_name(found.thrifty)
         lines.append(f"as good as {pick.n} questions can tell, and faster: {same}")
         lines.append(f"  {_accuracy(found.thrifty)}; {_latency(found.thrifty)}")
     if found.better:
@@ -33,12 +34,6 @@ def text(found: Recommendation, limits: Limits) -> str:
         if len(found.better) > SHOWN:
             lines.append(f"  and {len(found.better) - SHOWN} more")
     return "\n".join(lines)
-
-
-def name(row: Row) -> str:
-    """`gguf q4_k_m, REBASE w=8`, with the reward model's level where it differs."""
-    reward = f" (reward {row.reward_level})" if row.reward_level not in (None, row.level) else ""
-    return f"{level_name(row)}{reward}, {method_name(row)}"
 
 
 def _accuracy(row: Row) -> str:
@@ -56,7 +51,7 @@ def _limit(value: float | None, unit: str) -> str:
     return "" if value is None else f" (limit: p95 {value:g}{unit})"
 
 
-def _memory(row: Row, limits: Limits) -> str:
+def _memory(row: Row, limits: RowLimits) -> str:
     said = f"peak RSS {size(row.peak_rss_bytes)}"
     if limits.ram_bytes is not None:
         said += f" of {limits.ram_bytes / GIB:g} GiB"
@@ -68,7 +63,7 @@ def _memory(row: Row, limits: Limits) -> str:
     return f"{said}; on a card {size(need)}{card}, {how}, 1 GiB left free in it"
 
 
-def _remarks(row: Row, limits: Limits) -> list[str]:
+def _remarks(row: Row, limits: RowLimits) -> list[str]:
     said = []
     if row.delta_low is not None and row.delta_high is not None:
         sure = not row.delta_low <= 0 <= row.delta_high
@@ -90,13 +85,13 @@ def _runner_up(found: Recommendation) -> list[str]:
     if other is None or found.against is None:
         return ["runner-up: none, only this row keeps the limits"]
     return [
-        f"runner-up: {name(other)}",
+        f"runner-up: {row_name(other)}",
         f"  {_accuracy(other)}; {_latency(other)}; peak RSS {size(other.peak_rss_bytes)}",
         f"  {_verdict(found.against, found.pick.n)}",
     ]
 
 
-def _verdict(against: Versus, questions: int) -> str:
+def _verdict(against: RowComparison, questions: int) -> str:
     """What sets the pick apart from another row, if anything does."""
     paired = against.paired
     if paired is not None:
@@ -113,4 +108,4 @@ def _verdict(against: Versus, questions: int) -> str:
 def _ruled(ruled: Ruled) -> str:
     reasons = " and ".join(breach.text for breach in ruled.breaches)
     unsure = ", not surely better" if ruled.against.same else ""
-    return f"{name(ruled.row)}: {percent(ruled.row.accuracy)} %{unsure}; {reasons}"
+    return f"{row_name(ruled.row)}: {percent(ruled.row.accuracy)} %{unsure}; {reasons}"

@@ -10,9 +10,10 @@ from typing import Any
 from convert.files import regular
 from convert.refusal import Refusal
 from convert.typed import typed
-from profiles.recommend.versus import Judge, Versus, by_intervals
-from profiles.rows import Row
-from profiles.stored import load
+from profiles.recommend.row_comparison import Judge, RowComparison, by_intervals
+from profiles.report.names import row_name
+from profiles.report.rows import Row
+from profiles.stored_json import load
 from runtime.devices import COMPUTE_BYTES, MARGIN_BYTES
 
 SUMMARY = "summary.json"
@@ -20,7 +21,7 @@ FASTER = 0.8  # of the pick's median latency, before a row counts as faster
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class RowLimits:
     """What an answer may take; None is no limit."""
 
     vram_bytes: int | None = None  # size of the card
@@ -43,7 +44,7 @@ class Ruled:
 
     row: Row
     breaches: tuple[Breach, ...]
-    against: Versus  # the pick
+    against: RowComparison  # the pick
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ class Recommendation:
 
     pick: Row
     runner_up: Row | None
-    against: Versus | None  # the pick against the runner-up
+    against: RowComparison | None  # the pick against the runner-up
     thrifty: Row | None
     better: tuple[Ruled, ...]
     qualified: int
@@ -63,7 +64,7 @@ class Recommendation:
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class SummaryRows:
     """What is read of summary.json; fields of other versions are passed over."""
 
     rows: list[Row]
@@ -84,13 +85,15 @@ def read_rows(folder: Path) -> list[Row]:
     what = f"a summary of this version; render it again with profile report {folder}"
     content = regular(path).read_bytes()
     load(content, str(path), what)
-    rows = typed(Rows, content, f"{path} is not {what}").rows
+    rows = typed(SummaryRows, content, f"{path} is not {what}").rows
     if not rows:
         raise Refusal(f"{path} holds no rows")
     return rows
 
 
-def recommend(rows: Sequence[Row], limits: Limits, judge: Judge = by_intervals) -> Recommendation:
+def recommend(
+    rows: Sequence[Row], limits: RowLimits, judge: Judge = by_intervals
+) -> Recommendation:
     """The most accurate row within the limits; of equals the fastest, then the smallest.
 
     Raises:
@@ -118,7 +121,7 @@ def recommend(rows: Sequence[Row], limits: Limits, judge: Judge = by_intervals) 
     )
 
 
-def breaches(row: Row, limits: Limits) -> Iterator[Breach]:
+def breaches(row: Row, limits: RowLimits) -> Iterator[Breach]:
     """The limits that a row breaks. What was not measured cannot keep a limit."""
     if limits.latency_s is not None:
         yield from _breach("p95", row.latency_p95_s, limits.latency_s, " s")
@@ -155,7 +158,7 @@ def card_bytes(row: Row) -> int | None:
     return files + row.kv_bytes + models * COMPUTE_BYTES + MARGIN_BYTES
 
 
-def document(found: Recommendation, limits: Limits) -> dict[str, Any]:
+def document(found: Recommendation, limits: RowLimits) -> dict[str, Any]:
     """A recommendation as JSON data."""
     return {
         "limits": asdict(limits),
@@ -187,11 +190,10 @@ def _latency(row: Row) -> float:
 
 
 def _nothing(judged: Sequence[tuple[Row, tuple[Breach, ...]]]) -> str:
-    from profiles.recommend.document import name
 
     row, broken = min(judged, key=lambda j: (max(b.excess for b in j[1]), _order(j[0])))
     reasons = " and ".join(breach.text for breach in broken)
     return (
-        f"none of {len(judged)} measured rows qualifies; nearest: {name(row)}, "
+        f"none of {len(judged)} measured rows qualifies; nearest: {row_name(row)}, "
         f"{100 * row.accuracy:.1f} % right, but {reasons}"
     )

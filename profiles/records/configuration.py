@@ -8,17 +8,19 @@ import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from convert.artifact import Format
 from convert.files import regular
 from convert.onnx_files import model_files
 from methods.build import SELECTIONS, MethodSpec, ProtocolName, Search
 from methods.candidate import Selection
-from profiles.rows import MethodName
-from profiles.stored import parse
+from profiles.stored_json import parse
 from runtime.options import EngineOptions, Thinking
 
+MethodName = Literal[
+    "greedy", "majority", "best-of-n", "weighted", "rebase", "rebase-majority", "rebase-best"
+]
 ROW_NAMES: dict[tuple[Search, Selection], MethodName] = {
     ("greedy", "greedy"): "greedy",
     ("sample", "majority"): "majority",

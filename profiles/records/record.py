@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -12,14 +13,14 @@ from typing import BinaryIO, Self
 from convert.files import NO_ROOM, no_room, regular
 from convert.refusal import Refusal
 from methods.candidate import Selection
-from profiles.stored import parse
+from profiles.stored_json import parse
 from runtime.engine import Usage
 
 NEEDED = ("verdicts", "policy", "reward")  # without them a question would have cost nothing
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class ChosenAnswer:
     """The answer that a selection chose; strict counts explicitly marked answers only."""
 
     answer: str | None = None
@@ -36,7 +37,7 @@ class Record:
     question: str
     gold: str | None
     seed: int  # `solve --seed` with it repeats the answer
-    verdicts: Mapping[Selection, Verdict] = field(default_factory=dict)
+    verdicts: Mapping[Selection, ChosenAnswer] = field(default_factory=dict)
     policy: Usage = field(default_factory=Usage)  # tokens by kind, and seconds by kind
     reward: Usage = field(default_factory=Usage)
     latency_s: float = 0.0
@@ -53,9 +54,15 @@ class Record:
     def line(self) -> str:
         return json.dumps(asdict(self), ensure_ascii=False) + "\n"
 
-    def verdict(self, selection: Selection) -> Verdict:
+    def verdict(self, selection: Selection) -> ChosenAnswer:
         """How a selection fared; nothing answered where the question failed."""
-        return self.verdicts.get(selection, Verdict())
+        return self.verdicts.get(selection, ChosenAnswer())
+
+
+def question_seed(seed: int, problem_id: str) -> int:
+    """A seed of its own for every question, the same at every level of quantization."""
+    digest = hashlib.sha256(f"{seed}:{problem_id}".encode()).digest()
+    return int.from_bytes(digest[:4], "little") >> 1
 
 
 def read_records(path: Path) -> list[Record]:

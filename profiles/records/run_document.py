@@ -9,7 +9,7 @@ from methods.build import ProtocolName
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class AskedModels:
     """The models as they were asked for."""
 
     policy: str
@@ -18,7 +18,7 @@ class Named:
 
 
 @dataclass(frozen=True, slots=True)
-class Data:
+class Questions:
     """The questions."""
 
     name: str
@@ -26,7 +26,7 @@ class Data:
 
 
 @dataclass(frozen=True, slots=True)
-class Card:
+class GraphicsCard:
     """A graphics card."""
 
     name: str
@@ -44,7 +44,7 @@ class Environment:
     threads: int | None
     usable_threads: int
     ram_bytes: int
-    gpus: list[Card]
+    gpus: list[GraphicsCard]
     system: str
     python: str
     packages: dict[str, str]
@@ -64,8 +64,8 @@ class RunDocument:
     """What a run was asked for and where it ran."""
 
     command: str
-    models: Named
-    data: Data
+    models: AskedModels
+    data: Questions
     questions: int
     seed: int
     protocols: list[ProtocolName]

@@ -10,15 +10,15 @@ from methods.candidate import Selection
 from profiles.flops import flops, seed_flops
 from profiles.intervals import Paired, compare, percentile, wilson
 from profiles.records.configuration import ROW_NAMES, Configuration
-from profiles.records.process import Process
 from profiles.records.record import Record
-from profiles.rows import Row
+from profiles.records.worker_facts import WorkerFacts
+from profiles.report.rows import Row
 from runtime.engine import Usage
 
 
 def row(
     configuration: Configuration,
-    process: Process,
+    process: WorkerFacts,
     records: Sequence[Record],
     selection: Selection,
     baseline: Sequence[Record] = (),
@@ -97,7 +97,7 @@ def _differences(paired: Paired | None) -> dict[str, Any]:
     }
 
 
-def _costs(ran: Sequence[Record], process: Process, charged: bool) -> dict[str, Any]:
+def _costs(ran: Sequence[Record], process: WorkerFacts, charged: bool) -> dict[str, Any]:
     """Seconds, tokens and operations of the questions that ran."""
     latency = [record.latency_s - (0.0 if charged else record.scorer_s) for record in ran]
     policy = sum((record.policy for record in ran), Usage())
@@ -125,7 +125,7 @@ def _costs(ran: Sequence[Record], process: Process, charged: bool) -> dict[str, 
     }
 
 
-def _memory(records: Sequence[Record], process: Process, charged: bool) -> dict[str, Any]:
+def _memory(records: Sequence[Record], process: WorkerFacts, charged: bool) -> dict[str, Any]:
     """Bytes. The peaks are of the whole process, the reward model in it whoever is charged."""
     reward = process.reward if charged else None
     return {

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from profiles.report.names import THINKING, level_name, method_name
+from profiles.report.rows import Row
 from profiles.report.summary import Comparison, Summary
-from profiles.report.thinking import Effect, Versus
-from profiles.rows import Row
-from profiles.tables import THINKING, level_name, method_name, p_value, percent, points, significant
+from profiles.report.thinking import Effect, WithoutThoughts
+from profiles.text_formats import chance, listed, percent, points, significant
 
 EQUAL = 0.05  # token counts that differ by less are equal
 
@@ -65,11 +66,6 @@ def _verdicts(rows: Sequence[Row]) -> list[str]:
             f"{levels}: no difference detected; drops above {limits} points would have been"
         )
     return clauses
-
-
-def listed(items: Sequence[str]) -> str:
-    """`f16, q8_0 and q4_k_m`."""
-    return " and ".join(filter(None, [", ".join(items[:-1]), items[-1]]))
 
 
 def detected(row: Row) -> str:
@@ -160,18 +156,12 @@ def _thinking(effect: Effect) -> str:
     return "; ".join(parts) + "."
 
 
-def _gain(versus: Versus) -> str:
+def _gain(versus: WithoutThoughts) -> str:
     paired, row = versus.paired, versus.row
     return (
         f"{points(paired.difference)} points [{points(paired.low)}, {points(paired.high)}] to "
         f"{method_name(row)} ({percent(row.accuracy)} %)"
     )
-
-
-def chance(p: float | None) -> str:
-    """`p = 0.031` or `p < 0.001`."""
-    text = p_value(p)
-    return f"p {text[0]} {text[1:]}" if text.startswith("<") else f"p = {text}"
 
 
 def _tree(c: Comparison) -> str:

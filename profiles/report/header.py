@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from profiles.report.summary import Summary
-from profiles.tables import size
+from profiles.text_formats import size
 
 PROTOCOLS = {
     "fair": "the same prompt, token budget, elicitation and extraction for all",

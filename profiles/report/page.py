@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from profiles import paper
-from profiles.report import recovery_text
+from profiles.report import paper_table, recovery_sentences
+from profiles.report.columns import Column, columns
 from profiles.report.findings import findings, rebase_against_majority, thinking_sentences
 from profiles.report.header import facts, subtitle, title, warnings
+from profiles.report.names import level_name, method_name
 from profiles.report.plots import plots
+from profiles.report.rows import Row
 from profiles.report.summary import Flip, Summary
-from profiles.rows import Row
-from profiles.tables import Column, columns, level_name, method_name
 from profiles.templates import render
 from profiles.tree.page import view
 
@@ -45,10 +45,10 @@ def page(summary: Summary) -> str:
         lines=_lines(summary.rows, shown),
         findings=findings(summary),
         rebase=rebase_against_majority(summary.comparisons),
-        recovery=recovery_text.sentences(summary.recoveries),
-        recovery_table=recovery_text.table(summary.recoveries),
+        recovery=recovery_sentences.sentences(summary.recoveries),
+        recovery_table=recovery_sentences.table(summary.recoveries),
         thinking=thinking_sentences(summary.effects),
-        paper=paper.table(summary.rows) if summary.header.get("suite") else [],
+        paper=paper_table.table(summary.rows) if summary.header.get("suite") else [],
         plots=plots(summary.rows),
         others=summary.others,
         flips=_flips(summary),

@@ -11,8 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from profiles.report.drawing import INK, PAPER, STYLE, Key, canvas, colour, legend, svg
-from profiles.rows import Row
-from profiles.tables import level_name, method_name, search_name, significant, size
+from profiles.report.names import level_name, method_name, search_name
+from profiles.report.rows import Row
+from profiles.text_formats import significant, size
 
 MARKERS = "osD^vPX*<>hp"
 FILLS = {"off": "full", "gated": "left", "on": "none"}  # of a marker, by where it thinks

@@ -11,9 +11,9 @@ from methods.candidate import Selection
 from profiles.intervals import Paired, adjusted_wald
 from profiles.records.configuration import ROW_NAMES, wanted
 from profiles.records.record import Record
-from profiles.records.store import Measured
+from profiles.records.stored_run import Recorded
 from profiles.report.accuracy import pair, row
-from profiles.rows import Row
+from profiles.report.rows import Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Recovery:
         }
 
 
-def recoveries(measured: Sequence[Measured], methods: Sequence[str]) -> Iterator[Recovery]:
+def recoveries(measured: Sequence[Recorded], methods: Sequence[str]) -> Iterator[Recovery]:
     """Every search whose level has a greedy run, and whose baseline and greedy's were measured.
 
     Only what ran on the same weights as greedy: a thinker beside another policy is left out.
@@ -67,7 +67,11 @@ def recoveries(measured: Sequence[Measured], methods: Sequence[str]) -> Iterator
 
 
 def _recovery(
-    one: Measured, base: Measured, plain: Measured, full: Measured, selection: Selection
+    one: Recorded,
+    base: Recorded,
+    plain: Recorded,
+    full: Recorded,
+    selection: Selection,
 ) -> Recovery | None:
     """None if there is no question that all four have answered."""
     here, before = _right(one.records, selection), _right(base.records, selection)
@@ -89,11 +93,11 @@ def _recovery(
     )
 
 
-def _is_greedy(one: Measured) -> bool:
+def _is_greedy(one: Recorded) -> bool:
     return one.configuration.spec.search == "greedy" and one.configuration.thinking == "off"
 
 
-def _baseline_of(one: Measured, base: Measured) -> bool:
+def _baseline_of(one: Recorded, base: Recorded) -> bool:
     ours, theirs = one.configuration, base.configuration
     return (
         theirs.baseline

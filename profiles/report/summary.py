@@ -13,14 +13,20 @@ from profiles.documents import Document, read_documents
 from profiles.intervals import Paired
 from profiles.records.configuration import Configuration, wanted
 from profiles.records.record import Record
-from profiles.records.store import RUN, Measured, read_measured, read_run, records_path
+from profiles.records.stored_run import (
+    RUN,
+    Recorded,
+    read_measured,
+    read_run,
+    records_path,
+)
 from profiles.report.accuracy import pair, row
+from profiles.report.names import level_name, method_name
 from profiles.report.recovery import Recovery, recoveries
+from profiles.report.rows import Row
 from profiles.report.thinking import Effect, effects
-from profiles.rows import Row
-from profiles.tables import level_name, method_name
 from profiles.tree.nodes import Tree
-from profiles.tree.searches import read_search, searches_path
+from profiles.tree.stored_trees import read_stored_tree, trees_path
 from runtime.options import Thinking
 
 
@@ -127,7 +133,7 @@ def summarize(folder: Path) -> Summary:
     )
 
 
-def _searches(folder: Path, measured: Sequence[Measured]) -> Iterator[FlippedSearch]:
+def _searches(folder: Path, measured: Sequence[Recorded]) -> Iterator[FlippedSearch]:
     """Of every level's trees one that quantization made wrong, else one that it made right."""
     bases = {_method_key(m.configuration): m for m in measured if m.configuration.baseline}
     for one in measured:
@@ -138,7 +144,7 @@ def _searches(folder: Path, measured: Sequence[Measured]) -> Iterator[FlippedSea
         flips = _flips(base.records, one.records, configuration.primary)
         for flip in sorted(flips, key=lambda flip: not flip.lost):
             before, after = (
-                read_search(searches_path(records_path(folder, m.configuration)), flip.id)
+                read_stored_tree(trees_path(records_path(folder, m.configuration)), flip.id)
                 for m in (base, one)
             )
             if before and after:
@@ -178,7 +184,7 @@ def _flips(before: Sequence[Record], after: Sequence[Record], selection: Selecti
     return found
 
 
-def _comparisons(measured: Sequence[Measured]) -> list[Comparison]:
+def _comparisons(measured: Sequence[Recorded]) -> list[Comparison]:
     """Every REBASE run against every majority vote on the same models, thinking alike."""
     found: list[Comparison] = []
     fair = [m for m in measured if m.configuration.protocol == "fair"]
@@ -192,11 +198,11 @@ def _comparisons(measured: Sequence[Measured]) -> list[Comparison]:
     return found
 
 
-def _engine(measured: Measured) -> tuple[Path, Thinking]:
+def _engine(measured: Recorded) -> tuple[Path, Thinking]:
     return measured.configuration.policy, measured.configuration.thinking
 
 
-def _comparison(tree: Measured, vote: Measured, paired: Paired) -> Comparison:
+def _comparison(tree: Recorded, vote: Recorded, paired: Paired) -> Comparison:
     a = row(tree.configuration, tree.process, tree.records, "weighted")
     b = row(vote.configuration, vote.process, vote.records, "majority")
     return Comparison(

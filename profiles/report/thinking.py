@@ -7,15 +7,15 @@ from dataclasses import dataclass
 
 from methods.candidate import Selection
 from profiles.intervals import Paired
-from profiles.records.store import Measured
+from profiles.records.stored_run import Recorded
 from profiles.report.accuracy import pair, row
-from profiles.rows import Row
+from profiles.report.rows import Row
 
 EQUAL = 1.05  # operations that exceed others by less are equal
 
 
 @dataclass(frozen=True, slots=True)
-class Versus:
+class WithoutThoughts:
     """A row without thoughts, and the paired difference to it."""
 
     row: Row
@@ -27,11 +27,11 @@ class Effect:
     """A thinking row, the same search without thoughts, and the best of all for its operations."""
 
     row: Row
-    same: Versus | None
-    rival: Versus | None
+    same: WithoutThoughts | None
+    rival: WithoutThoughts | None
 
 
-def effects(measured: Sequence[Measured]) -> list[Effect]:
+def effects(measured: Sequence[Recorded]) -> list[Effect]:
     """One for every thinking configuration of the fair protocol, by its main selection."""
     plain = [found for one in measured if _plays(one, thinking=False) for found in _rows(one)]
     made = []
@@ -47,15 +47,15 @@ def effects(measured: Sequence[Measured]) -> list[Effect]:
 @dataclass(frozen=True, slots=True)
 class _Plain:
     row: Row
-    measured: Measured
+    measured: Recorded
     selection: Selection
 
-    def versus(self, one: Measured, selection: Selection) -> Versus | None:
+    def versus(self, one: Recorded, selection: Selection) -> WithoutThoughts | None:
         paired = pair(self.measured.records, one.records, selection, self.selection)
-        return Versus(self.row, paired) if paired else None
+        return WithoutThoughts(self.row, paired) if paired else None
 
 
-def _effect(own: Row, one: Measured, selection: Selection, plain: Sequence[_Plain]) -> Effect:
+def _effect(own: Row, one: Recorded, selection: Selection, plain: Sequence[_Plain]) -> Effect:
     same = [p for p in plain if (p.row.method, p.row.width) == (own.method, own.width)]
     limit = EQUAL * (own.flops_per_question or 0)
     cheap = [p for p in plain if (p.row.flops_per_question or 0) <= limit]
@@ -67,12 +67,12 @@ def _effect(own: Row, one: Measured, selection: Selection, plain: Sequence[_Plai
     )
 
 
-def _plays(measured: Measured, *, thinking: bool) -> bool:
+def _plays(measured: Recorded, *, thinking: bool) -> bool:
     configuration = measured.configuration
     return configuration.protocol == "fair" and (configuration.thinking != "off") == thinking
 
 
-def _rows(measured: Measured) -> Iterator[_Plain]:
+def _rows(measured: Recorded) -> Iterator[_Plain]:
     for selection in measured.configuration.selections:
         found = row(measured.configuration, measured.process, measured.records, selection)
         yield _Plain(found, measured, selection)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from pathlib import Path
 
 from convert.files import write_json, write_text
-from profiles import documents, paper
-from profiles.report import recovery_text
+from convert.printing import say
+from profiles import documents, tables
+from profiles.report import paper_table, recovery_sentences
+from profiles.report.columns import columns, markdown_table, text_table
 from profiles.report.findings import findings, rebase_against_majority, thinking_sentences
 from profiles.report.header import facts, subtitle, title, warnings
 from profiles.report.page import page
+from profiles.report.rows import Row
 from profiles.report.summary import Summary, summarize
-from profiles.rows import Row
-from profiles.tables import columns, markdown_table
 
 
 def write(folder: Path) -> Summary:
@@ -34,6 +37,17 @@ def write(folder: Path) -> Summary:
     return summary
 
 
+def show(summary: Summary, folder: Path, *, json_wanted: bool) -> None:
+    """Print summary.json's content, or the table as a terminal shows it."""
+    if json_wanted:
+        say(json.dumps(summary.document(), ensure_ascii=False))
+        return
+    say(text_table(summary.rows))
+    if summary.header.get("suite"):
+        say("\n" + tables.aligned(paper_table.table(summary.rows)))
+    say(f"report: {folder / 'index.html'}", sys.stderr)
+
+
 def csv_text(rows: tuple[Row, ...]) -> str:
     """One line a row, the fields of summary.json as columns; empty is null."""
     return documents.csv_text([row.document() for row in rows])
@@ -49,14 +63,14 @@ def markdown(summary: Summary) -> str:
     if lines := rebase_against_majority(summary.comparisons):
         parts += ["## REBASE against a majority vote", lines[0]]
         parts.append("\n".join(f"- {line}" for line in lines[1:]))
-    if lines := recovery_text.sentences(summary.recoveries):
+    if lines := recovery_sentences.sentences(summary.recoveries):
         parts += ["## What search took back", "\n".join(f"- {line}" for line in lines)]
-        if taken := recovery_text.table(summary.recoveries):
-            parts.append(documents.markdown_table(taken[0], taken[1:], texts=2))
+        if taken := recovery_sentences.table(summary.recoveries):
+            parts.append(tables.markdown_table(taken[0], taken[1:], texts=2))
     if effects := thinking_sentences(summary.effects):
         parts += ["## What thinking gained", "\n".join(f"- {line}" for line in effects)]
     if summary.header.get("suite"):
-        parts += ["## The paper's table", paper.markdown(summary.rows)]
+        parts += ["## The paper's table", paper_table.markdown(summary.rows)]
     for other in summary.others:
         parts += [f"## {other.title}", other.markdown, f"    {other.header['command']}"]
     listed = "\n".join(f"- {name}: {value}" for name, value in facts(summary))

@@ -10,7 +10,7 @@ from methods.candidate import Candidate
 from methods.problem import Problem
 from methods.scorers import Scorer
 from methods.trial import split_steps
-from profiles.run.worker import question_seed
+from profiles.records.record import question_seed
 from runtime.engine import Branch, ContextFull, Engine, Sampling, Step
 from runtime.prompt import prompt_format
 

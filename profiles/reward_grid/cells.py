@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from methods.candidate import Aggregation
-from profiles.reward_grid.changes import (
+from profiles.reward_grid.reward_changes import (
     Gold,
     Scored,
     accuracies,

@@ -12,7 +12,7 @@ from convert.refusal import Refusal
 from methods import arguments as kinds
 from methods.arguments import warn_unused
 from profiles import arguments
-from profiles.faults import warn_faults
+from profiles.question_faults import warn_faults
 
 if TYPE_CHECKING:
     from methods.candidate import Aggregation
@@ -114,24 +114,23 @@ def run(options: argparse.Namespace, given: Sequence[str]) -> None:
 
 
 def _request(options: argparse.Namespace) -> GridRequest:
-    import convert
+    from convert.sources import BENCHMARK as BUNDLED
     from methods.problem import read_problems
-    from profiles.ladder import ladder, real_sources
+    from profiles.lineup import lineup, real_sources
     from profiles.reward_grid.measure import GridRequest
     from profiles.reward_grid.step_labels import read_gold_values
     from runtime.engine import Sampling
 
     _refuse_strangers(options)
     labelled = options.data == BENCHMARK
-    bundled = Path(convert.__file__).parent / "reference" / "benchmark.jsonl"
-    data = bundled if labelled else Path(options.data)
+    data = BUNDLED if labelled else Path(options.data)
     found = read_problems(data, options.limit)
     warn_faults([problem.fault for problem in found if problem.fault], "are left out")
     problems = [problem for problem in found if problem.fault is None]
     sources = real_sources(offline=options.offline)
-    rewards = ladder(options.reward, options.reward_levels, options.reward_baseline, sources)
+    rewards = lineup(options.reward, options.reward_levels, options.reward_baseline, sources)
     return GridRequest(
-        policies=ladder(options.policy, options.levels, None, sources).converted,
+        policies=lineup(options.policy, options.levels, None, sources).converted,
         rewards=rewards,
         problems=problems,
         gold=read_gold_values(data) if labelled else {},
@@ -153,7 +152,7 @@ def _aggregation(reward: Path) -> Aggregation:
 
 def _refuse_strangers(options: argparse.Namespace) -> None:
     """A policy of one's own needs a reward model that reads its steps."""
-    from profiles.ladder import REFERENCE
+    from profiles.lineup import REFERENCE
 
     own = not options.policy[0].startswith(REFERENCE)
     if own and options.reward == [f"{REFERENCE}reward"]:

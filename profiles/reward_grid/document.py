@@ -7,9 +7,8 @@ from dataclasses import asdict
 from typing import Any
 
 from profiles.documents import Document
-from profiles.report.findings import chance, listed
 from profiles.reward_grid.cells import RewardCell
-from profiles.tables import NONE, percent, points, signed, significant
+from profiles.text_formats import NONE, chance, listed, percent, points, signed, significant
 
 TITLES = (
     "policy",

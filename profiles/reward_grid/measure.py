@@ -11,11 +11,11 @@ from convert.refusal import Refusal
 from methods.candidate import Aggregation, Candidate
 from methods.problem import Problem
 from methods.scorers import ProcessRewardScorer
-from profiles.ladder import Ladder
-from profiles.records.process import Model, model_of
+from profiles.lineup import Lineup
+from profiles.opened_model import OpenedModel, opened_model
 from profiles.reward_grid.candidate_pool import Pool, sample, score
 from profiles.reward_grid.cells import RewardCell, cell
-from profiles.reward_grid.changes import Gold, Scored
+from profiles.reward_grid.reward_changes import Gold, Scored
 from runtime.engine import Engine, Sampling
 from runtime.prompt import prompt_format
 
@@ -27,7 +27,7 @@ class GridRequest:
     """What is sampled, and by whom it is scored."""
 
     policies: Sequence[Path]
-    rewards: Ladder
+    rewards: Lineup
     problems: Sequence[Problem]
     gold: Gold
     n: int
@@ -41,7 +41,7 @@ class GridRequest:
 class Sampled:
     """All solutions of one policy level."""
 
-    policy: Model
+    policy: OpenedModel
     step_stop: str
     pools: tuple[Pool, ...]
 
@@ -70,7 +70,7 @@ def _sample(request: GridRequest, opener: Opener, path: Path, progress: Progress
     with opener(path) as policy:
         if policy.artifact.role == "reward":
             raise Refusal(f"{path.name} is a reward model; give it as --reward")
-        model, stop = model_of(policy), prompt_format(policy).step_stop
+        model, stop = opened_model(policy), prompt_format(policy).step_stop
         pools = []
         with progress.bar(f"sample {model.level}", len(request.problems)) as bar:
             for problem in request.problems:
@@ -84,7 +84,7 @@ def _score(
 ) -> list[Scored]:
     """All policies' solutions under one reward model."""
     with opener(path) as reward:
-        model = model_of(reward)
+        model = opened_model(reward)
         total = sum(len(found.pools) for found in sampled)
         with progress.bar(f"score {model.level}", total) as bar:
             return [

@@ -1,283 +1,109 @@
-"""The arguments of `profile run`, and what they ask for."""
+"""The `profile run` command."""
 
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
-from typing import TYPE_CHECKING
+import contextlib
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import partial
 
-from methods import arguments as kinds
-from methods.cli import METHODS
-from profiles import arguments
-from profiles.ladder import is_file
+from convert.files import write_json
+from convert.levels import UnknownLevel
+from convert.printing import say
+from convert.refusal import Refusal
+from methods.arguments import warn_unused
+from profiles.question_faults import warn_faults
+from profiles.run.arguments import add_arguments, unused
 
-if TYPE_CHECKING:
-    from profiles.run.grid import Request
+EPILOG = """\
+Without --policy and --reward the reference models are used; they are converted on first use.
 
-BENCHMARK = "benchmark"
-THINKERS = ("--thinker", "--think-levels", "--thought-temperature")
-LEVELS = {
-    "gguf": arguments.LEVELS,
-    "onnx": ("fp16", "int8", "int4"),
-}
-
-
-def add_arguments(run: argparse.ArgumentParser) -> None:
-    """All arguments of `profile run`."""
-    _models(run.add_argument_group("models"))
-    _search(run.add_argument_group("search"))
-    _thinking(run.add_argument_group("thinking (Quiet-STaR)"))
-    _questions(run.add_argument_group("questions"))
-    _output(run.add_argument_group("output"))
-
-
-def _models(group: argparse._ArgumentGroup) -> None:
-    source = "a checkpoint folder, a hub id, reference:NAME"
-    group.add_argument(
-        "--policy",
-        nargs="+",
-        metavar="MODEL",
-        default=["reference:policy"],
-        help=f"{source}, or one or more .gguf or .onnx files (default: reference:policy)",
-    )
-    group.add_argument(
-        "--reward", metavar="MODEL", help=f"{source}, or a file (default: reference:reward)"
-    )
-    group.add_argument(
-        "--formats",
-        nargs="+",
-        choices=tuple(LEVELS),
-        default=["gguf"],
-        help="file formats to run in (default: gguf)",
-    )
-    group.add_argument(
-        "--levels",
-        nargs="+",
-        metavar="LEVEL",
-        help="quantization levels of these formats "
-        f"(default: {'; '.join(' '.join(levels) for levels in LEVELS.values())})",
-    )
-    group.add_argument(
-        "--reward-level",
-        metavar="LEVEL",
-        default="same",
-        help="level of the reward model (default: same as the policy)",
-    )
-    arguments.add_place(group)
-    group.add_argument(
-        "--no-baseline",
-        dest="baseline",
-        action="store_false",
-        help="leave out full precision; the first level is the baseline then",
-    )
+examples:
+  profile run
+  profile run --levels q8_0 q4_k_m --methods greedy rebase --width 4 8 --limit 50
+  profile run --policy mistralai/Mistral-7B-v0.1 --reward peiyi9979/math-shepherd-mistral-7b-prm
+  profile run --policy a-q8_0.gguf a-q4_k_m.gguf --methods majority --data gsm8k.jsonl
+  profile run --formats gguf onnx --levels q8_0 q4_k_m int8 int4
+  profile run --think off on gated --methods majority rebase
+  profile run --suite paper
+"""
 
 
-def _search(group: argparse._ArgumentGroup) -> None:
-    group.add_argument(
-        "--methods",
-        nargs="+",
-        choices=METHODS,
-        metavar="METHOD",
-        default=list(METHODS),
-        help=f"any of {', '.join(METHODS)} (default: all)",
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Register the subcommand."""
+    p = commands.add_parser(
+        "run",
+        help="answer the questions under every configuration, then write the report",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    group.add_argument(
-        "--width",
-        nargs="+",
-        type=kinds.paths,
-        metavar="N",
-        default=[8],
-        help="paths of a vote, width of REBASE; several are all run (default: 8)",
-    )
-    group.add_argument("--temperature", type=kinds.temperature, default=1.0)
-    group.add_argument("--top-p", type=kinds.share, default=1.0)
-    group.add_argument(
-        "--balance", type=kinds.positive_real, default=0.1, help="REBASE's softmax temperature"
-    )
-    arguments.add_aggregation(group)
-    group.add_argument(
-        "--max-tokens",
-        type=kinds.tokens,
-        metavar="N",
-        default=256,
-        help="of one path (default: 256)",
-    )
-    group.add_argument("--seed", type=kinds.seed, default=0)
-    group.add_argument(
-        "--protocol",
-        choices=("fair", "seed"),
-        default="fair",
-        help="the same prompt, budget and extraction for all systems, or the code of arXiv "
-        "2412.16260 with its faults (majority and rebase only)",
-    )
-    group.add_argument(
-        "--suite",
-        choices=("paper",),
-        help="the paper's six systems under both protocols, on its seeded 128 questions; "
-        "replaces --methods, --width, --think and --protocol",
-    )
+    add_arguments(p)
+    p.set_defaults(body=run, settle=partial(_settle, p))
 
 
-def _thinking(group: argparse._ArgumentGroup) -> None:
-    group.add_argument(
-        "--think",
-        nargs="+",
-        choices=("off", "on", "gated"),
-        default=["off"],
-        help="before no token, before each, or only where unsure (default: off)",
-    )
-    group.add_argument(
-        "--thinker",
-        metavar="MODEL",
-        help="Quiet-STaR model for on and gated (default: reference:thinker, or the policy)",
-    )
-    group.add_argument(
-        "--think-levels",
-        nargs="+",
-        metavar="LEVEL",
-        help="levels at which thoughts run, f32 for full precision (default: all that run)",
-    )
-    group.add_argument(
-        "--gate",
-        type=kinds.real,
-        metavar="X",
-        help="think where the top probability is below X, or the entropy above (default: 0.9)",
-    )
-    group.add_argument("--gate-by", choices=("probability", "entropy"), default="probability")
-    group.add_argument("--thought-temperature", type=kinds.temperature, default=1.0)
+def _settle(p: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    """What the parser itself cannot refuse: arguments that depend on each other."""
+    from profiles.run.request import resolve_levels
+
+    if options.resume and options.force:
+        p.error("--resume and --force contradict each other")
+    try:
+        resolve_levels(options)
+    except UnknownLevel as error:
+        p.error(f"argument --levels: {error}")
 
 
-def _questions(group: argparse._ArgumentGroup) -> None:
-    group.add_argument(
-        "--data",
-        metavar="FILE",
-        default=BENCHMARK,
-        help="jsonl in GSM8K's format, or the bundled benchmark (default)",
-    )
-    group.add_argument(
-        "--limit",
-        type=arguments.positive,
-        metavar="N",
-        help="the first N questions (default: 100; 128 in the paper's suite)",
-    )
-    group.add_argument(
-        "--shuffle",
-        type=kinds.seed,
-        metavar="SEED",
-        help="take them in a random order that repeats",
-    )
-
-
-def _output(group: argparse._ArgumentGroup) -> None:
-    group.add_argument(
-        "-o",
-        "--output",
-        type=Path,
-        metavar="FOLDER",
-        default=Path("report"),
-        help="default: report",
-    )
-    group.add_argument("--resume", action="store_true", help="go on with what FOLDER holds")
-    group.add_argument("--force", action="store_true", help="replace what FOLDER holds")
-    group.add_argument("--json", action="store_true", help="print summary.json")
-
-
-def unused(options: argparse.Namespace) -> list[tuple[bool, tuple[str, ...], str]]:
-    """Arguments that no configuration of a run reads."""
-    searches = {METHODS[method][0] for method in options.methods}
-    judged = any(METHODS[m][1] in ("best-of-n", "weighted") for m in options.methods)
-    think, suite = set(options.think), options.suite is not None
-    files = any(map(is_file, options.policy))
-    wide = ("--width", "--temperature", "--top-p")
-    fixed = ("--temperature", "--top-p", "--max-tokens", "--balance", "--aggregation")
-    scored = ("--reward", "--reward-level", "--aggregation")
-    return [
-        (suite, ("--methods", "--width", "--think", "--protocol"), "--suite paper has its own"),
-        (options.protocol == "seed" and not suite, fixed, "--protocol seed has its own"),
-        (not judged and not suite, scored, "no method of these reads a reward model"),
-        ("rebase" not in searches and not suite, ("--balance",), "--methods has no rebase"),
-        (searches == {"greedy"} and not suite, wide, "--methods greedy draws nothing"),
-        (think == {"off"} and not suite, THINKERS, "give --think on or gated"),
-        ("gated" not in think or suite, ("--gate", "--gate-by"), "give --think gated"),
-        (files, ("--levels", "--formats"), "the policies are files as they stand"),
-        (
-            options.reward is not None and is_file(options.reward),
-            ("--reward-level",),
-            "the reward model is a file as it stands",
-        ),
-    ]
-
-
-def request(options: argparse.Namespace) -> Request:
-    """What was asked for, as the grid reads it.
+def run(options: argparse.Namespace, given: Sequence[str]) -> None:
+    """Measure what FOLDER lacks, then write its report and print it.
 
     Raises:
-        Refusal: if arguments contradict the suite.
+        Refusal: if arguments or models do not fit together, or a configuration failed.
+        FileExistsError: if the folder holds something else.
     """
-    import convert
-    from methods.build import MethodSpec
-    from profiles import paper
-    from profiles.run.grid import Request
-    from runtime.options import EngineOptions
+    from convert.selftest import remarks
+    from methods.problem import read_problems
+    from profiles.lineup import real_sources
+    from profiles.records import stored_run
+    from profiles.report.write import show, write
+    from profiles.run import runner
+    from profiles.run.grid import configurations
+    from profiles.run.progress import RunProgress
+    from profiles.run.request import request
 
-    bundled = Path(convert.__file__).parent / "reference" / "benchmark.jsonl"
-    suite = options.suite == "paper"
-    return Request(
-        policies=tuple(options.policy),
-        reward=options.reward,
-        levels=options.levels,
-        reward_level=options.reward_level,
-        methods=paper.METHODS if suite else tuple(dict.fromkeys(options.methods)),
-        widths=tuple(dict.fromkeys(options.width)),
-        data=bundled if options.data == BENCHMARK else Path(options.data),
-        limit=options.limit or (paper.QUESTIONS if suite else 100),
-        seed=options.seed,
-        options=EngineOptions(
-            device=options.device,
-            threads=options.threads,
-            gate_by=options.gate_by,
-            gate=_gate(options),
-            thought_temperature=options.thought_temperature,
-        ),
-        baseline=options.baseline,
-        spec=MethodSpec(
-            "greedy",
-            temperature=options.temperature,
-            top_p=options.top_p,
-            max_tokens=options.max_tokens,
-            balance=options.balance,
-            aggregation=options.aggregation,
-            protocol=options.protocol,
-        ),
-        think=("off", "on") if suite else tuple(dict.fromkeys(options.think)),
-        thinker=options.thinker,
-        think_levels=tuple(options.think_levels) if options.think_levels else None,
-        suite=suite,
-        shuffle=paper.SHUFFLE if suite and options.shuffle is None else options.shuffle,
-        offline=options.offline,
-    )
+    asked = request(options)
+    warn_unused("profile", given, unused(options))
+    problems = read_problems(asked.data, asked.limit, asked.shuffle)
+    warn_faults([problem.fault for problem in problems if problem.fault], "count as wrong")
+    stored_run.check(options.output, resume=options.resume, force=options.force)
+    made = configurations(asked, real_sources(offline=asked.offline))
+    stored_run.prepare(options.output, force=options.force)
+    stored_run.store_configurations(options.output, made)
+    run = runner.describe(asked, made, given, len(problems))
+    write_json(options.output / stored_run.RUN, run)
+    models = dict.fromkeys(path for one in made for path in (one.policy, one.reward))
+    for line in remarks(path for path in models if path and path.suffix == ".gguf"):
+        say(line, sys.stderr)
+    progress = RunProgress()
+    try:
+        failures = runner.run_all(options.output, made, progress)
+    except KeyboardInterrupt:
+        progress.close()
+        with contextlib.suppress(OSError):  # after SIGHUP there may be no terminal
+            say(f"kept what is done; go on with: {resume_command(given)}", sys.stderr)
+        raise
+    write_json(options.output / stored_run.RUN, run | {"failures": [asdict(f) for f in failures]})
+    show(write(options.output), options.output, json_wanted=options.json)
+    if failures:
+        raise Refusal(
+            f"{len(failures)} of {len(made)} configurations failed, the first with: "
+            f"{failures[0].reason}"
+        )
 
 
-def _gate(options: argparse.Namespace) -> float:
-    """The threshold, checked; each kind of gate has its own default."""
-    from runtime.gate import DEFAULTS, Gate
-
-    threshold = DEFAULTS[options.gate_by] if options.gate is None else options.gate
-    return Gate(options.gate_by, threshold).threshold
-
-
-def resolve_levels(options: argparse.Namespace) -> None:
-    """Put the one name of every level into its place; a level tells its format.
-
-    Raises:
-        UnknownLevel: for a level that none of the wanted formats has; lists those they have.
-    """
-    from convert.formats import parse
-
-    formats = tuple(dict.fromkeys(options.formats))
-    wanted = options.levels or [level for form in formats for level in LEVELS[form]]
-    options.levels = tuple(dict.fromkeys(parse(level, formats).name for level in wanted))
-    if options.think_levels:
-        options.think_levels = [parse(level, formats).name for level in options.think_levels]
-    if options.reward_level != "same":
-        options.reward_level = parse(options.reward_level, formats).name
+def resume_command(given: Sequence[str]) -> str:
+    """The command that goes on with an interrupted run."""
+    kept = [argument for argument in given if argument not in ("--resume", "--force")]
+    return shlex.join(["profile", *kept, "--resume"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,50 +13,16 @@ from methods.arguments import MAX_TOKENS
 from methods.build import SELECTIONS, MethodSpec, Search, seed_spec
 from methods.candidate import Aggregation, Selection
 from methods.cli import METHODS
-from profiles import paper
-from profiles.ladder import are_files, is_file
+from profiles import paper_suite
+from profiles.lineup import REFERENCE, ModelSources, are_files, is_file
 from profiles.records.configuration import Configuration, fingerprint
+from profiles.run.request import JUDGED, Request
 from runtime.devices import checkpoint_level
 from runtime.options import EngineOptions, Thinking
 
-REFERENCE = "reference:"
-BENCHMARK = Path("reference") / "benchmark.jsonl"  # in the convert package
 PROMPT_TOKENS = 1024  # of the KV cache, beside the paths
 THOUGHT_TOKENS = 16  # of the KV cache, for the thought of one path
 SAME = "same"
-JUDGED = ("best-of-n", "weighted", "rebase")
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What `profile run` was asked for."""
-
-    policies: tuple[str, ...]  # one source, or one or more files
-    reward: str | None  # None: the reference model beside the reference policy
-    levels: tuple[str, ...]
-    reward_level: str
-    methods: tuple[str, ...]
-    widths: tuple[int, ...]
-    data: Path
-    limit: int | None
-    seed: int
-    options: EngineOptions  # context, branches and thinking are filled in
-    baseline: bool
-    spec: MethodSpec  # search, width and selection are filled in
-    think: tuple[Thinking, ...] = ("off",)
-    thinker: str | None = None  # None: the reference thinker, or the policy itself
-    think_levels: tuple[str, ...] | None = None  # None: all
-    suite: bool = False  # the paper's systems under both protocols
-    shuffle: int | None = None
-    offline: bool = False
-
-    @property
-    def needs_reward(self) -> bool:
-        return any(method in JUDGED for method in self.methods)
-
-    def judges(self, search: Search) -> bool:
-        """Whether a search is scored by the reward model."""
-        return any(method in JUDGED and METHODS[method][0] == search for method in self.methods)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,31 +34,7 @@ class Pair:
     baseline: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Models:
-    """Where models come from: `convert` outside tests."""
-
-    describe: Callable[[Path], Artifact]  # a file or a checkpoint folder
-    folder: Callable[[str], Path]  # the checkpoint of a source
-    convert: Callable[
-        [str, Sequence[str]], Sequence[Artifact]
-    ]  # a source at levels, what is missing
-
-
-def real_models(offline: bool) -> Models:
-    """Sources resolved and converted by `convert`."""
-    from convert.ensure import ensure_all
-    from convert.sources import resolve
-    from runtime.load import describe_model
-
-    return Models(
-        describe=describe_model,
-        folder=lambda source: resolve(source, offline=offline).path,
-        convert=lambda source, levels: ensure_all(source, levels, offline=offline),
-    )
-
-
-def configurations(request: Request, models: Models) -> list[Configuration]:
+def configurations(request: Request, models: ModelSources) -> list[Configuration]:
     """The configurations in the order they run: full precision first.
 
     Raises:
@@ -129,7 +71,7 @@ def groups(request: Request) -> list[tuple[tuple[str, ...], tuple[Thinking, ...]
 def cells(request: Request) -> list[tuple[Thinking, MethodSpec]]:
     """Ways of thinking times searches; the selection says whether the reward model is read."""
     if request.suite:
-        return list(paper.cells(request.spec))
+        return list(paper_suite.cells(request.spec))
     found = []
     for thinking in request.think:
         for search, width in searches(request):
@@ -167,7 +109,7 @@ def searches(request: Request) -> Iterator[tuple[Search, int]]:
             yield search, width
 
 
-def pairs(request: Request, sources: Sequence[str], models: Models) -> list[Pair]:
+def pairs(request: Request, sources: Sequence[str], models: ModelSources) -> list[Pair]:
     """Policy and reward model of every level, the baseline first."""
     files = are_files(sources)
     reward = _reward_source(request) if request.needs_reward else None
@@ -184,7 +126,9 @@ def pairs(request: Request, sources: Sequence[str], models: Models) -> list[Pair
     return [full, *found] if full else [replace(found[0], baseline=True), *found[1:]]
 
 
-def _full_precision(request: Request, source: str, reward: str | None, models: Models) -> Pair:
+def _full_precision(
+    request: Request, source: str, reward: str | None, models: ModelSources
+) -> Pair:
     level = checkpoint_level(request.options.device)
     policy = models.describe(models.folder(source))
     judge = None
@@ -209,7 +153,7 @@ def _reward_source(request: Request) -> str:
 
 
 def _rewards(
-    request: Request, reward: str | None, levels: Sequence[str], models: Models
+    request: Request, reward: str | None, levels: Sequence[str], models: ModelSources
 ) -> Sequence[Artifact | None]:
     """The reward model for each level of the policy."""
     if reward is None:

@@ -11,7 +11,7 @@ from tqdm import tqdm
 from convert.printing import plain, say
 
 
-class Progress:
+class RunProgress:
     """Questions done, accuracy so far and time left, for one configuration at a time."""
 
     def __init__(self, stream: TextIO | None = None) -> None:

@@ -13,12 +13,12 @@ from convert import child as children
 from convert.printing import plain
 from methods.problem import read_problems
 from profiles.environment import environment
-from profiles.records import store
+from profiles.records import stored_run
 from profiles.records.configuration import Configuration
 from profiles.records.record import read_records
 from profiles.run.follow import Course, follow
-from profiles.run.grid import Request
-from profiles.run.progress import Progress
+from profiles.run.progress import RunProgress
+from profiles.run.request import Request
 
 WORKER = tuple(children.command("profiles.run.worker"))
 STOP_S = 20.0  # what a worker may take to stop
@@ -35,14 +35,14 @@ class Failure:
 def run_all(
     folder: Path,
     configurations: Sequence[Configuration],
-    progress: Progress,
+    progress: RunProgress,
     worker: Sequence[str] = WORKER,
 ) -> list[Failure]:
     """Run what is not done yet. A configuration that fails does not stop the others."""
     failures: list[Failure] = []
     for number, configuration in enumerate(configurations, 1):
         title = f"[{number}/{len(configurations)}] {configuration.slug}"
-        records = store.records_path(folder, configuration)
+        records = stored_run.records_path(folder, configuration)
         done = read_records(records)
         total = len(read_problems(configuration.data, configuration.limit, configuration.shuffle))
         correct = sum(record.verdict(configuration.primary).correct for record in done)
@@ -66,9 +66,9 @@ def _run_one(
 
     The worker has a session of its own: Ctrl-C reaches it only through us, once.
     """
-    stored = store.configuration_path(folder, configuration)
-    records = store.records_path(folder, configuration)
-    log_path = store.log_path(folder, configuration)
+    stored = stored_run.configuration_path(folder, configuration)
+    records = stored_run.records_path(folder, configuration)
+    log_path = stored_run.log_path(folder, configuration)
     log_path.unlink(missing_ok=True)
     with log_path.open("w", encoding="utf-8") as log:
         child = subprocess.Popen(

@@ -7,7 +7,6 @@ already hold are skipped.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import sys
@@ -30,11 +29,19 @@ from methods.problem import Problem, read_problems
 from methods.scorers import ProcessRewardScorer
 from methods.select import select
 from methods.show import tree
+from profiles.opened_model import opened_model
 from profiles.records.configuration import Configuration, read_configuration
-from profiles.records.process import Process, model_of, process_path, read_process
-from profiles.records.record import Appender, Record, Verdict, open_records, read_records
+from profiles.records.record import (
+    Appender,
+    ChosenAnswer,
+    Record,
+    open_records,
+    question_seed,
+    read_records,
+)
+from profiles.records.worker_facts import WorkerFacts, read_worker_facts, worker_facts_path
 from profiles.run.memory import VideoMemory, peak_rss_bytes
-from profiles.tree.searches import search_line, searches_path
+from profiles.tree.stored_trees import tree_line, trees_path
 from runtime.engine import ContextFull, Engine
 from runtime.load import open_engine
 from runtime.prompt import prompt_format
@@ -46,26 +53,26 @@ BACKENDS = {"gguf": ("llama-cpp-python",), "torch": ("torch", "transformers")}
 
 
 @dataclass(frozen=True, slots=True)
-class Models:
+class OpenModels:
     """The open engines of a configuration; the reward model only where it is used."""
 
     policy: Engine
     reward: Engine | None
 
 
-Opener = Callable[[Configuration], AbstractContextManager[Models]]
+Opener = Callable[[Configuration], AbstractContextManager[OpenModels]]
 
 
 @contextmanager
-def open_models(configuration: Configuration) -> Iterator[Models]:
+def open_models(configuration: Configuration) -> Iterator[OpenModels]:
     """Both models, open until the context is left."""
     with open_engine(configuration.policy, configuration.options) as policy:
         if configuration.reward is None:
-            yield Models(policy, None)
+            yield OpenModels(policy, None)
         else:
             plain = replace(configuration.options, think="off")
             with open_engine(configuration.reward, plain) as reward:
-                yield Models(policy, reward)
+                yield OpenModels(policy, reward)
 
 
 def measure(
@@ -97,14 +104,14 @@ def _measure(
     problems = read_problems(configuration.data, configuration.limit, configuration.shuffle)
     done = {record.id for record in read_records(out)}
     todo = [problem for problem in problems if problem.id not in done]
-    if not todo and process_path(out).exists():
+    if not todo and worker_facts_path(out).exists():
         return
     video = VideoMemory(configuration.options.device)
     started = time.perf_counter()
     with opener(configuration) as models:
         process = _process(configuration, models, time.perf_counter() - started)
         process = _with_peaks(process, _earlier(out), video)
-        process.write(process_path(out))
+        process.write(worker_facts_path(out))
         report({"event": "loaded", "device": process.policy.device, "load_s": process.load_s})
         method = _method(configuration, models)
         if todo:
@@ -114,16 +121,16 @@ def _measure(
                 report({"event": "asking", "id": problem.id})
                 record, found = answer(configuration, models, method, problem)
                 if searches and found:
-                    searches.write(search_line(problem.id, tree(problem.question, found)))
+                    searches.write(tree_line(problem.id, tree(problem.question, found)))
                 lines.write(record.line())
                 process = _with_peaks(process, process, video)
-                process.write(process_path(out))
+                process.write(worker_facts_path(out))
                 correct = record.verdict(configuration.primary).correct
                 report({"event": "question", "id": record.id, "correct": correct})
 
 
 def answer(
-    configuration: Configuration, models: Models, method: Method, problem: Problem
+    configuration: Configuration, models: OpenModels, method: Method, problem: Problem
 ) -> tuple[Record, Answer | None]:
     """One question measured. One that cannot be asked or does not fit is a failure, not a gap."""
     seed = question_seed(configuration.seed, problem.id)
@@ -157,21 +164,15 @@ def _open_searches(
 ) -> AbstractContextManager[Appender | None]:
     """Where the trees go; votes have none."""
     if configuration.spec.search == "rebase":
-        return open_records(searches_path(out))
+        return open_records(trees_path(out))
     return nullcontext()
 
 
-def question_seed(seed: int, problem_id: str) -> int:
-    """A seed of its own for every question, the same at every level of quantization."""
-    digest = hashlib.sha256(f"{seed}:{problem_id}".encode()).digest()
-    return int.from_bytes(digest[:4], "little") >> 1
-
-
-def _verdict(found: Answer, problem: Problem, selection: Selection) -> Verdict:
+def _verdict(found: Answer, problem: Problem, selection: Selection) -> ChosenAnswer:
     flexible = select(found.candidates, selection, found.aggregation)
     strict = select(found.candidates, selection, found.aggregation, strict=True)
     gold = problem.gold
-    return Verdict(
+    return ChosenAnswer(
         answer=flexible,
         answer_strict=strict,
         correct=gold is not None and flexible == gold,
@@ -179,7 +180,7 @@ def _verdict(found: Answer, problem: Problem, selection: Selection) -> Verdict:
     )
 
 
-def _method(configuration: Configuration, models: Models) -> Method:
+def _method(configuration: Configuration, models: OpenModels) -> Method:
     spec, scorer = configuration.spec, None
     if models.reward is not None:
         scorer = ProcessRewardScorer(models.reward, prompt_format(models.policy).step_stop)
@@ -196,23 +197,25 @@ def _warm_up(method: Method) -> None:
         return
 
 
-def _process(configuration: Configuration, models: Models, load_s: float) -> Process:
+def _process(configuration: Configuration, models: OpenModels, load_s: float) -> WorkerFacts:
     packages = ("numpy", *BACKENDS.get(configuration.format, ()))
-    return Process(
-        policy=model_of(models.policy),
-        reward=model_of(models.reward) if models.reward else None,
+    return WorkerFacts(
+        policy=opened_model(models.policy),
+        reward=opened_model(models.reward) if models.reward else None,
         load_s=load_s,
         versions={package: version(package) for package in packages},
     )
 
 
-def _earlier(out: Path) -> Process | None:
+def _earlier(out: Path) -> WorkerFacts | None:
     """The process that wrote the records so far."""
-    path = process_path(out)
-    return read_process(path) if path.exists() else None
+    path = worker_facts_path(out)
+    return read_worker_facts(path) if path.exists() else None
 
 
-def _with_peaks(process: Process, earlier: Process | None, video: VideoMemory) -> Process:
+def _with_peaks(
+    process: WorkerFacts, earlier: WorkerFacts | None, video: VideoMemory
+) -> WorkerFacts:
     """With the highest peaks of now and of an earlier reading."""
     rss, vram = peak_rss_bytes(), video.look()
     if earlier is not None:

@@ -65,15 +65,15 @@ def run(options: argparse.Namespace, _given: Sequence[str]) -> None:
 
 def _tree(path: Path, question: str | None) -> Tree:
     from profiles.tree.nodes import read_tree
-    from profiles.tree.searches import read_search, searched
+    from profiles.tree.stored_trees import read_stored_tree, stored_questions
 
     if path.suffix != ".jsonl" or not path.exists():
         if question:
             raise Refusal(f"--question {question}: {path} holds one search; leave it out")
         return read_tree(path)
-    tree = read_search(path, question) if question else None
+    tree = read_stored_tree(path, question) if question else None
     if tree is None:
-        known = searched(path)
+        known = stored_questions(path)
         raise Refusal(
             f"{path} holds {len(known)} questions, {known[0]} to {known[-1]}; "
             f"{f'{question} is none of them' if question else 'name one with --question'}"

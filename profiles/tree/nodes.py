@@ -10,8 +10,8 @@ from typing import Any, Literal
 from convert.files import regular
 from convert.refusal import Refusal
 from convert.typed import typed
-from profiles.stored import load
-from profiles.tree.saved import SearchDocument
+from profiles.stored_json import load
+from profiles.tree.search_document import SearchDocument
 
 SAVED = "a search that solve --tree wrote"
 DEEPEST = 500  # levels or steps, many times what a search may take
@@ -38,7 +38,7 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class TreeStage:
     """One depth of a search: its budget where it had one, and its nodes in the order written."""
 
     depth: int
@@ -63,7 +63,7 @@ class Tree:
     question: str
     answer: str | None
     selection: str
-    stages: tuple[Stage, ...]
+    stages: tuple[TreeStage, ...]
     votes: tuple[Vote, ...]
     path: tuple[Node, ...]  # the best one to the answer
     scored: bool
@@ -125,7 +125,7 @@ def _tree_of(document: dict[str, Any]) -> Tree:
     )
 
 
-def _grow(levels: Sequence[dict[str, Any]], leaves: dict[int, Any]) -> Iterator[Stage]:
+def _grow(levels: Sequence[dict[str, Any]], leaves: dict[int, Any]) -> Iterator[TreeStage]:
     """The stages of a tree search, children linked to their parents."""
     parents: dict[int, Node] = {}
     for level in levels:
@@ -150,15 +150,15 @@ def _grow(levels: Sequence[dict[str, Any]], leaves: dict[int, Any]) -> Iterator[
                 node.asked = _asked(leaf, node.depth)
             nodes.append(node)
         parents = {node.id: node for node in nodes}
-        yield Stage(level["depth"], level["budget"], tuple(nodes))
+        yield TreeStage(level["depth"], level["budget"], tuple(nodes))
 
 
-def _side_by_side(candidates: Sequence[dict[str, Any]]) -> Iterator[Stage]:
+def _side_by_side(candidates: Sequence[dict[str, Any]]) -> Iterator[TreeStage]:
     """The stages of independent paths; a path's nodes share its branch, its last one has its id."""
     chains = [_chain(leaf) for leaf in candidates]
     for depth in range(1, max(map(len, chains), default=0) + 1):
         nodes = tuple(chain[depth - 1] for chain in chains if len(chain) >= depth)
-        yield Stage(depth, None, nodes)
+        yield TreeStage(depth, None, nodes)
 
 
 def _chain(leaf: dict[str, Any]) -> list[Node]:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from profiles.tables import significant
 from profiles.templates import render
-from profiles.tree.nodes import Node, Stage, Tree, Vote
+from profiles.text_formats import significant
+from profiles.tree.nodes import Node, Tree, TreeStage, Vote
 
 WIDTH, HEIGHT, ROW = 64, 18, 24  # of a node, and between leaves, in pixels
 NARROW, WIDE, PAGE = 140, 230, 1180  # pixels between levels: as the page has room
@@ -78,7 +78,7 @@ class View:
     map: Map
     rule: str
     largest: float  # what a full bar stands for
-    stages: list[tuple[Stage, list[Node]]]  # the nodes from the top of the map down
+    stages: list[tuple[TreeStage, list[Node]]]  # the nodes from the top of the map down
     facts: list[tuple[str, str]]
     prefix: str
     size: dict[str, int]

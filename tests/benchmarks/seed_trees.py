@@ -20,7 +20,7 @@ from methods.candidate import Answer
 from methods.problem import Problem, read_problems
 from methods.scorers import ProcessRewardScorer
 from methods.select import select
-from profiles.paper import QUESTIONS, SHUFFLE, TOKENS
+from profiles.paper_suite import QUESTIONS, SHUFFLE, TOKENS
 from profiles.run.worker import question_seed
 from runtime.load import EngineOptions, open_engine
 from runtime.options import Thinking

@@ -10,7 +10,7 @@ import pytest
 from convert.gguf_header import read_header
 from convert.levels import LEVELS
 from convert.mixes import tensor_bytes, tensor_types
-from profiles.plan.outlines import KNOWN, outline
+from profiles.plan.model_tensors import KNOWN, model_tensors
 from tests.runtime.ghost import MIB, quantized_mib, write_ghost
 
 LOGGED = 0.006  # MiB: the log has two decimals
@@ -19,7 +19,7 @@ UNDIVIDED = ("qwen2.5-0.5b", "smollm2-135m", "smollm2-360m")  # rows that 256 do
 
 @pytest.mark.parametrize("name", KNOWN)
 def test_every_level_has_the_size_that_the_quantizer_states(name: str, tmp_path: Path) -> None:
-    model = outline(name)
+    model = model_tensors(name)
     ghost = write_ghost(tmp_path / "ghost.gguf", model)
     for level in LEVELS.values():
         if level.name == "q1_0" and name in UNDIVIDED:
@@ -34,7 +34,7 @@ def test_every_level_has_the_size_that_the_quantizer_states(name: str, tmp_path:
 def test_a_written_file_has_the_types_foretold(
     reference: Callable[[str, str], Path], level: str
 ) -> None:
-    model = outline("reference:reward")
+    model = model_tensors("reference:reward")
     header = read_header(reference("reward", level))
     types = model.types_at(level)
     assert {entry.name: entry.type for entry in header.tensors} == dict(types)

@@ -13,10 +13,11 @@ import pytest
 
 from convert.artifact import Shape
 from methods.build import MethodSpec, Search
-from profiles.records import store
+from profiles.opened_model import OpenedModel
+from profiles.records import stored_run
 from profiles.records.configuration import Configuration
-from profiles.records.process import Model, Process, process_path
-from profiles.records.record import Record, Verdict
+from profiles.records.record import ChosenAnswer, Record
+from profiles.records.worker_facts import WorkerFacts, worker_facts_path
 from runtime.engine import Usage
 from runtime.options import EngineOptions
 
@@ -69,9 +70,9 @@ def make_configuration(
     return replace(base, **changes)
 
 
-def make_process(level: str = "q4_k_m", *, judged: bool = True) -> Process:
+def make_process(level: str = "q4_k_m", *, judged: bool = True) -> WorkerFacts:
     weights = 4_400_000 * BITS[level] / 8
-    policy = Model(
+    policy = OpenedModel(
         f"policy-{level}.gguf",
         "reference:policy",
         "torch" if level == "f32" else "gguf",
@@ -82,7 +83,7 @@ def make_process(level: str = "q4_k_m", *, judged: bool = True) -> Process:
         BITS[level],
     )
     reward = replace(policy, name=f"reward-{level}.gguf") if judged else None
-    return Process(policy, reward, 0.4, 300_000_000, None, {"numpy": "2.0"})
+    return WorkerFacts(policy, reward, 0.4, 300_000_000, None, {"numpy": "2.0"})
 
 
 def make_record(
@@ -91,7 +92,7 @@ def make_record(
     width = configuration.spec.width
     answered = {True: "12", False: "13"}
     verdicts = {
-        s: Verdict(answered[right[s]], answered[right[s]], right[s], right[s])
+        s: ChosenAnswer(answered[right[s]], answered[right[s]], right[s], right[s])
         for s in configuration.selections
     }
     judged = configuration.reward is not None
@@ -133,15 +134,15 @@ def make_record(
 
 def store_run(
     folder: Path,
-    measured: Sequence[tuple[Configuration, Process, Sequence[Record]]],
+    measured: Sequence[tuple[Configuration, WorkerFacts, Sequence[Record]]],
     methods: Sequence[str] = ("greedy", "majority", "best-of-n", "weighted", "rebase"),
 ) -> None:
-    store.prepare(folder, force=False)
-    store.store_configurations(folder, [configuration for configuration, _, _ in measured])
+    stored_run.prepare(folder, force=False)
+    stored_run.store_configurations(folder, [configuration for configuration, _, _ in measured])
     for configuration, process, records in measured:
-        path = store.records_path(folder, configuration)
+        path = stored_run.records_path(folder, configuration)
         path.write_text("".join(record.line() for record in records))
-        process.write(process_path(path))
+        process.write(worker_facts_path(path))
     document = {
         "command": "profile run --limit 100",
         "models": {"policy": "reference:policy", "reward": "reference:reward"},
@@ -155,7 +156,7 @@ def store_run(
         "environment": ENVIRONMENT,
         "failures": [],
     }
-    (folder / store.RUN).write_text(json.dumps(document))
+    (folder / stored_run.RUN).write_text(json.dumps(document))
 
 
 def simulated_run(folder: Path, questions: int = 100, levels: Sequence[str] = tuple(BITS)) -> None:
@@ -189,7 +190,7 @@ def configuration() -> Callable[..., Configuration]:
 
 
 @pytest.fixture
-def process() -> Callable[..., Process]:
+def process() -> Callable[..., WorkerFacts]:
     return make_process
 
 

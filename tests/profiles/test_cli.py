@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 
 from methods.arguments import warn_unused
-from profiles.cli import main, parser, resume_command
+from profiles.cli import main, parser
 from profiles.records.record import read_records
-from profiles.run.command import unused
+from profiles.run.arguments import unused
+from profiles.run.command import resume_command
 
 HEAVY = ("torch", "transformers", "llama_cpp", "scipy", "matplotlib", "statsmodels", "numpy")
 

@@ -15,12 +15,12 @@ import pytest
 
 from profiles import documents
 from profiles.cli import main
-from profiles.records import store
+from profiles.records import stored_run
 from profiles.records.configuration import Configuration
 from profiles.records.record import open_records, read_records
+from profiles.report.columns import text_table
 from profiles.report.summary import summarize
-from profiles.tables import text_table
-from profiles.tree.searches import search_line, searches_path
+from profiles.tree.stored_trees import tree_line, trees_path
 from tests.conftest import BENCHMARK
 from tests.profiles.conftest import make_configuration, make_process, make_record, store_run
 from tests.profiles.tree.test_tree import SEARCH
@@ -138,8 +138,8 @@ def small(tmp_path: Path) -> Path:
     store_run(folder, measured)
     for made, _, _ in measured:
         if made.spec.search == "rebase":
-            trees = "".join(search_line(str(n), SEARCH) for n in range(4))
-            searches_path(store.records_path(folder, made)).write_text(trees, encoding="utf-8")
+            trees = "".join(tree_line(str(n), SEARCH) for n in range(4))
+            trees_path(stored_run.records_path(folder, made)).write_text(trees, encoding="utf-8")
     assert main(["report", str(folder)]) == 0
     return folder
 

@@ -15,7 +15,7 @@ import llama_cpp.llama_cpp as llama
 import numpy as np
 
 from convert import llama_log
-from profiles.plan.outlines import Outline
+from profiles.plan.model_tensors import ModelTensors
 from runtime.footprint import Load
 from runtime.gguf_engine import BATCH_TOKENS, KV_TYPES, UBATCH_TOKENS
 
@@ -23,7 +23,7 @@ MIB = 1 << 20
 SIZE = r" = +([\d.]+) MiB"
 
 
-def write_ghost(path: Path, outline: Outline) -> Path:
+def write_ghost(path: Path, outline: ModelTensors) -> Path:
     """A GGUF of an outline at f16 with a header and a hole: llama.cpp takes it for whole."""
     shape = outline.shape
     biased = any(tensor.name.endswith("bias") for tensor in outline.tensors)

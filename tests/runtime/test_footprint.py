@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from profiles.plan.outlines import KNOWN, outline
+from profiles.plan.model_tensors import KNOWN, model_tensors
 from runtime import devices
 from runtime.footprint import PROCESS_BYTES, Footprint, Load, footprint
 from runtime.load import EngineOptions, open_engine
@@ -25,7 +25,7 @@ CONTEXTS = ((256, 4), (1024, 34), (3000, 34), (2048, 256), (16384, 66), (32768, 
 
 
 def of_file(path: Path, load: Load) -> Footprint:
-    model = outline(str(path))
+    model = model_tensors(str(path))
     assert model.types is not None
     return footprint(model.tensors, model.types, model.shape, load)
 
@@ -33,7 +33,7 @@ def of_file(path: Path, load: Load) -> Footprint:
 @pytest.mark.parametrize("kv_type", ["f16", "q8_0", "q4_0"])
 @pytest.mark.parametrize("name", KNOWN)
 def test_buffers_are_those_that_llama_cpp_reserves(name: str, kv_type: Any, tmp_path: Path) -> None:
-    model = outline(name)
+    model = model_tensors(name)
     ghost = write_ghost(tmp_path / "ghost.gguf", model)
     for cells, branches in CONTEXTS:
         load = Load(cells, branches, tokens=1, rows=branches, kv_type=kv_type)
@@ -79,7 +79,7 @@ def _open_logged(path: Path, options: EngineOptions) -> Any:
 
 
 def test_layers_on_a_card_and_in_main_memory_add_up() -> None:
-    model = outline("mistral-7b")
+    model = model_tensors("mistral-7b")
     load = Load(4096, 34, tokens=512, rows=16)
     found = footprint(model.tensors, model.types_at("q4_k_m"), model.shape, load)
     assert found.card_bytes(0) == 0
@@ -96,7 +96,7 @@ def test_layers_on_a_card_and_in_main_memory_add_up() -> None:
 
 
 def test_a_tied_output_is_on_the_card_a_second_time() -> None:
-    model = outline("llama-3.2-1b")
+    model = model_tensors("llama-3.2-1b")
     found = footprint(
         model.tensors, model.types_at("q8_0"), model.shape, Load(1024, 18, tokens=128, rows=8)
     )

@@ -11,7 +11,7 @@ import pytest
 
 from profiles.cli import main
 from profiles.drift import measure as drift
-from profiles.records.process import Model
+from profiles.opened_model import OpenedModel
 from profiles.reference_text import solved_problems
 from runtime.load import EngineOptions, open_engine
 from tests.conftest import REFERENCE
@@ -45,7 +45,7 @@ def test_a_batch_thinks_the_noted_thoughts(reference: Callable[[str, str], Path]
 
 
 def test_a_row_by_hand() -> None:
-    model = Model("m", "m", "gguf", "q4_0", "CPU", None, 1, 4.5)  # type: ignore[arg-type]
+    model = OpenedModel("m", "m", "gguf", "q4_0", "CPU", None, 1, 4.5)  # type: ignore[arg-type]
     p, q = np.log([[0.5, 0.5], [0.9, 0.1]]), np.log([[0.25, 0.75], [0.1, 0.9]])
     base = drift.Reading(model, np.array([0.2, -0.1]), p, [])
     row = drift.row(drift.Reading(model, np.array([0.1, 0.3]), q, []), base)

@@ -17,7 +17,7 @@ from profiles.cli import main
 from profiles.fidelity.coded_logprobs import encode
 from profiles.fidelity.divergence import divergences, losses
 from profiles.fidelity.document import findings
-from profiles.fidelity.measure import Fidelity, Plan, measure
+from profiles.fidelity.measure import Fidelity, FidelityRequest, measure
 from profiles.fidelity.rows import chunk_interval, percentile
 from runtime.engine import Engine
 from runtime.load import open_engine
@@ -69,7 +69,7 @@ def by_hand(folder: Path, text: str) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def compared(pair: tuple[Path, Path], text: str) -> Fidelity:
-    return measure(Plan(pair[0], [pair[1]], text, context=CONTEXT, chunks=CHUNKS), cpu)
+    return measure(FidelityRequest(pair[0], [pair[1]], text, context=CONTEXT, chunks=CHUNKS), cpu)
 
 
 def test_figures_equal_an_independent_computation(pair: tuple[Path, Path], text: str) -> None:
@@ -99,7 +99,7 @@ def test_figures_equal_an_independent_computation(pair: tuple[Path, Path], text:
 
 def test_calls_of_any_size_give_the_same_figures(pair: tuple[Path, Path], text: str) -> None:
     whole = compared(pair, text).rows[2]
-    parts = measure(Plan(*pair_plan(pair), text, CONTEXT, CHUNKS, batch=5), cpu).rows[2]
+    parts = measure(FidelityRequest(*pair_plan(pair), text, CONTEXT, CHUNKS, batch=5), cpu).rows[2]
     assert parts.perplexity == pytest.approx(whole.perplexity, rel=1e-5)
     assert parts.kl_mean_nats == pytest.approx(whole.kl_mean_nats, rel=1e-3)
 
@@ -143,10 +143,10 @@ def test_sentences_claim_no_more_than_the_intervals(pair: tuple[Path, Path], tex
     found = compared(pair, text)
     said = findings(found)
     assert "detected; perplexity" in said[-1] or "no difference detected in perplexity" in said[-1]
-    same = measure(Plan(pair[0], [pair[0]], text, CONTEXT, CHUNKS), cpu)
+    same = measure(FidelityRequest(pair[0], [pair[0]], text, CONTEXT, CHUNKS), cpu)
     assert "no difference detected in KL; a mean above the self-noise by" in findings(same)[-1]
     assert "no difference detected in perplexity; a rise above" in findings(same)[-1]
-    alone = measure(Plan(pair[0], [pair[1]], text, CONTEXT, 1), cpu)
+    alone = measure(FidelityRequest(pair[0], [pair[1]], text, CONTEXT, 1), cpu)
     assert "no interval can be stated" in findings(alone)[-1]
 
 

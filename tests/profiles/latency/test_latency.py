@@ -15,10 +15,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from profiles.cli import main
 from profiles.latency import ceilings
+from profiles.latency.bytes_read import kv_bytes_per_token, weight_bytes
 from profiles.latency.ceilings import Ceilings
 from profiles.latency.document import document
 from profiles.latency.measure import Bench, measure, row
-from profiles.latency.traffic import kv_bytes_per_token, weight_bytes
 from runtime.engine import Engine, Usage
 from runtime.load import open_engine
 from runtime.options import EngineOptions

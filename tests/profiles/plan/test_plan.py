@@ -16,8 +16,8 @@ from convert.levels import LEVELS
 from convert.tensors import open_tensors
 from profiles.cli import main, parser
 from profiles.plan import command
-from profiles.plan.measure import Choice, Search, best, choices, even, need, stated_loss
-from profiles.plan.outlines import KNOWN, outline
+from profiles.plan.measure import Choice, SearchSize, best, choices, even, need, stated_loss
+from profiles.plan.model_tensors import KNOWN, model_tensors
 from runtime.devices import MARGIN_BYTES, layers_that_fit
 from runtime.load import describe_model
 from tests.conftest import ROOT
@@ -41,8 +41,8 @@ PUBLISHED = {  # parameters by the models' cards
     "smollm2-360m": 361_821_120,
     "smollm2-1.7b": 1_711_376_384,
 }
-SEARCH = Search(width=16, context=1024, prompt=128)
-PAIR = (outline("mistral-7b"), outline("mistral-7b"))
+SEARCH = SearchSize(width=16, context=1024, prompt=128)
+PAIR = (model_tensors("mistral-7b"), model_tensors("mistral-7b"))
 
 
 def planned(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]:
@@ -52,7 +52,7 @@ def planned(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, An
 
 @pytest.mark.parametrize("name", KNOWN)
 def test_known_shapes_have_the_published_number_of_weights(name: str) -> None:
-    assert outline(name).weights == PUBLISHED[name]
+    assert model_tensors(name).weights == PUBLISHED[name]
 
 
 def test_the_prompt_is_held_once() -> None:
@@ -67,8 +67,8 @@ def test_a_thinking_process_holds_what_was_foretold(
     level: str, reference: Callable[[str, str], Path]
 ) -> None:
     path = reference("thinker", level)
-    search = Search(width=16, context=110, prompt=100, think=True, cells=2048)
-    found = need(outline(str(path)), level, search, thinks=True)
+    search = SearchSize(width=16, context=110, prompt=100, think=True, cells=2048)
+    found = need(model_tensors(str(path)), level, search, thinks=True)
     before, after = resident(path, 2048, 34, 16, 9, think="on")
     assert after - before == pytest.approx(found.ram_bytes(), abs=2 << 20)  # of 24 MiB
 
@@ -117,8 +117,8 @@ def test_the_table_shows_models_at_one_level_and_keeps_files_as_they_are(
         ["q8_0", "q8_0"],
         ["q2_k", "q2_k"],
     ]
-    file = outline(str(reference("reward", "q8_0")))
-    mixed = choices((outline("reference:policy"), file), None, SEARCH)
+    file = model_tensors(str(reference("reward", "q8_0")))
+    mixed = choices((model_tensors("reference:policy"), file), None, SEARCH)
     assert {c.levels[1] for c in mixed} == {"q8_0"}
     assert len(list(even(mixed))) == len(mixed) == 7
 
@@ -127,7 +127,7 @@ def test_layers_are_those_that_the_engine_would_choose(
     reference: Callable[[str, str], Path],
 ) -> None:
     path = reference("policy", "q4_k_m")
-    found = need(outline(str(path)), "q4_k_m", SEARCH)
+    found = need(model_tensors(str(path)), "q4_k_m", SEARCH)
     artifact = describe_model(path)
     for free in range(GIB, 2 * GIB, 1 << 20):
         assert abs(

@@ -12,9 +12,9 @@ import pytest
 from profiles.cli import main
 from profiles.intervals import Paired
 from profiles.recommend.document import text
-from profiles.recommend.measure import Limits, card_bytes, read_rows, recommend
-from profiles.recommend.versus import Versus, by_intervals, by_questions
-from profiles.rows import Row
+from profiles.recommend.measure import RowLimits, card_bytes, read_rows, recommend
+from profiles.recommend.row_comparison import RowComparison, by_intervals, by_questions
+from profiles.report.rows import Row
 from runtime.devices import COMPUTE_BYTES, MARGIN_BYTES
 
 GIB = 1 << 30
@@ -57,17 +57,19 @@ ROWS = [
 
 
 def test_the_most_accurate_row_within_the_limits_is_picked() -> None:
-    assert recommend(ROWS, Limits()).pick.level == "f16"
-    assert recommend(ROWS, Limits(latency_s=6.0)).pick.level == "q8_0"
-    assert recommend(ROWS, Limits(latency_s=5.99)).pick.level == "q4_k_m"
-    assert recommend(ROWS, Limits(vram_bytes=11 * GIB)).pick.level == "q8_0"
-    assert recommend(ROWS, Limits(vram_bytes=11 * GIB, ram_bytes=12 * GIB)).pick.level == "q4_k_m"
+    assert recommend(ROWS, RowLimits()).pick.level == "f16"
+    assert recommend(ROWS, RowLimits(latency_s=6.0)).pick.level == "q8_0"
+    assert recommend(ROWS, RowLimits(latency_s=5.99)).pick.level == "q4_k_m"
+    assert recommend(ROWS, RowLimits(vram_bytes=11 * GIB)).pick.level == "q8_0"
+    assert (
+        recommend(ROWS, RowLimits(vram_bytes=11 * GIB, ram_bytes=12 * GIB)).pick.level == "q4_k_m"
+    )
     shuffled = [ROWS[i] for i in (3, 0, 4, 2, 1)]
-    assert recommend(shuffled, Limits(latency_s=5)) == recommend(ROWS, Limits(latency_s=5))
+    assert recommend(shuffled, RowLimits(latency_s=5)) == recommend(ROWS, RowLimits(latency_s=5))
 
 
 def test_runner_up_and_what_was_ruled_out() -> None:
-    found = recommend(ROWS, Limits(latency_s=5))
+    found = recommend(ROWS, RowLimits(latency_s=5))
     assert found.runner_up is not None
     assert found.runner_up.level == "q3_k_s"
     assert (found.qualified, found.measured) == (3, 5)
@@ -75,7 +77,7 @@ def test_runner_up_and_what_was_ruled_out() -> None:
         ("f16", ["p95 9 s is above 5"]),
         ("q8_0", ["p95 6 s is above 5"]),
     ]
-    said = text(found, Limits(latency_s=5))
+    said = text(found, RowLimits(latency_s=5))
     assert "recommended: gguf q4_k_m, REBASE w=8" in said
     assert "75.0 % [66.0, 84.0] of 100 questions" in said
     assert "p50 2 s, p95 4 s a question (limit: p95 5 s)" in said
@@ -84,17 +86,17 @@ def test_runner_up_and_what_was_ruled_out() -> None:
 
 
 def test_overlap_is_said_and_the_faster_equal_is_named() -> None:
-    found = recommend(ROWS, Limits(latency_s=5))
+    found = recommend(ROWS, RowLimits(latency_s=5))
     assert found.thrifty is not None
     assert found.thrifty.level == "q3_k_s"
-    said = text(found, Limits(latency_s=5))
+    said = text(found, RowLimits(latency_s=5))
     assert "the intervals overlap: 100 questions do not tell the two apart" in said
     assert "as good as 100 questions can tell, and faster: the runner-up" in said
     barely = replace(ROWS[3], latency_p50_s=1.7)
-    assert recommend([ROWS[2], barely], Limits()).thrifty is None  # 15 % is not worth a word
-    apart = recommend([ROWS[2], ROWS[4]], Limits())
+    assert recommend([ROWS[2], barely], RowLimits()).thrifty is None  # 15 % is not worth a word
+    apart = recommend([ROWS[2], ROWS[4]], RowLimits())
     assert apart.thrifty is None
-    assert "the intervals do not overlap: the difference is real" in text(apart, Limits())
+    assert "the intervals do not overlap: the difference is real" in text(apart, RowLimits())
     assert by_intervals(ROWS[0], ROWS[3]).same
     assert not by_intervals(ROWS[0], ROWS[4]).same
     touching = replace(ROWS[4], accuracy_high=ROWS[0].accuracy_low)
@@ -104,33 +106,33 @@ def test_overlap_is_said_and_the_faster_equal_is_named() -> None:
 
 def test_equal_rows_go_to_the_faster_then_the_smaller() -> None:
     slow, fast = row("q8_0", 0.7, 3.0), row("q6_k", 0.7, 2.0)
-    assert recommend([slow, fast], Limits()).pick is fast
+    assert recommend([slow, fast], RowLimits()).pick is fast
     small = replace(fast, model_bytes=GIB)
-    assert recommend([fast, small], Limits()).pick is small
+    assert recommend([fast, small], RowLimits()).pick is small
 
 
 def test_a_single_row_has_no_runner_up() -> None:
-    found = recommend(ROWS[:1], Limits())
+    found = recommend(ROWS[:1], RowLimits())
     assert (found.runner_up, found.thrifty, found.better) == (None, None, ())
-    assert "runner-up: none" in text(found, Limits())
+    assert "runner-up: none" in text(found, RowLimits())
 
 
 def test_nothing_within_the_limits_names_the_nearest() -> None:
     with pytest.raises(ValueError, match="none of 5 measured rows qualifies") as failed:
-        recommend(ROWS, Limits(latency_s=0.9))
+        recommend(ROWS, RowLimits(latency_s=0.9))
     assert "nearest: gguf q2_k, REBASE w=8, 30.0 % right, but p95 1 s is above 0.9" in str(
         failed.value
     )
     with pytest.raises(ValueError, match="nearest: gguf f16") as failed:
-        recommend(ROWS, Limits(accuracy=0.85))
+        recommend(ROWS, RowLimits(accuracy=0.85))
     assert "80.0 % right is below 85 %" in str(failed.value)
 
 
 def test_an_accuracy_that_the_interval_does_not_settle_is_said() -> None:
-    found = recommend(ROWS, Limits(latency_s=5, accuracy=0.74))
+    found = recommend(ROWS, RowLimits(latency_s=5, accuracy=0.74))
     assert found.pick.level == "q4_k_m"
-    assert "its interval reaches below the 74 % asked for" in text(found, Limits(accuracy=0.74))
-    assert "reaches below" not in text(found, Limits(accuracy=0.6))
+    assert "its interval reaches below the 74 % asked for" in text(found, RowLimits(accuracy=0.74))
+    assert "reaches below" not in text(found, RowLimits(accuracy=0.6))
 
 
 def test_memory_on_a_card_is_measured_or_marked_as_estimated() -> None:
@@ -138,18 +140,18 @@ def test_memory_on_a_card_is_measured_or_marked_as_estimated() -> None:
     assert card_bytes(estimated) == 9 * GIB + 2 * COMPUTE_BYTES + MARGIN_BYTES
     measured = replace(estimated, peak_vram_bytes=7 * GIB)
     assert card_bytes(measured) == 8 * GIB
-    assert recommend([measured], Limits(vram_bytes=8 * GIB)).pick is measured
-    assert "estimated from file sizes" in text(recommend([estimated], Limits()), Limits())
-    assert "8.00 GiB, measured" in text(recommend([measured], Limits()), Limits())
+    assert recommend([measured], RowLimits(vram_bytes=8 * GIB)).pick is measured
+    assert "estimated from file sizes" in text(recommend([estimated], RowLimits()), RowLimits())
+    assert "8.00 GiB, measured" in text(recommend([measured], RowLimits()), RowLimits())
     torch = replace(estimated, format="torch", level="f32")
     with pytest.raises(ValueError, match="needs GiB of card: not measured"):
-        recommend([torch], Limits(vram_bytes=80 * GIB))
+        recommend([torch], RowLimits(vram_bytes=80 * GIB))
 
 
 def test_what_was_not_timed_keeps_no_limit() -> None:
     never = row("q8_0", 0.9, None)
-    assert recommend([never, ROWS[2]], Limits()).pick is never
-    assert recommend([never, ROWS[2]], Limits(latency_s=5)).pick is ROWS[2]
+    assert recommend([never, ROWS[2]], RowLimits()).pick is never
+    assert recommend([never, ROWS[2]], RowLimits(latency_s=5)).pick is ROWS[2]
 
 
 def test_the_command_reads_a_run(run_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -173,12 +175,12 @@ def test_the_command_reads_a_run(run_folder: Path, capsys: pytest.CaptureFixture
 
 
 def test_the_verdict_of_a_pair_follows_its_interval() -> None:
-    found = recommend(ROWS, Limits())
-    sure = Versus(False, Paired(100, 1, 9, 0.08, 0.01, 0.15, 0.02))
-    unsure = Versus(True, Paired(100, 4, 6, 0.02, -0.05, 0.09, 0.75))
-    said = text(replace(found, against=sure), Limits())
+    found = recommend(ROWS, RowLimits())
+    sure = RowComparison(False, Paired(100, 1, 9, 0.08, 0.01, 0.15, 0.02))
+    unsure = RowComparison(True, Paired(100, 4, 6, 0.02, -0.05, 0.09, 0.75))
+    said = text(replace(found, against=sure), RowLimits())
     assert "paired by question: +8.0 points [+1.0, +15.0], a real difference" in said
-    said = text(replace(found, against=unsure), Limits())
+    said = text(replace(found, against=unsure), RowLimits())
     assert "+2.0 points [−5.0, +9.0], no difference detected" in said
 
 
@@ -197,8 +199,8 @@ def test_rows_are_paired_by_question_where_the_records_are(run_folder: Path) -> 
             r.delta_low,
             r.delta_high,
         )
-    best = recommend(rows, Limits(vram_bytes=8 * GIB), judge)
-    assert "paired by question: " in text(best, Limits())
+    best = recommend(rows, RowLimits(vram_bytes=8 * GIB), judge)
+    assert "paired by question: " in text(best, RowLimits())
     for file in (run_folder / "records").glob("*.jsonl"):
         file.unlink()
     bare = by_questions(run_folder)(rows[0], rows[1])

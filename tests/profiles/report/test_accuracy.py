@@ -9,12 +9,12 @@ import pytest
 
 from profiles.flops import flops
 from profiles.records.configuration import Configuration
-from profiles.records.process import Process
 from profiles.records.record import Record
+from profiles.records.worker_facts import WorkerFacts
 from profiles.report.accuracy import pair, row
 
 Configurations = Callable[..., Configuration]
-Processes = Callable[..., Process]
+Processes = Callable[..., WorkerFacts]
 Records = Callable[..., Record]
 
 

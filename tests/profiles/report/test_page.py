@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from profiles.records import store
+from profiles.records import stored_run
 from profiles.report.summary import summarize
 from profiles.report.write import write
-from profiles.tree.searches import search_line, searches_path
+from profiles.tree.stored_trees import tree_line, trees_path
 from tests.profiles.browser import browse, probe, screenshot
 from tests.profiles.tree.test_tree import SEARCH
 
@@ -27,10 +27,10 @@ def page(run_folder: Path) -> Path:
 
 def keep_trees(folder: Path, tree: Callable[[str], dict[str, Any]]) -> None:
     """A tree for every question of every REBASE configuration."""
-    for slug in store.read_run(folder)["configurations"]:
+    for slug in stored_run.read_run(folder)["configurations"]:
         if "-rebase-" in slug:
-            lines = [search_line(str(n), tree(slug)) for n in range(100)]
-            searches_path(folder / store.RECORDS / f"{slug}.jsonl").write_text("".join(lines))
+            lines = [tree_line(str(n), tree(slug)) for n in range(100)]
+            trees_path(folder / stored_run.RECORDS / f"{slug}.jsonl").write_text("".join(lines))
 
 
 def test_each_level_shows_one_flipped_tree_beside_the_baselines(run_folder: Path) -> None:

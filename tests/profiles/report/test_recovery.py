@@ -12,10 +12,10 @@ from scipy.stats import norm
 
 from methods.build import Search
 from profiles.records.configuration import Configuration
-from profiles.records.process import Process
 from profiles.records.record import Record
-from profiles.records.store import Measured
-from profiles.report import recovery_text
+from profiles.records.stored_run import Recorded
+from profiles.records.worker_facts import WorkerFacts
+from profiles.report import recovery_sentences
 from profiles.report.recovery import Recovery, recoveries
 
 N = 20
@@ -32,22 +32,22 @@ RIGHT = {
 @pytest.fixture
 def measured(
     configuration: Callable[..., Configuration],
-    process: Callable[..., Process],
+    process: Callable[..., WorkerFacts],
     record: Callable[..., Record],
-) -> list[Measured]:
-    def one(level: str, search: Search) -> Measured:
+) -> list[Recorded]:
+    def one(level: str, search: Search) -> Recorded:
         made = configuration(search, level)
         records = [
             record(n, made, dict.fromkeys(made.selections, n in RIGHT[level, search]))
             for n in range(N)
         ]
-        return Measured(made, process(level, judged=search == "rebase"), tuple(records))
+        return Recorded(made, process(level, judged=search == "rebase"), tuple(records))
 
     return [one(level, search) for level, search in RIGHT]  # type: ignore[arg-type]
 
 
 @pytest.fixture
-def found(measured: list[Measured]) -> Recovery:
+def found(measured: list[Recorded]) -> Recovery:
     (only,) = recoveries(measured, GREEDY)
     return only
 
@@ -70,24 +70,24 @@ def test_its_interval_is_that_of_paired_changes(found: Recovery) -> None:
 
 
 def test_it_is_said_and_tabled(found: Recovery) -> None:
-    (sentence,) = recovery_text.sentences([found])
+    (sentence,) = recovery_sentences.sentences([found])
     assert sentence.startswith("gguf q2_k: greedy −60.0 [")
     assert "REBASE w=8 +40.0 [" in sentence
     assert "No different from greedy decoding in the baseline: REBASE w=8." in sentence
-    titles, line = recovery_text.table([found])
+    titles, line = recovery_sentences.table([found])
     assert len(titles) == len(line)
     assert line[:4] == ["gguf q2_k", "REBASE w=8", "−60.0", "−20.0"]
 
 
 def test_where_greedy_lost_nothing_there_is_nothing_to_take_back(found: Recovery) -> None:
     kept = replace(found, greedy=replace(found.greedy, delta_high=0.01))
-    assert recovery_text.sentences([kept]) == [
+    assert recovery_sentences.sentences([kept]) == [
         "At gguf q2_k no loss of greedy decoding was detected to take back."
     ]
-    assert recovery_text.table([kept]) == []
+    assert recovery_sentences.table([kept]) == []
 
 
-def test_other_weights_are_left_out(measured: list[Measured]) -> None:
+def test_other_weights_are_left_out(measured: list[Recorded]) -> None:
     """A thinker beside another policy took nothing back of that policy's loss."""
     *others, last = measured
     stranger = replace(last, configuration=replace(last.configuration, policy=Path("/t.gguf")))

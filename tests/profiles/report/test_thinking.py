@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from profiles.records.configuration import Configuration
-from profiles.records.store import Measured
+from profiles.records.stored_run import Recorded
 from profiles.report.findings import thinking_sentences
 from profiles.report.thinking import effects
 from runtime.engine import Usage
@@ -20,8 +20,8 @@ def measured(
     configuration: Callable[..., Configuration],
     process: Callable[..., Any],
     record: Callable[..., Any],
-) -> Callable[..., Measured]:
-    def make(search: str, think: str, right: range, tokens: int, width: int = 8) -> Measured:
+) -> Callable[..., Recorded]:
+    def make(search: str, think: str, right: range, tokens: int, width: int = 8) -> Recorded:
         one = configuration(search, "f16", width)
         one = replace(one, options=replace(one.options, think=think))
         thoughts = {"thoughts": 30, "skipped_thoughts": 70} if think == "gated" else {}
@@ -30,13 +30,13 @@ def measured(
             record(n, one, dict.fromkeys(one.selections, n in right), policy=usage, reward=Usage())
             for n in range(100)
         ]
-        return Measured(one, process("f16"), tuple(records))
+        return Recorded(one, process("f16"), tuple(records))
 
     return make
 
 
 def test_against_the_same_search_and_the_best_that_costs_no_more(
-    measured: Callable[..., Measured],
+    measured: Callable[..., Recorded],
 ) -> None:
     runs = [
         measured("rebase", "off", range(70), 1000),
@@ -59,7 +59,7 @@ def test_against_the_same_search_and_the_best_that_costs_no_more(
 
 
 def test_other_levels_and_the_seed_protocol_are_no_rivals(
-    measured: Callable[..., Measured],
+    measured: Callable[..., Recorded],
 ) -> None:
     plain, gated = (
         measured("rebase", "off", range(70), 10),
@@ -74,7 +74,7 @@ def test_other_levels_and_the_seed_protocol_are_no_rivals(
 
 
 def test_a_talk_head_and_the_gate_share_are_in_the_row(
-    measured: Callable[..., Measured],
+    measured: Callable[..., Recorded],
 ) -> None:
     (effect,) = effects([measured("rebase", "gated", range(90), 2000)])
     assert effect.row.thought_share == pytest.approx(0.3)

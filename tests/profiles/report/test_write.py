@@ -10,10 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from profiles.documents import Document
+from profiles.report.columns import accuracy_cell
+from profiles.report.names import method_name
 from profiles.report.plots import degradation, pareto
 from profiles.report.summary import summarize
 from profiles.report.write import write
-from profiles.tables import accuracy_cell, method_name, signed, significant, size
+from profiles.text_formats import signed, significant, size
 
 ISSUE_KEYS = [
     "format",

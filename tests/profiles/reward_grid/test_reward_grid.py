@@ -21,13 +21,13 @@ from methods.candidate import Candidate
 from methods.problem import Problem
 from methods.scorers import ProcessRewardScorer
 from profiles.cli import main
-from profiles.records.process import Model
+from profiles.opened_model import OpenedModel
+from profiles.records.record import question_seed
 from profiles.reward_grid.candidate_pool import Pool, Solution, sample, score
 from profiles.reward_grid.cells import RewardCell, cell
-from profiles.reward_grid.changes import Scored, auc, resampled
 from profiles.reward_grid.document import answer, document
+from profiles.reward_grid.reward_changes import Scored, auc, resampled
 from profiles.reward_grid.step_labels import label_steps, read_gold_values
-from profiles.run.worker import question_seed
 from runtime.engine import Branch, Engine, Sampling, Step
 from runtime.scripted_engine import ScriptedEngine
 
@@ -54,8 +54,8 @@ def reward() -> Engine:
     return engine
 
 
-def model(process: Callable[..., Any], level: str) -> Model:
-    found: Model = process(level).policy
+def model(process: Callable[..., Any], level: str) -> OpenedModel:
+    found: OpenedModel = process(level).policy
     return found
 
 

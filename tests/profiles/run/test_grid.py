@@ -11,7 +11,9 @@ import pytest
 
 from convert.artifact import Artifact, Shape, ThoughtProtocol
 from methods.build import MethodSpec
-from profiles.run.grid import Models, Request, configurations
+from profiles.lineup import ModelSources
+from profiles.run.grid import configurations
+from profiles.run.request import Request
 from runtime.options import EngineOptions
 
 SHAPE = Shape(1, 1, 1, 1, 1, 1, 1, 1)
@@ -24,8 +26,8 @@ class Shelf:
         self.root = folder
         self.converted: list[tuple[str, tuple[str, ...]]] = []
 
-    def models(self) -> Models:
-        return Models(self.describe, self.checkpoint, self.convert)
+    def models(self) -> ModelSources:
+        return ModelSources(self.describe, self.checkpoint, self.convert)
 
     def describe(self, path: Path) -> Artifact:
         form: Any = "gguf" if path.suffix == ".gguf" else "torch"

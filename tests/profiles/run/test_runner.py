@@ -16,11 +16,11 @@ import pytest
 
 from convert.command import stoppable
 from convert.files import write_json
-from profiles.records import store
+from profiles.records import stored_run
 from profiles.records.configuration import Configuration
 from profiles.records.record import read_records
 from profiles.report.summary import summarize
-from profiles.run.progress import Progress
+from profiles.run.progress import RunProgress
 from profiles.run.runner import run_all
 
 ROOT = Path(__file__).parents[3]
@@ -52,10 +52,10 @@ def folder(grid: list[Configuration], tmp_path: Path, stored: Callable[..., None
     """A run's folder before its first question."""
     stored(tmp_path / "report", [], methods=["majority", "weighted"])
     path = tmp_path / "report"
-    store.store_configurations(path, grid)
-    run = json.loads((path / store.RUN).read_text())
+    stored_run.store_configurations(path, grid)
+    run = json.loads((path / stored_run.RUN).read_text())
     run |= {"configurations": [one.slug for one in grid], "questions": 6}
-    write_json(path / store.RUN, run)
+    write_json(path / stored_run.RUN, run)
     return path
 
 
@@ -69,8 +69,8 @@ def outcomes(folder: Path) -> list[tuple[Any, ...]]:
 
 def test_all_configurations_run_and_say_so(folder: Path, grid: list[Configuration]) -> None:
     log = io.StringIO()
-    assert run_all(folder, grid, Progress(log), worker()) == []
-    assert [len(read_records(store.records_path(folder, one))) for one in grid] == [6, 6]
+    assert run_all(folder, grid, RunProgress(log), worker()) == []
+    assert [len(read_records(stored_run.records_path(folder, one))) for one in grid] == [6, 6]
     lines = log.getvalue().splitlines()
     assert lines[0].startswith("[1/2] policy-torch-f32-sample-2  6/6  accuracy ")
     assert len(lines) == 2
@@ -82,7 +82,7 @@ def test_a_failure_is_reported_and_does_not_stop_the_rest(
     folder: Path, grid: list[Configuration]
 ) -> None:
     crash = "if 'f32' in sys.argv[1]: sys.exit('no memory left')"
-    failures = run_all(folder, grid, Progress(io.StringIO()), worker(crash))
+    failures = run_all(folder, grid, RunProgress(io.StringIO()), worker(crash))
     assert [(f.slug, f.reason) for f in failures] == [
         (
             "policy-torch-f32-sample-2",
@@ -90,12 +90,12 @@ def test_a_failure_is_reported_and_does_not_stop_the_rest(
             "records/policy-torch-f32-sample-2.log ends with: no memory left",
         )
     ]
-    assert len(read_records(store.records_path(folder, grid[1]))) == 6
+    assert len(read_records(stored_run.records_path(folder, grid[1]))) == 6
 
 
 def test_a_worker_that_is_killed_is_a_failure(folder: Path, grid: list[Configuration]) -> None:
     kill = "import os; os.kill(os.getpid(), 9)"
-    failures = run_all(folder, grid[:1], Progress(io.StringIO()), worker(kill))
+    failures = run_all(folder, grid[:1], RunProgress(io.StringIO()), worker(kill))
     assert failures[0].reason == (
         "ended by SIGKILL while loading policy-f32.gguf and reward-f32.gguf; most likely memory "
         "ran out: choose a lower level, --context or width"
@@ -114,14 +114,14 @@ def dying(configuration, models, method, problem):
     return answer(configuration, models, method, problem)
 profiles.run.worker.answer = dying
 """
-    failures = run_all(folder, grid[:1], Progress(io.StringIO()), worker(crash))
+    failures = run_all(folder, grid[:1], RunProgress(io.StringIO()), worker(crash))
     assert failures[0].reason == (
         "ended by SIGSEGV while answering question 3 of 6 (id 2) with policy-f32.gguf and "
         "reward-f32.gguf; profile doctor tells what works on this machine; its log "
         "records/policy-torch-f32-sample-2.log ends with: ggml: a word of the library"
     )
-    assert run_all(folder, grid[:1], Progress(io.StringIO()), worker()) == []
-    assert len(read_records(store.records_path(folder, grid[0]))) == 6
+    assert run_all(folder, grid[:1], RunProgress(io.StringIO()), worker()) == []
+    assert len(read_records(stored_run.records_path(folder, grid[0]))) == 6
 
 
 def test_lines_that_are_not_ours_are_passed_over(folder: Path, grid: list[Configuration]) -> None:
@@ -133,12 +133,12 @@ for line in (b"warming up", b"{", b"[1]", b"7", b'{"a": 1}', b'{"event": 5}', b'
     out.write(line + b"\n")
 out.flush()
 """
-    assert run_all(folder, grid[:1], Progress(io.StringIO()), worker(noise)) == []
-    assert len(read_records(store.records_path(folder, grid[0]))) == 6
+    assert run_all(folder, grid[:1], RunProgress(io.StringIO()), worker(noise)) == []
+    assert len(read_records(stored_run.records_path(folder, grid[0]))) == 6
     dead = noise + "\nimport os; os.abort()"
     for path in (folder / "records").glob("*.jsonl"):
         path.unlink()
-    failures = run_all(folder, grid[:1], Progress(io.StringIO()), worker(dead))
+    failures = run_all(folder, grid[:1], RunProgress(io.StringIO()), worker(dead))
     assert "ended by SIGABRT while loading policy-f32.gguf" in failures[0].reason
 
 
@@ -151,7 +151,7 @@ def faulty(*_):
     raise KeyError("of ours")
 profiles.run.worker.answer = faulty
 """
-    failures = run_all(folder, grid[:1], Progress(io.StringIO()), worker(bug))
+    failures = run_all(folder, grid[:1], RunProgress(io.StringIO()), worker(bug))
     log = "records/policy-torch-f32-sample-2.log"
     assert failures[0].reason == (
         f"KeyError: 'of ours' (a fault of ours; its traceback is in {log})"
@@ -167,7 +167,7 @@ def test_stopped_then_resumed_gives_the_same_summary(
     stored: Callable[..., None],
     how: signal.Signals,
 ) -> None:
-    class Nervous(Progress):
+    class Nervous(RunProgress):
         """Stops the run at the third question."""
 
         def event(self, event: dict[str, Any]) -> None:
@@ -178,13 +178,13 @@ def test_stopped_then_resumed_gives_the_same_summary(
     assert threading.current_thread() is threading.main_thread()
     with stoppable(), pytest.raises(KeyboardInterrupt):
         run_all(folder, grid, Nervous(io.StringIO()), worker())
-    kept = read_records(store.records_path(folder, grid[0]))
+    kept = read_records(stored_run.records_path(folder, grid[0]))
     assert 2 <= len(kept) < 6
-    run_all(folder, grid, Progress(io.StringIO()), worker())
+    run_all(folder, grid, RunProgress(io.StringIO()), worker())
 
     unbroken = tmp_path / "unbroken"
     stored(unbroken, [], methods=["majority", "weighted"])
-    store.store_configurations(unbroken, grid)
-    write_json(unbroken / store.RUN, json.loads((folder / store.RUN).read_text()))
-    run_all(unbroken, grid, Progress(io.StringIO()), worker())
+    stored_run.store_configurations(unbroken, grid)
+    write_json(unbroken / stored_run.RUN, json.loads((folder / stored_run.RUN).read_text()))
+    run_all(unbroken, grid, RunProgress(io.StringIO()), worker())
     assert outcomes(folder) == outcomes(unbroken)

@@ -21,10 +21,10 @@ from filelock import FileLock
 from convert.artifact import RewardProtocol
 from convert.refusal import Refusal
 from profiles.records.configuration import Configuration
-from profiles.records.process import process_path, read_process
-from profiles.records.record import Record, read_records
-from profiles.run.worker import Models, main, measure, question_seed
-from profiles.tree.searches import read_search, searched, searches_path
+from profiles.records.record import Record, question_seed, read_records
+from profiles.records.worker_facts import read_worker_facts, worker_facts_path
+from profiles.run.worker import OpenModels, main, measure
+from profiles.tree.stored_trees import read_stored_tree, stored_questions, trees_path
 from runtime.engine import Engine
 from runtime.scripted_engine import ScriptedEngine
 
@@ -51,8 +51,8 @@ def reward() -> Engine:
 
 
 @contextmanager
-def scripted(configuration: Configuration) -> Iterator[Models]:
-    yield Models(policy(), reward() if configuration.reward else None)
+def scripted(configuration: Configuration) -> Iterator[OpenModels]:
+    yield OpenModels(policy(), reward() if configuration.reward else None)
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ def test_a_run_answers_every_question_under_every_selection(
     assert all(r.policy.decode_tokens > 0 and r.reward.tokens > 0 for r in records)
     assert all(0 < r.scorer_s < r.latency_s for r in records)
     assert [e["event"] for e in events] == ["loaded"] + ["asking", "question"] * 12
-    stored = read_process(process_path(out))
+    stored = read_worker_facts(worker_facts_path(out))
     assert stored.peak_rss_bytes > 10_000_000
     assert stored.reward is not None
 
@@ -133,19 +133,19 @@ def test_a_finished_run_opens_no_model(vote: Configuration, tmp_path: Path) -> N
 def test_resuming_keeps_the_higher_peak(vote: Configuration, tmp_path: Path) -> None:
     out = tmp_path / "r.jsonl"
     measure(replace(vote, limit=2), out, opener=scripted)
-    path = process_path(out)
-    replace(read_process(path), peak_rss_bytes=1 << 50, peak_vram_bytes=7).write(path)
+    path = worker_facts_path(out)
+    replace(read_worker_facts(path), peak_rss_bytes=1 << 50, peak_vram_bytes=7).write(path)
     measure(vote, out, opener=scripted)
-    assert read_process(path).peak_rss_bytes == 1 << 50
-    assert read_process(path).peak_vram_bytes == 7
+    assert read_worker_facts(path).peak_rss_bytes == 1 << 50
+    assert read_worker_facts(path).peak_vram_bytes == 7
 
 
 def test_a_question_that_does_not_fit_is_recorded_as_failed(
     vote: Configuration, tmp_path: Path, data: Path
 ) -> None:
     @contextmanager
-    def tight(_: Configuration) -> Iterator[Models]:
-        yield Models(policy(context=400), reward())
+    def tight(_: Configuration) -> Iterator[OpenModels]:
+        yield OpenModels(policy(context=400), reward())
 
     long = json.dumps({"question": "long " * 200, "answer": "#### 5"})
     data.write_text(
@@ -244,14 +244,14 @@ def test_every_tree_is_kept_and_no_vote(
     out = tmp_path / "r.jsonl"
     measure(replace(search, limit=2), out, opener=scripted)
     measure(search, out, opener=scripted)
-    assert searched(searches_path(out)) == [str(n) for n in range(12)]
+    assert stored_questions(trees_path(out)) == [str(n) for n in range(12)]
     for record in read_records(out):
-        tree = read_search(searches_path(out), record.id)
+        tree = read_stored_tree(trees_path(out), record.id)
         assert tree is not None
         assert (tree.question, tree.answer) == (record.question, record.verdict("weighted").answer)
     other = tmp_path / "vote.jsonl"
     measure(vote, other, opener=scripted)
-    assert not searches_path(other).exists()
+    assert not trees_path(other).exists()
 
 
 def start(stored: Path, out: Path) -> subprocess.Popen[str]:

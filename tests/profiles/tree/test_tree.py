@@ -14,7 +14,7 @@ import pytest
 from profiles.cli import main
 from profiles.tree.nodes import Node, Tree, read_tree
 from profiles.tree.page import draw, fate, page
-from profiles.tree.searches import read_search, search_line
+from profiles.tree.stored_trees import read_stored_tree, tree_line
 from tests.profiles.browser import probe, screenshot
 
 USAGE = {"prefill_tokens": 30, "decode_tokens": 200, "calls": 40}
@@ -267,12 +267,10 @@ def test_nothing_sticks_out_of_the_window(wide: Path, width: int) -> None:
 
 def test_one_tree_of_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "x.trees.jsonl"
-    stale = search_line("7", {**SEARCH, "question": "before it was interrupted"})
-    path.write_text(
-        search_line("70", SEARCH) + stale + search_line("7", SEARCH) + '{"id": "8", "que'
-    )
-    assert read_search(path, "7").question == SEARCH["question"]  # type: ignore[union-attr]
-    assert read_search(path, "8") is None
+    stale = tree_line("7", {**SEARCH, "question": "before it was interrupted"})
+    path.write_text(tree_line("70", SEARCH) + stale + tree_line("7", SEARCH) + '{"id": "8", "que')
+    assert read_stored_tree(path, "7").question == SEARCH["question"]  # type: ignore[union-attr]
+    assert read_stored_tree(path, "8") is None
     assert main(["tree", str(path), "--question", "7"]) == 0
     assert "2 &lt;b&gt;pens" in (tmp_path / "x.trees.html").read_text()
     for arguments, said in (([], "name one with --question"), (["--question", "9"], "9 is none")):

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any
 
 from methods.build import ProtocolName, Search
+from profiles.records.configuration import MethodName
 from runtime.options import Thinking
-
-MethodName = Literal[
-    "greedy", "majority", "best-of-n", "weighted", "rebase", "rebase-majority", "rebase-best"
-]
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from profiles.report.findings import listed
+from profiles.report.names import level_name, method_name
 from profiles.report.recovery import Recovery
-from profiles.tables import level_name, method_name, percent, points, significant, with_interval
+from profiles.text_formats import listed, percent, points, significant, with_interval
 
 TITLES = (
     "level",

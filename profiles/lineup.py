@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from convert.artifact import Artifact
 from convert.refusal import Refusal
 
 REFERENCE = "reference:"
@@ -13,7 +14,7 @@ FILES = (".gguf", ".onnx")
 
 
 @dataclass(frozen=True, slots=True)
-class Ladder:
+class Lineup:
     """Where the models stand. The baseline need not be one of the levels."""
 
     baseline: Path
@@ -26,29 +27,30 @@ class Ladder:
 
 
 @dataclass(frozen=True, slots=True)
-class Sources:
+class ModelSources:
     """Where models come from: `convert` outside tests."""
 
+    describe: Callable[[Path], Artifact]  # a file or a checkpoint folder
     folder: Callable[[str], Path]  # the checkpoint of a source
-    convert: Callable[[str, Sequence[str]], Sequence[Path]]  # a source at levels
+    convert: Callable[[str, Sequence[str]], Sequence[Artifact]]  # a source at levels
 
 
-def real_sources(*, offline: bool) -> Sources:
+def real_sources(*, offline: bool) -> ModelSources:
     """Sources resolved and converted by `convert`."""
     from convert.ensure import ensure_all
     from convert.sources import resolve
+    from runtime.load import describe_model
 
-    return Sources(
+    return ModelSources(
+        describe=describe_model,
         folder=lambda source: resolve(source, offline=offline).path,
-        convert=lambda source, levels: [
-            artifact.path for artifact in ensure_all(source, levels, offline=offline)
-        ],
+        convert=lambda source, levels: ensure_all(source, levels, offline=offline),
     )
 
 
-def ladder(
-    models: Sequence[str], levels: Sequence[str], baseline: str | None, sources: Sources
-) -> Ladder:
+def lineup(
+    models: Sequence[str], levels: Sequence[str], baseline: str | None, sources: ModelSources
+) -> Lineup:
     """The models of a request: files as they stand, or one source at levels.
 
     Without a named baseline it is full precision, the checkpoint itself; among files, which have
@@ -61,10 +63,10 @@ def ladder(
     if are_files(models):
         paths = [_existing(model) for model in models]
         if baseline is None:
-            return Ladder(paths[0], tuple(paths[1:]))
-        return Ladder(_named(baseline, sources), tuple(paths))
+            return Lineup(paths[0], tuple(paths[1:]))
+        return Lineup(_named(baseline, sources), tuple(paths))
     full = sources.folder(models[0]) if baseline is None else _named(baseline, sources)
-    return Ladder(full, tuple(sources.convert(models[0], levels)))
+    return Lineup(full, tuple(made.path for made in sources.convert(models[0], levels)))
 
 
 def are_files(models: Sequence[str]) -> bool:
@@ -87,7 +89,7 @@ def is_file(source: str) -> bool:
     return source.lower().endswith(FILES)
 
 
-def _named(source: str, sources: Sources) -> Path:
+def _named(source: str, sources: ModelSources) -> Path:
     return _existing(source) if is_file(source) else sources.folder(source)
 
 

@@ -8,21 +8,21 @@ from typing import Any
 
 from convert.files import regular
 from convert.refusal import Refusal
-from profiles.stored import load
+from profiles.stored_json import load
 from profiles.tree.nodes import Tree, parse_tree
 
 
-def searches_path(records: Path) -> Path:
+def trees_path(records: Path) -> Path:
     """Where the searches of a configuration go, beside its records."""
     return records.with_suffix(".trees.jsonl")
 
 
-def search_line(question_id: str, document: dict[str, Any]) -> str:
+def tree_line(question_id: str, document: dict[str, Any]) -> str:
     """One question's search as a line of such a file."""
     return json.dumps({"id": question_id} | document, ensure_ascii=False) + "\n"
 
 
-def read_search(path: Path, question_id: str) -> Tree | None:
+def read_stored_tree(path: Path, question_id: str) -> Tree | None:
     """The search of one question; None where there is none.
 
     A question that was interrupted has several lines; the last one belongs to its record.
@@ -40,7 +40,7 @@ def read_search(path: Path, question_id: str) -> Tree | None:
     return found
 
 
-def searched(path: Path) -> list[str]:
+def stored_questions(path: Path) -> list[str]:
     """The questions whose searches a file holds, in its order.
 
     Raises:

@@ -26,7 +26,7 @@ class SavedChild:
 
 
 @dataclass(frozen=True, slots=True)
-class SavedLevel:
+class SavedStage:
     """One depth of a tree."""
 
     depth: int
@@ -60,7 +60,7 @@ class SearchDocument:
     """A whole search."""
 
     question: str
-    levels: list[SavedLevel]
+    levels: list[SavedStage]
     answer: str | None
     selection: str
     candidates: list[SavedPath]

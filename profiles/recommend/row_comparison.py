@@ -10,25 +10,25 @@ from methods.candidate import Selection
 from profiles.intervals import Paired
 from profiles.records.configuration import ROW_NAMES
 from profiles.records.record import Record
-from profiles.records.store import Measured, read_measured, read_run
+from profiles.records.stored_run import Recorded, read_measured, read_run
 from profiles.report.accuracy import pair
-from profiles.rows import Row
+from profiles.report.rows import Row
 
 
 @dataclass(frozen=True, slots=True)
-class Versus:
+class RowComparison:
     """Whether two accuracies can be told apart; `paired` is the first minus the second."""
 
     same: bool
     paired: Paired | None = None
 
 
-Judge = Callable[[Row, Row], Versus]
+Judge = Callable[[Row, Row], RowComparison]
 
 
-def by_intervals(a: Row, b: Row) -> Versus:
+def by_intervals(a: Row, b: Row) -> RowComparison:
     """By the intervals alone: cautious, since it forgets that the questions are the same."""
-    return Versus(a.accuracy_low <= b.accuracy_high and b.accuracy_low <= a.accuracy_high)
+    return RowComparison(a.accuracy_low <= b.accuracy_high and b.accuracy_low <= a.accuracy_high)
 
 
 def by_questions(folder: Path) -> Judge:
@@ -42,19 +42,19 @@ def by_questions(folder: Path) -> Judge:
     except FileNotFoundError:
         return by_intervals
 
-    def judge(a: Row, b: Row) -> Versus:
+    def judge(a: Row, b: Row) -> RowComparison:
         ours, theirs = _records(measured, a), _records(measured, b)
         if ours is None or theirs is None:
             return by_intervals(a, b)
         paired = pair(theirs[1], ours[1], ours[0], theirs[0])
         if paired is None:
             return by_intervals(a, b)
-        return Versus(paired.low <= 0 <= paired.high, paired)
+        return RowComparison(paired.low <= 0 <= paired.high, paired)
 
     return judge
 
 
-def _records(measured: list[Measured], row: Row) -> tuple[Selection, tuple[Record, ...]] | None:
+def _records(measured: list[Recorded], row: Row) -> tuple[Selection, tuple[Record, ...]] | None:
     """The selection and the records behind a row; None where they are not one and only one."""
     found = [
         (selection, m.records)
@@ -65,7 +65,7 @@ def _records(measured: list[Measured], row: Row) -> tuple[Selection, tuple[Recor
     return found[0] if len(found) == 1 else None
 
 
-def _is(measured: Measured, selection: Selection, row: Row) -> bool:
+def _is(measured: Recorded, selection: Selection, row: Row) -> bool:
     c = measured.configuration
     name = ROW_NAMES.get((c.spec.search, selection))
     mine = (c.format, c.spec.search, c.spec.width, c.thinking, c.protocol, c.seed, c.baseline)

@@ -6,11 +6,20 @@ from pathlib import Path
 
 import pytest
 
-from profiles.ladder import Ladder, Sources, ladder
+from convert.artifact import Artifact, Shape
+from profiles.lineup import Lineup, ModelSources, lineup
 
-SOURCES = Sources(
+
+def _described(path: Path) -> Artifact:
+    return Artifact(path, "gguf", "q8_0", "policy", "", Shape(1, 1, 1, 1, 1, 1, 1, 1), 1, 8.5, "")
+
+
+SOURCES = ModelSources(
+    describe=_described,
     folder=lambda source: Path(f"/checkpoints/{source}"),
-    convert=lambda source, levels: [Path(f"/models/{source}-{level}.gguf") for level in levels],
+    convert=lambda source, levels: [
+        _described(Path(f"/models/{source}-{level}.gguf")) for level in levels
+    ],
 )
 
 
@@ -23,22 +32,22 @@ def files(tmp_path: Path) -> list[str]:
 
 
 def test_a_source_is_compared_with_its_checkpoint() -> None:
-    found = ladder(["m"], ["q8_0", "q4_0"], None, SOURCES)
+    found = lineup(["m"], ["q8_0", "q4_0"], None, SOURCES)
     assert found.baseline == Path("/checkpoints/m")
     assert found.levels == (Path("/models/m-q8_0.gguf"), Path("/models/m-q4_0.gguf"))
     assert found.converted == found.levels
 
 
 def test_files_are_compared_with_the_first(files: list[str]) -> None:
-    found = ladder(files, ["q8_0"], None, SOURCES)
-    assert found == Ladder(Path(files[0]), (Path(files[1]), Path(files[2])))
+    found = lineup(files, ["q8_0"], None, SOURCES)
+    assert found == Lineup(Path(files[0]), (Path(files[1]), Path(files[2])))
     assert found.converted == tuple(map(Path, files))
 
 
 def test_a_named_baseline_leaves_all_as_levels(files: list[str]) -> None:
-    assert ladder(files[1:], [], files[0], SOURCES).levels == tuple(map(Path, files[1:]))
-    assert ladder(["m"], ["q8_0"], files[0], SOURCES).baseline == Path(files[0])
-    assert ladder(files, [], "other", SOURCES).baseline == Path("/checkpoints/other")
+    assert lineup(files[1:], [], files[0], SOURCES).levels == tuple(map(Path, files[1:]))
+    assert lineup(["m"], ["q8_0"], files[0], SOURCES).baseline == Path(files[0])
+    assert lineup(files, [], "other", SOURCES).baseline == Path("/checkpoints/other")
 
 
 @pytest.mark.parametrize(
@@ -47,9 +56,9 @@ def test_a_named_baseline_leaves_all_as_levels(files: list[str]) -> None:
 )
 def test_what_cannot_be_compared_is_named(models: list[str], said: str) -> None:
     with pytest.raises(ValueError, match=said):
-        ladder(models, [], None, SOURCES)
+        lineup(models, [], None, SOURCES)
 
 
 def test_a_missing_file_is_named() -> None:
     with pytest.raises(FileNotFoundError, match=r"none\.gguf does not exist"):
-        ladder(["none.gguf"], [], None, SOURCES)
+        lineup(["none.gguf"], [], None, SOURCES)

@@ -36,7 +36,7 @@ HUB = {  # hub ids whose shapes are known without their files
 
 
 @dataclass(frozen=True, slots=True)
-class Outline:
+class ModelTensors:
     """A model as far as memory goes. `types` are those of a file that is quantized already."""
 
     name: str
@@ -59,7 +59,7 @@ class Outline:
         return tensor_types(self.tensors, LEVELS[level], self.shape)
 
 
-def outline(model: str) -> Outline:
+def model_tensors(model: str) -> ModelTensors:
     """The outline of a .gguf, a checkpoint folder, reference:NAME, a cached hub id, a known shape.
 
     Raises:
@@ -85,14 +85,14 @@ def outline(model: str) -> Outline:
     return _of_checkpoint(source.path, source.name)
 
 
-def _of_gguf(path: Path) -> Outline:
+def _of_gguf(path: Path) -> ModelTensors:
     from convert.gguf_header import read_header
     from runtime.load import describe_model
 
     header, artifact = read_header(path), describe_model(path)
     tensors = tuple(TensorShape(entry.name, entry.shape) for entry in header.tensors)
     level = level_of_ftype(int(header.values.get("general.file_type", -1)))
-    return Outline(
+    return ModelTensors(
         path.name,
         artifact.shape,
         tensors,
@@ -104,7 +104,7 @@ def _of_gguf(path: Path) -> Outline:
     )
 
 
-def _of_checkpoint(folder: Path, name: str) -> Outline:
+def _of_checkpoint(folder: Path, name: str) -> ModelTensors:
     from convert.checkpoint import read_checkpoint
     from convert.identity import identify
     from convert.mapping import tensor_map
@@ -112,7 +112,7 @@ def _of_checkpoint(folder: Path, name: str) -> Outline:
     checkpoint = read_checkpoint(folder)
     identity = identify(checkpoint)
     tensors = tuple(TensorShape(mapped.name, mapped.shape) for mapped in tensor_map(checkpoint))
-    return Outline(
+    return ModelTensors(
         name,
         checkpoint.shape,
         tensors,
@@ -122,9 +122,9 @@ def _of_checkpoint(folder: Path, name: str) -> Outline:
     )
 
 
-def _of_shape(name: str, origin: str) -> Outline:
+def _of_shape(name: str, origin: str) -> ModelTensors:
     shape, traits = KNOWN[name]
-    return Outline(name, shape, tuple(_tensors(shape, traits)), origin)
+    return ModelTensors(name, shape, tuple(_tensors(shape, traits)), origin)
 
 
 def _tensors(shape: Shape, traits: str) -> Iterator[TensorShape]:

@@ -18,7 +18,7 @@ from methods.allocate import allocate
 from methods.candidate import AGGREGATIONS, Aggregation, Candidate, Selection
 from methods.select import select
 from profiles.intervals import compare, wilson
-from profiles.records.process import Model
+from profiles.opened_model import OpenedModel
 from profiles.reward_grid.candidate_pool import Pool
 from profiles.reward_grid.step_labels import label_steps
 
@@ -35,8 +35,8 @@ Gold = dict[str, tuple[int, ...]]  # values of the gold steps by problem id; emp
 class Scored:
     """All pools of a policy level as one reward model sees them; candidates by problem."""
 
-    policy: Model
-    reward: Model
+    policy: OpenedModel
+    reward: OpenedModel
     pools: Sequence[Pool]
     candidates: Sequence[Sequence[Candidate]]
 

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from methods.build import MethodSpec
-from profiles import paper
+from profiles import paper_suite
 from profiles.records.configuration import Configuration
+from profiles.report import paper_table
 from profiles.report.accuracy import row
-from profiles.rows import Row
+from profiles.report.rows import Row
 
 
 def _rows(
@@ -21,7 +22,7 @@ def _rows(
     record: Callable[..., Any],
 ) -> list[Row]:
     made = []
-    for thinking, spec in paper.cells(MethodSpec("greedy")):
+    for thinking, spec in paper_suite.cells(MethodSpec("greedy")):
         one = configuration(spec.search, "f16", spec.width)
         one = replace(one, spec=spec, options=replace(one.options, think=thinking))
         if spec.search == "sample":
@@ -32,7 +33,7 @@ def _rows(
 
 
 def test_six_systems_under_two_protocols() -> None:
-    cells = list(paper.cells(MethodSpec("greedy", temperature=0.7)))
+    cells = list(paper_suite.cells(MethodSpec("greedy", temperature=0.7)))
     assert len(cells) == 12
     assert [spec.protocol for _, spec in cells] == ["seed"] * 6 + ["fair"] * 6
     assert {spec.max_tokens for _, spec in cells} == {384}
@@ -46,17 +47,17 @@ def test_published_and_measured_stand_side_by_side(
     process: Callable[..., Any],
     record: Callable[..., Any],
 ) -> None:
-    head, *lines = paper.table(_rows(configuration, process, record))
+    head, *lines = paper_table.table(_rows(configuration, process, record))
     assert len(lines) == 12
     assert all(len(line) == len(head) for line in lines)
     combined = [line for line in lines if line[0] == "REBASE + Quiet-STaR, w=6"]
     assert [line[1:4] for line in combined] == [("9.38", "4.25", "143.66")] * 2
     assert [line[4] for line in combined] == ["seed, gguf f16", "fair, gguf f16"]
     assert {line[5] for line in lines} == {"25.0 [10.2, 49.5]"}
-    markdown = paper.markdown(_rows(configuration, process, record)).splitlines()
+    markdown = paper_table.markdown(_rows(configuration, process, record)).splitlines()
     assert len({line.count("|") for line in markdown}) == 1
 
 
 def test_published_accuracies_are_whole_numbers_of_128() -> None:
-    for system in paper.SYSTEMS:
+    for system in paper_suite.SYSTEMS:
         assert 128 * system.accuracy == pytest.approx(round(128 * system.accuracy), abs=0.02)

@@ -11,10 +11,10 @@ from typing import Any
 from convert.files import write_json
 from convert.refusal import Refusal
 from profiles.records.configuration import Configuration, differences, read_configuration
-from profiles.records.process import Process, process_path, read_process
 from profiles.records.record import Record, read_records
 from profiles.records.run_document import RunDocument
-from profiles.stored import read_document
+from profiles.records.worker_facts import WorkerFacts, read_worker_facts, worker_facts_path
+from profiles.stored_json import read_document
 
 RUN = "run.json"
 RECORDS = "records"
@@ -23,11 +23,11 @@ WRITTEN = (RUN, "summary.json", "summary.csv", "report.md", "index.html")
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class Recorded:
     """One configuration with what it gave so far."""
 
     configuration: Configuration
-    process: Process
+    process: WorkerFacts
     records: tuple[Record, ...]
 
 
@@ -109,19 +109,21 @@ def read_run(folder: Path) -> dict[str, Any]:
     return document
 
 
-def read_measured(folder: Path, slugs: list[str]) -> list[Measured]:
+def read_measured(folder: Path, slugs: list[str]) -> list[Recorded]:
     """What there is of the named configurations, in their order; those without records left out."""
-    found: list[Measured] = []
+    found: list[Recorded] = []
     for slug in slugs:
         path = folder / RECORDS / f"{slug}.json"
         records = path.with_suffix(".jsonl")
-        if not path.exists() or not process_path(records).exists():
+        if not path.exists() or not worker_facts_path(records).exists():
             continue
         configuration = read_configuration(path)
         rows = read_records(records)
         rows = rows if configuration.limit is None else _first(rows, configuration.limit)
         if rows:
-            found.append(Measured(configuration, read_process(process_path(records)), tuple(rows)))
+            found.append(
+                Recorded(configuration, read_worker_facts(worker_facts_path(records)), tuple(rows))
+            )
     return found
 
 

@@ -1,0 +1,171 @@
+"""The columns of the main table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from profiles import tables
+from profiles.report.names import method_name
+from profiles.report.rows import Row
+from profiles.text_formats import (
+    NONE,
+    milliseconds,
+    p_value,
+    percent,
+    points,
+    significant,
+    size,
+    with_interval,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column: group and title, a sentence for people who ask, and its cell."""
+
+    group: str
+    title: str
+    meaning: str
+    cell: Callable[[Row], str]
+    number: bool = True
+
+
+def accuracy_cell(row: Row) -> str:
+    """Accuracy with its interval."""
+    return with_interval(percent(row.accuracy), row.accuracy_low, row.accuracy_high, sign=False)
+
+
+def delta_cell(row: Row) -> str:
+    """The difference to the baseline with its interval."""
+    return with_interval(points(row.delta_accuracy), row.delta_low, row.delta_high, sign=True)
+
+
+def flips_cell(row: Row) -> str:
+    """Questions lost and won."""
+    return NONE if row.flips_lost is None else f"−{row.flips_lost} / +{row.flips_won}"
+
+
+def tokens_cell(row: Row) -> str:
+    """Evaluated tokens a question, policy and reward model."""
+    policy = [
+        row.prompt_tokens_per_question,
+        row.decode_tokens_per_question,
+        row.thought_tokens_per_question,
+    ]
+    if row.prompt_tokens_per_question is None:
+        return NONE
+    reward = row.reward_tokens_per_question
+    return f"{sum(value or 0 for value in policy):.0f} / {reward or 0:.0f}"
+
+
+def thoughts_cell(row: Row) -> str:
+    """Thought tokens a question, and at which share of the tokens there was a thought."""
+    if row.thought_share is None:
+        return NONE
+    return f"{row.thought_tokens_per_question:.0f} at {percent(row.thought_share, 0)} %"
+
+
+def seconds_cell(row: Row) -> str:
+    """Latency, median and 95th percentile."""
+    return f"{significant(row.latency_p50_s)} / {significant(row.latency_p95_s)}"
+
+
+def gflop_cell(row: Row) -> str:
+    """Operations a question, marked as an estimate."""
+    flops = row.flops_per_question
+    return NONE if flops is None else "≈ " + significant(flops / 1e9)
+
+
+def reward_share_cell(row: Row) -> str:
+    """The reward model's part of the operations."""
+    if not row.flops_per_question or not row.reward_flops_per_question:
+        return NONE
+    return percent(row.reward_flops_per_question / row.flops_per_question, 0)
+
+
+def weights_cell(row: Row) -> str:
+    """Sizes of the model files."""
+    return size(row.model_bytes) + (
+        f" + {size(row.reward_model_bytes)}" if row.reward_model_bytes else ""
+    )
+
+
+A, C, S, M = "Accuracy", "Cost of a question", "Speed", "Memory"
+
+COLUMNS: tuple[Column, ...] = (
+    Column("", "format", "File format, or torch for full precision.", lambda r: r.format, False),
+    Column("", "level", "Quantization level of the policy.", lambda r: r.level, False),
+    Column("", "method", "Search, and how it chooses; its width.", method_name, False),
+    Column("", "n", "Questions.", lambda r: str(r.n)),
+    Column(A, "% right [95 % CI]", "Flexible extraction; Wilson's interval.", accuracy_cell),
+    Column(
+        A,
+        "strict",
+        "% right, explicitly marked answers only.",
+        lambda r: percent(r.accuracy_strict),
+    ),
+    Column(
+        A,
+        "Δ points [95 % CI]",
+        "Against the baseline with the same method, paired by question; Bonett-Price interval.",
+        delta_cell,
+    ),
+    Column(A, "flips −/+", "Right in the baseline and wrong here / the other way.", flips_cell),
+    Column(A, "McNemar p", "Exact, two-sided.", lambda r: p_value(r.mcnemar_p)),
+    Column(A, "unans.", "Questions without an answer.", lambda r: str(r.unanswered)),
+    Column(
+        A, "cut off", "Candidates that a limit cut off.", lambda r: f"{r.truncated}/{r.candidates}"
+    ),
+    Column(C, "tokens policy / reward", "Evaluated tokens, prompt included.", tokens_cell),
+    Column(C, "GFLOP (est.)", "Computed from counted tokens and shapes, both models.", gflop_cell),
+    Column(C, "reward %", "The reward model's part of these operations.", reward_share_cell),
+    Column(C, "s p50 / p95", "Wall time of one question.", seconds_cell),
+    Column(
+        S,
+        "TTFT ms",
+        "Median time to the first token's logits.",
+        lambda r: milliseconds(r.ttft_p50_s),
+    ),
+    Column(
+        S, "prefill tok/s", "Policy, in the engine.", lambda r: significant(r.prefill_tok_per_s)
+    ),
+    Column(
+        S,
+        "decode tok/s",
+        "Policy, all paths together, in the engine.",
+        lambda r: significant(r.decode_tok_per_s),
+    ),
+    Column(M, "model", "File sizes: policy + reward model.", weights_cell),
+    Column(M, "peak RSS", "Of the process, both models in it.", lambda r: size(r.peak_rss_bytes)),
+)
+THOUGHTS = Column(
+    C, "thought tokens", "Included in tokens; at which share of the tokens.", thoughts_cell
+)
+VRAM = Column(M, "peak VRAM", "On the card, this process.", lambda r: size(r.peak_vram_bytes))
+
+
+def columns(rows: Sequence[Row]) -> tuple[Column, ...]:
+    """The columns that these rows need: VRAM with a card, thoughts where there are any."""
+    shown = list(COLUMNS)
+    if any(r.thought_share is not None for r in rows):
+        shown.insert(1 + [c.title for c in shown].index("tokens policy / reward"), THOUGHTS)
+    return (*shown, VRAM) if any(r.peak_vram_bytes is not None for r in rows) else tuple(shown)
+
+
+def markdown_table(rows: Sequence[Row]) -> str:
+    """The main table in Markdown."""
+    shown = columns(rows)
+    texts = sum(not column.number for column in shown)
+    return tables.markdown_table(
+        [c.title for c in shown], [[c.cell(row) for c in shown] for row in rows], texts
+    )
+
+
+def text_table(rows: Sequence[Row]) -> str:
+    """The columns that fit a terminal."""
+    titles = {"format", "level", "method", "n", "% right [95 % CI]", "Δ points [95 % CI]"}
+    titles |= {"s p50 / p95", "decode tok/s", "peak RSS"}
+    shown = [column for column in COLUMNS if column.title in titles]
+    cells = [[c.title for c in shown]] + [[c.cell(row) for c in shown] for row in rows]
+    return tables.aligned(cells, [c.number for c in shown])

@@ -1,0 +1,68 @@
+"""The table of arXiv 2412.16260: its published figures beside ours."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from methods.build import ProtocolName
+from profiles.paper_suite import PROTOCOLS, SYSTEMS, System
+from profiles.report.columns import accuracy_cell
+from profiles.report.names import level_name
+from profiles.report.rows import Row
+from profiles.tables import markdown_table
+from profiles.text_formats import significant
+
+TITLES = (
+    "system",
+    "published % right",
+    "TFLOP, their count",
+    "s",
+    "protocol",
+    "% right [95 % CI]",
+    "GFLOP, their count",
+    "GFLOP (est.), all work",
+    "s p50",
+    "tokens decoded / thought",
+)
+
+
+def table(rows: Sequence[Row]) -> list[tuple[str, ...]]:
+    """Titles, then each system's published figures beside ours, per level and protocol."""
+    lines: list[tuple[str, ...]] = [TITLES]
+    for level in dict.fromkeys((row.format, row.level) for row in rows):
+        here = [row for row in rows if (row.format, row.level) == level]
+        for system in SYSTEMS:
+            for protocol in PROTOCOLS:
+                lines += [_line(system, row) for row in here if _is(system, protocol, row)]
+    return lines
+
+
+def markdown(rows: Sequence[Row]) -> str:
+    """The table in Markdown."""
+    head, *lines = table(rows)
+    return markdown_table(head, lines)
+
+
+def _is(system: System, protocol: ProtocolName, row: Row) -> bool:
+    chosen = {"seed": ("majority", "rebase-best"), "fair": ("majority", "rebase")}[protocol]
+    return (
+        (row.thinking, row.search, row.width) == (system.thinking, system.search, system.width)
+        and row.protocol == protocol
+        and row.method in chosen
+    )
+
+
+def _line(system: System, row: Row) -> tuple[str, ...]:
+    decoded, thought = row.decode_tokens_per_question, row.thought_tokens_per_question
+    return (
+        system.name,
+        f"{100 * system.accuracy:.2f}",
+        f"{system.tflop:.2f}",
+        f"{system.seconds:.2f}",
+        f"{row.protocol}, {level_name(row)}",
+        accuracy_cell(row),
+        significant((row.seed_flops_per_question or 0) / 1e9),
+        significant((row.flops_per_question or 0) / 1e9),
+        significant(row.latency_p50_s),
+        f"{decoded or 0:.0f} / {thought or 0:.0f}",
+    )

@@ -1,0 +1,204 @@
+"""The arguments of `profile run`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from methods import arguments as kinds
+from methods.cli import METHODS
+from profiles import arguments
+from profiles.lineup import is_file
+
+BENCHMARK = "benchmark"
+THINKERS = ("--thinker", "--think-levels", "--thought-temperature")
+LEVELS = {
+    "gguf": arguments.LEVELS,
+    "onnx": ("fp16", "int8", "int4"),
+}
+
+
+def add_arguments(run: argparse.ArgumentParser) -> None:
+    """All arguments of `profile run`."""
+    _models(run.add_argument_group("models"))
+    _search(run.add_argument_group("search"))
+    _thinking(run.add_argument_group("thinking (Quiet-STaR)"))
+    _questions(run.add_argument_group("questions"))
+    _output(run.add_argument_group("output"))
+
+
+def _models(group: argparse._ArgumentGroup) -> None:
+    source = "a checkpoint folder, a hub id, reference:NAME"
+    group.add_argument(
+        "--policy",
+        nargs="+",
+        metavar="MODEL",
+        default=["reference:policy"],
+        help=f"{source}, or one or more .gguf or .onnx files (default: reference:policy)",
+    )
+    group.add_argument(
+        "--reward", metavar="MODEL", help=f"{source}, or a file (default: reference:reward)"
+    )
+    group.add_argument(
+        "--formats",
+        nargs="+",
+        choices=tuple(LEVELS),
+        default=["gguf"],
+        help="file formats to run in (default: gguf)",
+    )
+    group.add_argument(
+        "--levels",
+        nargs="+",
+        metavar="LEVEL",
+        help="quantization levels of these formats "
+        f"(default: {'; '.join(' '.join(levels) for levels in LEVELS.values())})",
+    )
+    group.add_argument(
+        "--reward-level",
+        metavar="LEVEL",
+        default="same",
+        help="level of the reward model (default: same as the policy)",
+    )
+    arguments.add_place(group)
+    group.add_argument(
+        "--no-baseline",
+        dest="baseline",
+        action="store_false",
+        help="leave out full precision; the first level is the baseline then",
+    )
+
+
+def _search(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--methods",
+        nargs="+",
+        choices=METHODS,
+        metavar="METHOD",
+        default=list(METHODS),
+        help=f"any of {', '.join(METHODS)} (default: all)",
+    )
+    group.add_argument(
+        "--width",
+        nargs="+",
+        type=kinds.paths,
+        metavar="N",
+        default=[8],
+        help="paths of a vote, width of REBASE; several are all run (default: 8)",
+    )
+    group.add_argument("--temperature", type=kinds.temperature, default=1.0)
+    group.add_argument("--top-p", type=kinds.share, default=1.0)
+    group.add_argument(
+        "--balance", type=kinds.positive_real, default=0.1, help="REBASE's softmax temperature"
+    )
+    arguments.add_aggregation(group)
+    group.add_argument(
+        "--max-tokens",
+        type=kinds.tokens,
+        metavar="N",
+        default=256,
+        help="of one path (default: 256)",
+    )
+    group.add_argument("--seed", type=kinds.seed, default=0)
+    group.add_argument(
+        "--protocol",
+        choices=("fair", "seed"),
+        default="fair",
+        help="the same prompt, budget and extraction for all systems, or the code of arXiv "
+        "2412.16260 with its faults (majority and rebase only)",
+    )
+    group.add_argument(
+        "--suite",
+        choices=("paper",),
+        help="the paper's six systems under both protocols, on its seeded 128 questions; "
+        "replaces --methods, --width, --think and --protocol",
+    )
+
+
+def _thinking(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--think",
+        nargs="+",
+        choices=("off", "on", "gated"),
+        default=["off"],
+        help="before no token, before each, or only where unsure (default: off)",
+    )
+    group.add_argument(
+        "--thinker",
+        metavar="MODEL",
+        help="Quiet-STaR model for on and gated (default: reference:thinker, or the policy)",
+    )
+    group.add_argument(
+        "--think-levels",
+        nargs="+",
+        metavar="LEVEL",
+        help="levels at which thoughts run, f32 for full precision (default: all that run)",
+    )
+    group.add_argument(
+        "--gate",
+        type=kinds.real,
+        metavar="X",
+        help="think where the top probability is below X, or the entropy above (default: 0.9)",
+    )
+    group.add_argument("--gate-by", choices=("probability", "entropy"), default="probability")
+    group.add_argument("--thought-temperature", type=kinds.temperature, default=1.0)
+
+
+def _questions(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--data",
+        metavar="FILE",
+        default=BENCHMARK,
+        help="jsonl in GSM8K's format, or the bundled benchmark (default)",
+    )
+    group.add_argument(
+        "--limit",
+        type=arguments.positive,
+        metavar="N",
+        help="the first N questions (default: 100; 128 in the paper's suite)",
+    )
+    group.add_argument(
+        "--shuffle",
+        type=kinds.seed,
+        metavar="SEED",
+        help="take them in a random order that repeats",
+    )
+
+
+def _output(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="FOLDER",
+        default=Path("report"),
+        help="default: report",
+    )
+    group.add_argument("--resume", action="store_true", help="go on with what FOLDER holds")
+    group.add_argument("--force", action="store_true", help="replace what FOLDER holds")
+    group.add_argument("--json", action="store_true", help="print summary.json")
+
+
+def unused(options: argparse.Namespace) -> list[tuple[bool, tuple[str, ...], str]]:
+    """Arguments that no configuration of a run reads."""
+    searches = {METHODS[method][0] for method in options.methods}
+    judged = any(METHODS[m][1] in ("best-of-n", "weighted") for m in options.methods)
+    think, suite = set(options.think), options.suite is not None
+    files = any(map(is_file, options.policy))
+    wide = ("--width", "--temperature", "--top-p")
+    fixed = ("--temperature", "--top-p", "--max-tokens", "--balance", "--aggregation")
+    scored = ("--reward", "--reward-level", "--aggregation")
+    return [
+        (suite, ("--methods", "--width", "--think", "--protocol"), "--suite paper has its own"),
+        (options.protocol == "seed" and not suite, fixed, "--protocol seed has its own"),
+        (not judged and not suite, scored, "no method of these reads a reward model"),
+        ("rebase" not in searches and not suite, ("--balance",), "--methods has no rebase"),
+        (searches == {"greedy"} and not suite, wide, "--methods greedy draws nothing"),
+        (think == {"off"} and not suite, THINKERS, "give --think on or gated"),
+        ("gated" not in think or suite, ("--gate", "--gate-by"), "give --think gated"),
+        (files, ("--levels", "--formats"), "the policies are files as they stand"),
+        (
+            options.reward is not None and is_file(options.reward),
+            ("--reward-level",),
+            "the reward model is a file as it stands",
+        ),
+    ]

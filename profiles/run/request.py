@@ -1,0 +1,114 @@
+"""What `profile run` was asked for, as the grid reads it."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+
+from convert import sources
+from convert.formats import parse
+from methods.build import MethodSpec, Search
+from methods.cli import METHODS
+from profiles import paper_suite
+from profiles.run.arguments import BENCHMARK, LEVELS
+from runtime.gate import DEFAULTS, Gate
+from runtime.options import EngineOptions, Thinking
+
+JUDGED = ("best-of-n", "weighted", "rebase")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What `profile run` was asked for."""
+
+    policies: tuple[str, ...]  # one source, or one or more files
+    reward: str | None  # None: the reference model beside the reference policy
+    levels: tuple[str, ...]
+    reward_level: str
+    methods: tuple[str, ...]
+    widths: tuple[int, ...]
+    data: Path
+    limit: int | None
+    seed: int
+    options: EngineOptions  # context, branches and thinking are filled in
+    baseline: bool
+    spec: MethodSpec  # search, width and selection are filled in
+    think: tuple[Thinking, ...] = ("off",)
+    thinker: str | None = None  # None: the reference thinker, or the policy itself
+    think_levels: tuple[str, ...] | None = None  # None: all
+    suite: bool = False  # the paper's systems under both protocols
+    shuffle: int | None = None
+    offline: bool = False
+
+    @property
+    def needs_reward(self) -> bool:
+        return any(method in JUDGED for method in self.methods)
+
+    def judges(self, search: Search) -> bool:
+        """Whether a search is scored by the reward model."""
+        return any(method in JUDGED and METHODS[method][0] == search for method in self.methods)
+
+
+def request(options: argparse.Namespace) -> Request:
+    """What was asked for, as the grid reads it.
+
+    Raises:
+        Refusal: if arguments contradict the suite.
+    """
+    suite = options.suite == "paper"
+    return Request(
+        policies=tuple(options.policy),
+        reward=options.reward,
+        levels=options.levels,
+        reward_level=options.reward_level,
+        methods=paper_suite.METHODS if suite else tuple(dict.fromkeys(options.methods)),
+        widths=tuple(dict.fromkeys(options.width)),
+        data=sources.BENCHMARK if options.data == BENCHMARK else Path(options.data),
+        limit=options.limit or (paper_suite.QUESTIONS if suite else 100),
+        seed=options.seed,
+        options=EngineOptions(
+            device=options.device,
+            threads=options.threads,
+            gate_by=options.gate_by,
+            gate=_gate(options),
+            thought_temperature=options.thought_temperature,
+        ),
+        baseline=options.baseline,
+        spec=MethodSpec(
+            "greedy",
+            temperature=options.temperature,
+            top_p=options.top_p,
+            max_tokens=options.max_tokens,
+            balance=options.balance,
+            aggregation=options.aggregation,
+            protocol=options.protocol,
+        ),
+        think=("off", "on") if suite else tuple(dict.fromkeys(options.think)),
+        thinker=options.thinker,
+        think_levels=tuple(options.think_levels) if options.think_levels else None,
+        suite=suite,
+        shuffle=paper_suite.SHUFFLE if suite and options.shuffle is None else options.shuffle,
+        offline=options.offline,
+    )
+
+
+def _gate(options: argparse.Namespace) -> float:
+    """The threshold, checked; each kind of gate has its own default."""
+    threshold = DEFAULTS[options.gate_by] if options.gate is None else options.gate
+    return Gate(options.gate_by, threshold).threshold
+
+
+def resolve_levels(options: argparse.Namespace) -> None:
+    """Put the one name of every level into its place; a level tells its format.
+
+    Raises:
+        UnknownLevel: for a level that none of the wanted formats has; lists those they have.
+    """
+    formats = tuple(dict.fromkeys(options.formats))
+    wanted = options.levels or [level for form in formats for level in LEVELS[form]]
+    options.levels = tuple(dict.fromkeys(parse(level, formats).name for level in wanted))
+    if options.think_levels:
+        options.think_levels = [parse(level, formats).name for level in options.think_levels]
+    if options.reward_level != "same":
+        options.reward_level = parse(options.reward_level, formats).name
