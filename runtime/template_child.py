@@ -7,10 +7,8 @@ input with one of standard output. It imports no more than it needs: somebody wa
 from __future__ import annotations
 
 import json
-import signal
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -19,6 +17,8 @@ from jinja2 import Template, TemplateError, nodes
 from jinja2.ext import Extension
 from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from runtime.limits import limit_memory, limit_time
 
 REASON_CHARACTERS = 300  # of an error's message
 
@@ -109,25 +109,6 @@ def _render(template: Template, variables: dict[str, Any], characters: int) -> s
 
 def _reason(error: Exception) -> str:
     return " ".join(str(error).split())[:REASON_CHARACTERS]
-
-
-def limit_memory(size_bytes: int) -> None:
-    """Let allocations beyond a size fail, where the platform can."""
-    with suppress(ImportError, OSError, ValueError):
-        import resource
-
-        _, hard = resource.getrlimit(resource.RLIMIT_AS)
-        soft = size_bytes if hard == resource.RLIM_INFINITY else min(size_bytes, hard)
-        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
-
-
-def limit_time(cpu_s: float) -> None:
-    """End this process after some seconds of work, where the platform can; 0 takes it back.
-
-    By the signal's own action: a handler in Python would wait for the end of `9 ** 9 ** 9`.
-    """
-    if hasattr(signal, "setitimer"):
-        signal.setitimer(signal.ITIMER_PROF, cpu_s)
 
 
 def main(cpu_s: float, memory_bytes: int, characters: int) -> None:

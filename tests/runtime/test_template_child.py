@@ -15,7 +15,7 @@ import pytest
 
 from convert.child import environment
 from convert.refusal import Refusal
-from runtime import chat_template
+from runtime import asked
 from runtime.chat_template import Limits, Renderer
 
 TOKENS = {"eos_token": "</s>"}
@@ -49,7 +49,7 @@ def test_work_without_end_is_stopped(quick: Renderer, template: str) -> None:
 
 def test_a_child_that_waits_for_ever_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
     silent = "import time; print('{}', flush=True); time.sleep(60)"
-    monkeypatch.setattr(chat_template, "command", lambda *_: [sys.executable, "-c", silent])
+    monkeypatch.setattr(asked, "command", lambda *_: [sys.executable, "-c", silent])
     renderer = Renderer(Limits(wall_s=0.2))
     with pytest.raises(Refusal, match="does not end: stopped after 2 s of work"):
         renderer.render("m", "", TOKENS)
@@ -62,16 +62,17 @@ def test_a_child_that_dies_is_named_and_replaced(
 ) -> None:
     dying = "import os; print('{}', flush=True); input(); os.kill(os.getpid(), 9)"
     with monkeypatch.context() as patch:
-        patch.setattr(chat_template, "command", lambda *_: [sys.executable, "-c", dying])
+        patch.setattr(asked, "command", lambda *_: [sys.executable, "-c", dying])
         with pytest.raises(Refusal, match=r"m: .* cannot be rendered: .*SIGKILL while rendering"):
             quick.render("m", "", TOKENS)
-        patch.setattr(chat_template, "command", lambda *_: [sys.executable, "-c", "exit(3)"])
+        patch.setattr(asked, "command", lambda *_: [sys.executable, "-c", "exit(3)"])
         with pytest.raises(Refusal, match="the process for it ended with code 3"):
             quick.render("m", "", TOKENS)
     assert quick.render("m", "x", TOKENS) == "x"
-    assert quick._child is not None
-    os.kill(quick._child.pid, signal.SIGKILL)  # while nobody asks
-    quick._child.wait()
+    child = quick._child._child
+    assert child is not None
+    os.kill(child.pid, signal.SIGKILL)  # while nobody asks
+    child.wait()
     assert quick.render("m", "y", TOKENS) == "y"
 
 
@@ -98,7 +99,7 @@ def test_an_interrupt_loses_the_answer_not_the_order(
 
     quick.render("m", "warm", TOKENS)
     with monkeypatch.context() as patch:
-        patch.setattr(chat_template, "_line", interrupted)
+        patch.setattr(asked, "_line", interrupted)
         with pytest.raises(KeyboardInterrupt):
             quick.render("m", "first", TOKENS)
     assert quick.render("m", "second", TOKENS) == "second"
@@ -108,8 +109,8 @@ PARENT = """\
 import os, signal, sys
 from runtime import chat_template
 chat_template.render("m", "x", {})
-renderer = chat_template._renderer(os.getpid())
-print(renderer._child.pid, os.getsid(renderer._child.pid) != os.getsid(0), flush=True)
+child = chat_template._renderer(os.getpid())._child._child
+print(child.pid, os.getsid(child.pid) != os.getsid(0), flush=True)
 if sys.argv[1] == "killed":
     os.kill(os.getpid(), signal.SIGKILL)
 """
