@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from convert.architectures import ARCHITECTURES
 from convert.artifact import Shape
 from convert.bounds import shown
 from convert.config_check import check_config
@@ -16,7 +17,6 @@ from convert.sources import WANTED
 from convert.tensors import Tensor, open_tensors
 from convert.tokenizer_files import check_tokenizer
 
-ARCHITECTURES = ("mistral", "llama", "qwen2")
 TOKENIZERS = ("tokenizer.model", "tokenizer.json")
 BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
 

@@ -17,7 +17,8 @@ ROPE_NUMBERS = (
     "beta_fast",
     "beta_slow",
 )
-EXTRAPOLATION = (0.0, 100.0)
+SCALES = ("extrapolation_factor", "mscale", "mscale_all_dim", "llama_4_scaling_beta")
+SCALE = (0.0, 100.0)
 SWITCHES = ("tie_word_embeddings", "use_sliding_window")
 LLAMA3 = {"low_freq_factor": 1.0, "high_freq_factor": 4.0}  # where a config leaves them out
 EPS = "rms_norm_eps"
@@ -79,9 +80,9 @@ def _rest(path: Path, rope: dict[str, Any]) -> None:
     original = "original_max_position_embeddings"
     if original in rope:
         bounds.integer(path, original, rope[original], bounds.CONTEXT)
-    if "extrapolation_factor" in rope:
-        key = "extrapolation_factor"
-        bounds.number(path, key, rope[key], EXTRAPOLATION)
+    for key in SCALES:
+        if key in rope:
+            bounds.number(path, key, rope[key], SCALE)
     if rope["rope_type"] == "llama3":
         low, high = ((LLAMA3 | rope)[key] for key in LLAMA3)
         if low >= high:

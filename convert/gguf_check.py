@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from convert import bounds
+from convert.architectures import ARCHITECTURES
 from convert.bounds import Limits
 from convert.gguf_header import Entry, Header
 from convert.gguf_stream import Length
@@ -58,7 +59,7 @@ TEXTS = (
 OPENERS = ("bos", "eos", "eot", "eom")  # tokens that are put in or end a text; others go unread
 ANY_ID = (0, (1 << 32) - 1)
 BLOCK = re.compile(r"blk\.(\d{1,6})\.")
-PLAIN = ("llama", "qwen2")  # architectures whose tensors are known here
+PLAIN = {family.gguf for family in ARCHITECTURES.values()}  # whose tensors are known here
 
 
 def check_header(header: Header) -> None:

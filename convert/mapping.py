@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from convert.architectures import ARCHITECTURES
 from convert.artifact import Shape
 from convert.checkpoint import Checkpoint
 from convert.heads import REWARD_HEADS
@@ -69,9 +70,9 @@ def _headless(checkpoint: Checkpoint) -> bool:
 def _layer(checkpoint: Checkpoint, base: str, layer: int) -> list[Mapped]:
     s: Shape = checkpoint.shape
     here, there = f"{base}layers.{layer}.", f"blk.{layer}."
-    rope = checkpoint.architecture != "qwen2"  # qwen2 keeps rotate-half order in llama.cpp
-    q = permute(s.heads) if rope else lambda rows: rows
-    k = permute(s.kv_heads) if rope else lambda rows: rows
+    family = ARCHITECTURES[checkpoint.architecture]
+    q = permute(s.heads) if family.pairs else lambda rows: rows
+    k = permute(s.kv_heads) if family.pairs else lambda rows: rows
     q_rows, k_rows = s.heads * s.head_dim, s.kv_heads * s.head_dim
     projections = [
         Mapped("attn_q", "self_attn.q_proj", (q_rows, s.hidden), arrange=q),
@@ -82,14 +83,15 @@ def _layer(checkpoint: Checkpoint, base: str, layer: int) -> list[Mapped]:
         Mapped("ffn_up", "mlp.up_proj", (s.feed_forward, s.hidden)),
         Mapped("ffn_down", "mlp.down_proj", (s.hidden, s.feed_forward)),
     ]
+    norms = [
+        ("attn_norm", "input_layernorm", s.hidden),
+        ("ffn_norm", "post_attention_layernorm", s.hidden),
+    ]
+    if family.head_norms:
+        norms += [(f"attn_{x}_norm", f"self_attn.{x}_norm", s.head_dim) for x in "qk"]
     found = [
-        Mapped(f"{there}attn_norm.weight", f"{here}input_layernorm.weight", (s.hidden,), full=True),
-        Mapped(
-            f"{there}ffn_norm.weight",
-            f"{here}post_attention_layernorm.weight",
-            (s.hidden,),
-            full=True,
-        ),
+        Mapped(f"{there}{name}.weight", f"{here}{source}.weight", (size,), full=True)
+        for name, source, size in norms
     ]
     for p in projections:
         name, source = f"{there}{p.name}", f"{here}{p.source}"

@@ -15,7 +15,7 @@ from convert.identity import Identity
 from convert.onnx_files import TOKENIZER_SUFFIX, cuda_path, data_path, model_files
 from convert.onnx_graph import Activations
 from convert.onnx_levels import OnnxLevel
-from convert.onnx_tensors import weight_count
+from convert.onnx_tensors import step_count, weight_count
 from convert.order import Order
 from convert.progress import Progress
 from convert.to_onnx import tokenizer_facts, write_data, write_graph
@@ -77,7 +77,7 @@ def _write(
     with ExitStack() as stack:  # left in reverse: the weights are there before their graphs
         parts = {stack.enter_context(whole(out)): floats for out, floats in graphs.items()}
         data = stack.enter_context(whole(data_path(path)))
-        with progress.bar(level.name, 7 * checkpoint.shape.layers + 3) as bar:
+        with progress.bar(level.name, step_count(checkpoint)) as bar:
             weights = write_data(checkpoint, identity.thought, data, level, bar.step)
         name = data_path(path).name
         for part, floats in parts.items():

@@ -12,22 +12,22 @@ past is empty: a rule of onnxruntime's GroupQueryAttention on the CPU.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import onnx
 from onnx import helper
 
+from convert.architectures import ARCHITECTURES
 from convert.artifact import Shape
 from convert.checkpoint import Checkpoint
 from convert.onnx_graph import CONTRIB, TYPES, Graph
 from convert.onnx_levels import OnnxLevel
-from convert.onnx_rope import frequencies
+from convert.onnx_rotary import query_scale, rotary_tables
 from convert.onnx_tensors import Linear, head_linear, layer_linears
 
 IR_VERSION, OPSET = 10, 21
-POSITIONS = 1 << 15  # rows of the rotary tables at least: a shared cache holds many texts
 
 
 def decoder(
@@ -37,7 +37,7 @@ def decoder(
     shape = checkpoint.shape
     layers = _Layers(graph, checkpoint, level)
     _lengths(graph)
-    _rotary(graph, checkpoint)
+    rotary_tables(graph, checkpoint)
     stream = _embed(graph, level)
     normed = graph.add(
         "SimplifiedLayerNormalization",
@@ -62,6 +62,8 @@ class _Layers:
 
     def __init__(self, graph: Graph, checkpoint: Checkpoint, level: OnnxLevel) -> None:
         self.graph, self.level, self.shape = graph, level, checkpoint.shape
+        self.head_norms = ARCHITECTURES[checkpoint.architecture].head_norms
+        self.query_scale = query_scale(graph, checkpoint)
         self.epsilon = float(checkpoint.config.get("rms_norm_eps", 1e-6))
 
     def norm(self, name: str, stream: str, added: str) -> tuple[str, str]:
@@ -80,9 +82,7 @@ class _Layers:
         states, _, _ = self.graph.add_many(
             "GroupQueryAttention",
             [
-                self.linear(linears["qkv"], normed),
-                "",
-                "",
+                *self.heads(n, self.linear(linears["qkv"], normed)),
                 f"{past}key",
                 f"{past}value",
                 "last_index",
@@ -99,6 +99,36 @@ class _Layers:
             do_rotary=1,
         )
         return self.linear(linears["o"], states)
+
+    def heads(self, n: int, packed: str) -> Sequence[str]:
+        """Query, key and value: in one where nothing happens to a part of them before they turn."""
+        if not self.head_norms and self.query_scale is None:
+            return packed, "", ""
+        s, here = self.shape, f"layers.{n}/"
+        kv = s.kv_heads * s.head_dim
+        sizes = self.graph.constant("qkv.sizes", np.array([s.heads * s.head_dim, kv, kv], np.int64))
+        outputs = [f"{here}{x}" for x in "qkv"]
+        query, key, value = self.graph.add_many("Split", [packed, sizes], outputs, axis=-1)
+        if self.head_norms:
+            query = self.head_norm(f"layers.{n}.q_norm", query, s.heads)
+            key = self.head_norm(f"layers.{n}.k_norm", key, s.kv_heads)
+        if self.query_scale is not None:
+            query = self.graph.add("Mul", [query, self.query_scale], f"{here}query")
+        return query, key, value
+
+    def head_norm(self, name: str, states: str, heads: int) -> str:
+        """Each head of (B, S, heads * size) normalized."""
+        split = np.array([0, 0, heads, self.shape.head_dim], np.int64)  # 0: as it was
+        apart = [states, self.graph.constant(f"{heads}.apart", split)]
+        normed = self.graph.add(
+            "SimplifiedLayerNormalization",
+            [self.graph.add("Reshape", apart, f"{name}/apart"), self.graph.floating(name)],
+            f"{name}/normed",
+            axis=-1,
+            epsilon=self.epsilon,
+        )
+        joined = self.graph.constant("joined", np.array([0, 0, -1], np.int64))
+        return self.graph.add("Reshape", [normed, joined], f"{name}/out")
 
     def feed_forward(self, n: int, linears: Mapping[str, Linear], normed: str) -> str:
         """SwiGLU: a product of two projections, one of them through SiLU."""
@@ -138,11 +168,6 @@ class _Layers:
         )
 
 
-def positions(checkpoint: Checkpoint) -> int:
-    """Rows of the rotary tables: how many tokens, of all texts together, a cache may hold."""
-    return max(POSITIONS, checkpoint.shape.context)
-
-
 def _lengths(graph: Graph) -> None:
     """What attention asks for: the index of each row's last token, and how many tokens it reads."""
     one = graph.constant("one", np.array([1], np.int64))
@@ -150,20 +175,6 @@ def _lengths(graph: Graph) -> None:
     graph.cast(graph.add("Shape", ["attention_bias"], "total", start=3), "total_length", "int32")
     if graph.floats != "float32":
         graph.cast("attention_bias", "attention_bias/cast")
-
-
-def _rotary(graph: Graph, checkpoint: Checkpoint) -> None:
-    """Tables of cosines and sines, (positions, head_dim / 2), that onnxruntime computes at load."""
-    speeds, factor = frequencies(checkpoint)
-    count = float(positions(checkpoint))
-    bounds = [graph.constant(f"bound.{n}", np.float32(x)) for n, x in enumerate((0, count, 1))]
-    axis = graph.constant("axis", np.array([1], np.int64))
-    column = graph.add("Unsqueeze", [graph.add("Range", bounds, "range"), axis], "positions")
-    angles = graph.add("Mul", [column, graph.constant("frequencies", speeds)], "angles")
-    scale = graph.constant("rotary_factor", np.float32(factor))
-    for kind in ("Cos", "Sin"):
-        scaled = graph.add("Mul", [graph.add(kind, [angles], f"{kind}/plain"), scale], kind)
-        graph.cast(scaled, kind.lower())
 
 
 def _embed(graph: Graph, level: OnnxLevel) -> str:

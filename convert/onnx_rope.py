@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from convert.checkpoint import Checkpoint
 from convert.refusal import Refusal
-from convert.rope import rope_factors, rope_settings
+from convert.rope import rope_factors, rope_settings, yarn_attention
 
 Floats = npt.NDArray[np.float32]
 
@@ -53,7 +53,4 @@ def _yarn(checkpoint: Checkpoint, rope: dict[str, Any], plain: Floats) -> tuple[
     high = min(math.ceil(turning(rope.get("beta_slow") or 1)), size - 1)
     slow = np.clip((np.arange(size // 2) - low) / max(high - low, 0.001), 0, 1).astype(np.float32)
     blended = plain / np.float32(factor) * slow + plain * (1 - slow)
-    attention = rope.get("attention_factor")
-    if attention is None:
-        attention = 0.1 * math.log(factor) + 1 if factor > 1 else 1.0
-    return blended.astype(np.float32), float(attention)
+    return blended.astype(np.float32), yarn_attention(rope)

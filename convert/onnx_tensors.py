@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from convert.architectures import ARCHITECTURES
 from convert.artifact import ThoughtProtocol
 from convert.checkpoint import Checkpoint
 from convert.mapping import tensor_map
@@ -70,6 +71,13 @@ def weight_count(checkpoint: Checkpoint) -> int:
     return sum(math.prod(mapped.shape) for mapped in tensor_map(checkpoint))
 
 
+def step_count(checkpoint: Checkpoint) -> int:
+    """How often `write_weights` tells of progress."""
+    vectors = 4 if ARCHITECTURES[checkpoint.architecture].head_norms else 2
+    own_head = head_linear(checkpoint) is not None and not checkpoint.tied
+    return checkpoint.shape.layers * (vectors + 5) + 2 + own_head
+
+
 def write_weights(
     checkpoint: Checkpoint,
     thought: ThoughtProtocol | None,
@@ -97,6 +105,9 @@ def write_weights(
         here = f"layers.{layer}."
         writer.vector(f"{here}input_norm", f"{prefix}{here}input_layernorm")
         writer.vector(f"{here}post_norm", f"{prefix}{here}post_attention_layernorm")
+        if ARCHITECTURES[checkpoint.architecture].head_norms:
+            for norm in ("q_norm", "k_norm"):
+                writer.vector(f"{here}{norm}", f"{prefix}{here}self_attn.{norm}")
         for linear in layer_linears(checkpoint, layer).values():
             writer.projection(linear, level)
     writer.vector("norm", f"{prefix}norm")

@@ -14,7 +14,6 @@ from convert.refusal import Refusal
 
 YARN_KEYS = {  # transformers' name: the writer's method
     "extrapolation_factor": "add_rope_scaling_yarn_ext_factor",
-    "attention_factor": "add_rope_scaling_yarn_attn_factor",
     "beta_fast": "add_rope_scaling_yarn_beta_fast",
     "beta_slow": "add_rope_scaling_yarn_beta_slow",
 }
@@ -28,6 +27,8 @@ def add_rope(writer: Any, checkpoint: Checkpoint) -> None:
     """
     rope = rope_settings(checkpoint)
     writer.add_rope_freq_base(rope["rope_theta"])
+    if growth := temperature(checkpoint):
+        writer.add_attn_temperature_scale(growth[0])
     kind = rope["rope_type"]
     if kind in ("default", "llama3"):
         return
@@ -45,6 +46,35 @@ def add_rope(writer: Any, checkpoint: Checkpoint) -> None:
         for key, method in YARN_KEYS.items():
             if rope.get(key) is not None:
                 getattr(writer, method)(rope[key])
+        _add_attention(writer, checkpoint, rope)
+
+
+def _add_attention(writer: Any, checkpoint: Checkpoint, rope: dict[str, Any]) -> None:
+    """Write by how much yarn scales attention, where llama.cpp would choose otherwise."""
+    choice = _magnitude(rope["factor"])
+    if checkpoint.architecture == "ministral3":
+        mean = rope.get("mscale_all_dim", 0.0)
+        writer.add_rope_scaling_yarn_log_mul(mean)
+        choice /= _magnitude(rope["factor"], mean)
+    wanted = yarn_attention(rope)
+    if not math.isclose(wanted, choice):
+        writer.add_rope_scaling_attn_factors(wanted / choice)
+
+
+def yarn_attention(rope: dict[str, Any]) -> float:
+    """What yarn multiplies sine and cosine by: stated, or told from its factor and `mscale`."""
+    if "attention_factor" in rope:
+        return float(rope["attention_factor"])
+    factor = rope["factor"]
+    own, mean = rope.get("mscale"), rope.get("mscale_all_dim")
+    if own and mean:
+        return _magnitude(factor, own) / _magnitude(factor, mean)
+    return _magnitude(factor)
+
+
+def _magnitude(factor: float, scale: float = 1.0) -> float:
+    """Peng et al. 2023, section 3.4."""
+    return 0.1 * scale * math.log(factor) + 1 if factor > 1 else 1.0
 
 
 def rope_factors(checkpoint: Checkpoint) -> Any:
@@ -76,6 +106,19 @@ def _divisor(wavelength: Any, factor: float, low: float, high: float, context: i
         return factor
     smooth = (_over(context, wavelength) - low) / (high - low)
     return 1 / ((1 - smooth) / factor + smooth)
+
+
+def temperature(checkpoint: Checkpoint) -> tuple[float, int] | None:
+    """By how much queries grow each time a text is longer by so many tokens; None: they do not.
+
+    Source: `llama_4_scaling_beta` of Ministral 3; a query at position p is multiplied by
+    1 + beta * log(1 + floor(p / tokens)).
+    """
+    rope = rope_settings(checkpoint)
+    beta = rope.get("llama_4_scaling_beta") if checkpoint.architecture == "ministral3" else None
+    if not beta:
+        return None
+    return beta, rope.get("original_max_position_embeddings") or checkpoint.shape.context
 
 
 def rope_settings(checkpoint: Checkpoint) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import gguf
 import numpy as np
 from gguf import GGMLQuantizationType as Type
 
+from convert.architectures import ARCHITECTURES
 from convert.artifact import ThoughtProtocol
 from convert.checkpoint import Checkpoint
 from convert.gguf_tokenizer import add_tokenizer
@@ -50,11 +51,11 @@ def write_gguf(
         Refusal: for missing, misshapen or non-finite tensors, a tokenizer or rope setting that
             llama.cpp lacks, or values that float16 cannot hold.
     """
-    mapped = tensor_map(checkpoint)
+    mapped = _placed(checkpoint)
     extra = rope_factors(checkpoint)
     thought = identity.thought
     rows = own_rows(checkpoint, thought)
-    writer = gguf.GGUFWriter(out, "qwen2" if checkpoint.architecture == "qwen2" else "llama")
+    writer = gguf.GGUFWriter(out, ARCHITECTURES[checkpoint.architecture].gguf)
     try:
         _add_sizes(writer, checkpoint, origin)
         writer.add_file_type(parse_level(level).ftype)
@@ -74,6 +75,18 @@ def write_gguf(
             writer.write_tensor_data(extra)
     finally:
         writer.close()
+
+
+def _placed(checkpoint: Checkpoint) -> list[Mapped]:
+    """The tensors of a checkpoint, all of which llama.cpp has a place for."""
+    mapped, name = tensor_map(checkpoint), ARCHITECTURES[checkpoint.architecture].gguf
+    for m in mapped:
+        if name.startswith("qwen") and m.name.endswith("attn_output.bias"):
+            raise Refusal(
+                f"{checkpoint.folder} holds tensor {m.source}, for which a {name} model in "
+                "llama.cpp has no place; choose --format onnx"
+            )
+    return mapped
 
 
 def _add_tensors(writer: Any, mapped: list[Mapped], extra: Any, level: str) -> None:

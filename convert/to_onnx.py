@@ -11,9 +11,10 @@ from convert.artifact import ThoughtProtocol
 from convert.checkpoint import Checkpoint
 from convert.ends import end_ids
 from convert.hf_files import HERE, default_template, opening
-from convert.onnx_decoder import decoder, positions
+from convert.onnx_decoder import decoder
 from convert.onnx_graph import Activations, Graph
 from convert.onnx_levels import OnnxLevel
+from convert.onnx_rotary import positions
 from convert.onnx_tensors import write_weights
 from convert.onnx_weights import WeightFile
 from convert.refusal import Refusal
@@ -63,12 +64,17 @@ def sliding_window(checkpoint: Checkpoint) -> int | None:
         Refusal: for a model that has a window in some of its layers only.
     """
     config = checkpoint.config
-    if checkpoint.architecture == "qwen2":
+    family, kinds = checkpoint.architecture, set(config.get("layer_types") or [])
+    if family.startswith("qwen"):
         if config.get("use_sliding_window"):
-            raise Refusal("use_sliding_window in config.json: not supported for qwen2 in onnx")
+            raise Refusal(f"use_sliding_window in config.json: not supported for {family} in onnx")
         return None
-    window = config.get("sliding_window") if checkpoint.architecture == "mistral" else None
-    return None if window is None else int(window)
+    window = config.get("sliding_window") if "stral" in family else None
+    if window is None or kinds == {"full_attention"}:
+        return None
+    if "full_attention" in kinds and int(window) < checkpoint.shape.context:
+        raise Refusal("sliding_window of some layers in config.json: not supported in onnx")
+    return int(window)
 
 
 def tokenizer_facts(checkpoint: Checkpoint, out: Path) -> dict[str, str]:

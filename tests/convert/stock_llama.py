@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import llama_cpp.llama_cpp as llama
 import numpy as np
+from scipy.special import log_softmax
 
 
 @llama.llama_log_callback
@@ -65,6 +66,12 @@ class Stock:
         batch.logits = wanted.ctypes.data_as(ctypes.POINTER(ctypes.c_int8))
         assert llama.llama_decode(self.context, batch) == 0
         return np.ctypeslib.as_array(get(self.context), (len(ids), width)).copy()
+
+
+def divergence(exact: Any, ours: Any) -> float:
+    """Mean KL of rows of logits, in nats."""
+    p, q = (log_softmax(rows.astype(np.float64), axis=-1) for rows in (exact, ours))
+    return float((np.exp(p) * (p - q)).sum(axis=-1).mean())
 
 
 def quantize(source: Path, out: Path, ftype: int) -> None:

@@ -77,7 +77,7 @@ def test_a_document_of_another_form(mistral, content):
 @pytest.mark.parametrize("value", [["mistral"], {"a": 1}, 3])
 def test_a_model_type_of_another_type(mistral, value):
     (mistral / "config.json").write_text(json.dumps(CONFIG | {"model_type": value}))
-    with pytest.raises(Refusal, match=r"has model_type .*; choose a model of mistral, llama"):
+    with pytest.raises(Refusal, match=r"has model_type .*; choose a model of mistral, .*llama"):
         read_checkpoint(mistral)
 
 

@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 import torch
 import transformers as tf
+from safetensors.torch import save_file
 from scipy.special import log_softmax
 
 from convert.artifact import Artifact
 from convert.ensure import ensure_all
 from convert.onnx_files import cuda_path
 from tests.conftest import REFERENCE
+from tests.convert.ministral3 import save_ministral3
 
 ort = pytest.importorskip("onnxruntime")
 pytest.importorskip("onnx")
@@ -40,6 +42,9 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
     "llama yarn rope": ("Llama", {"rope_scaling": YARN}),
     "qwen2": ("Qwen2", {"rope_theta": 1e6}),
     "qwen2 tied": ("Qwen2", {"tie_word_embeddings": True}),
+    "qwen3": ("Qwen3", {"head_dim": 128, "rope_theta": 1e6}),
+    "qwen3 biases": ("Qwen3", WIDE | {"attention_bias": True, "tie_word_embeddings": True}),
+    "ministral3": ("", {}),
 }
 LEVELS = ("fp32", "fp16", "int8", "int4", "int4_asym_b64", "int8_b128")
 
@@ -110,11 +115,15 @@ def test_random_models(
     family: str, tmp_path: Path, tiny: Callable[..., Any], record_property: Callable[..., None]
 ) -> None:
     name, changes = FAMILIES[family]
-    model = tiny(
-        tmp_path / "m", getattr(tf, f"{name}ForCausalLM"), getattr(tf, f"{name}Config"), **changes
-    )
+    folder = tmp_path / "m"
+    if name:
+        classes = (getattr(tf, f"{name}{kind}") for kind in ("ForCausalLM", "Config"))
+        model = tiny(folder, *classes, **changes)
+    else:
+        model = save_ministral3(folder, tiny)
     _spread(model)
-    model.save_pretrained(tmp_path / "m")
+    state = {name: weight.clone() for name, weight in model.state_dict().items()}  # tied ones twice
+    save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
     ids = np.random.default_rng(1).integers(3, 1024, (1, 160))
     with torch.inference_mode():
         exact = model(torch.from_numpy(ids), output_hidden_states=True)
@@ -136,6 +145,7 @@ def _check(artifact: Artifact, got: dict[str, Any], logits: Any, states: Any) ->
     if artifact.level == "fp32":
         assert np.abs(got["logits"] - logits).max() < 1e-3
         assert np.abs(got["hidden_states"] - states).max() < 1e-3
+        assert abs(kl) < 1e-10
         assert not cuda_path(artifact.path).exists()
     else:
         bound = {"fp16": 1e-4, "int8": 1e-2, "int8_b128": 1e-2}.get(artifact.level, 1.0)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 import transformers as tf
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from convert.checkpoint import read_checkpoint
 from convert.gguf_artifact import artifact_from_gguf
@@ -15,7 +15,8 @@ from convert.identity import identify
 from convert.to_gguf import ExceedsFloat16
 from tests.conftest import REFERENCE
 from tests.convert.export import export
-from tests.convert.stock_llama import Stock
+from tests.convert.ministral3 import save_ministral3
+from tests.convert.stock_llama import Stock, divergence
 
 LLAMA3 = {
     "rope_type": "llama3",
@@ -38,7 +39,24 @@ FAMILIES = {
         {"rope_scaling": {"rope_type": "linear", "factor": 4.0}},
     ),
     "yarn rope": (tf.LlamaForCausalLM, tf.LlamaConfig, {"rope_scaling": YARN}),
+    "yarn attention": (
+        tf.LlamaForCausalLM,
+        tf.LlamaConfig,
+        {"rope_scaling": YARN | {"attention_factor": 1.5}},
+    ),
+    "yarn mscale": (
+        tf.LlamaForCausalLM,
+        tf.LlamaConfig,
+        {"rope_scaling": YARN | {"mscale": 1.0, "mscale_all_dim": 0.5}},
+    ),
     "qwen2": (tf.Qwen2ForCausalLM, tf.Qwen2Config, {}),
+    "qwen3": (tf.Qwen3ForCausalLM, tf.Qwen3Config, {"head_dim": 128, "rope_theta": 1e6}),
+    "qwen3 tied": (
+        tf.Qwen3ForCausalLM,
+        tf.Qwen3Config,
+        {"head_dim": 96, "tie_word_embeddings": True},
+    ),
+    "ministral3": None,
 }
 
 
@@ -50,18 +68,30 @@ def _export(folder, level="f32"):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_logits_of_every_family_match_transformers(tmp_path, tiny, family):
-    model_class, config_class, changes = FAMILIES[family]
-    model = tiny(tmp_path, model_class, config_class, **changes)
+    made = FAMILIES[family]
+    model = tiny(tmp_path, made[0], made[1], **made[2]) if made else save_ministral3(tmp_path, tiny)
     with torch.no_grad():  # large enough that a wrong order of heads or biases shows
         for name, weight in model.named_parameters():
-            if "norm" not in name:
+            if "norm" in name:
+                weight.uniform_(0.5, 1.5)
+            else:
                 weight.normal_(std=0.5 if name.endswith("bias") else 0.06)
-    model.save_pretrained(tmp_path)
-    ids = torch.arange(3, 123)
+    state = {name: weight.clone() for name, weight in model.state_dict().items()}  # tied ones twice
+    save_file(state, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    ids = torch.arange(3, 203)
     with torch.inference_mode():
         expected = model(input_ids=ids[None]).logits[0].numpy()
-    with Stock(_export(tmp_path)) as stock:
-        assert np.abs(stock.logits(ids.tolist()) - expected).max() < 1e-4 * expected.std() + 1e-4
+    for level, bound in (("f32", 1e-8), ("f16", 1e-5)):
+        with Stock(_export(tmp_path, level)) as stock:
+            got = stock.logits(ids.tolist())
+        assert level == "f16" or np.abs(got - expected).max() < 1e-4 * expected.std() + 1e-4
+        assert divergence(expected, got) < bound
+
+
+def test_a_bias_that_llama_cpp_would_not_read_is_refused(tmp_path, tiny):
+    tiny(tmp_path, tf.Qwen3ForCausalLM, tf.Qwen3Config, attention_bias=True)
+    with pytest.raises(ValueError, match=r"o_proj.bias.*qwen3 model in llama.cpp.*--format onnx"):
+        _export(tmp_path)
 
 
 def test_f16_logits_of_the_reference_policy_match_transformers(reference, questions, solutions):
