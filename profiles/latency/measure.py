@@ -13,11 +13,11 @@ import numpy as np
 
 from convert.progress import Bar, Progress
 from convert.refusal import Refusal
-from profiles.flops import flops
 from profiles.latency.bytes_read import decode_bytes, prefill_bytes
 from profiles.latency.ceilings import Ceilings
 from profiles.opened_model import OpenedModel, opened_model
 from runtime.engine import Branch, Engine, Sampling, Usage
+from runtime.flops import flops
 from runtime.sampling import Sampler
 
 Opener = Callable[[Path], Engine]

@@ -7,13 +7,13 @@ from statistics import fmean
 from typing import Any
 
 from methods.candidate import Selection
-from profiles.flops import flops, seed_flops
 from profiles.intervals import Paired, compare, percentile, wilson
 from profiles.records.configuration import ROW_NAMES, Configuration
 from profiles.records.record import Record
 from profiles.records.worker_facts import WorkerFacts
 from profiles.report.rows import Row
 from runtime.engine import Usage
+from runtime.flops import flops, seed_flops
 
 
 def row(

@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from profiles.flops import flops
 from profiles.records.configuration import Configuration
 from profiles.records.record import Record
 from profiles.records.worker_facts import WorkerFacts
 from profiles.report.accuracy import pair, row
+from runtime.flops import flops
 
 Configurations = Callable[..., Configuration]
 Processes = Callable[..., WorkerFacts]

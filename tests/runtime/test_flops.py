@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from convert.artifact import Shape
-from profiles.flops import flops, seed_flops
 from runtime.engine import Usage
+from runtime.flops import flops, seed_flops
 
 MISTRAL_7B = Shape(
     layers=32,
