@@ -23,7 +23,7 @@ class RewardCell:
 
     `score_error` is the mean absolute change of a step's score. `kendall_tau` compares the order of
     the solutions inside a problem, where both models tell some apart. `widths_changed` is the share
-    of levels whose REBASE allocation is another one, `children_moved` the share of children.
+    of stages whose REBASE allocation is another one, `children_moved` the share of children.
     """
 
     policy_model: str

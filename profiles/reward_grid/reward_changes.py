@@ -103,8 +103,8 @@ def rank_correlation(ours: Scored, base: Scored, aggregation: Aggregation) -> di
 
 
 def allocations(ours: Scored, base: Scored, balance: float) -> dict[str, Any]:
-    """Allocations as if the solutions were a REBASE tree of that width, level by level."""
-    changed, levels, moved, children = [], [], 0, 0
+    """Allocations as if the solutions were a REBASE tree of that width, stage by stage."""
+    changed, stages, moved, children = [], [], 0, 0
     for problem in range(len(ours.pools)):
         here, there = ours.step_scores(problem), base.step_scores(problem)
         different = count = 0
@@ -121,8 +121,8 @@ def allocations(ours: Scored, base: Scored, balance: float) -> dict[str, Any]:
             moved += sum(abs(x - y) for x, y in zip(a, b, strict=True)) // 2
             children += budget
         changed.append(different)
-        levels.append(count)
-    return _ratio("widths_changed", changed, levels) | {
+        stages.append(count)
+    return _ratio("widths_changed", changed, stages) | {
         "children_moved": moved / children if children else None
     }
 

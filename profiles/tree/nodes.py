@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from convert.files import regular
 from convert.refusal import Refusal
 from convert.typed import typed
 from profiles.stored_json import load
-from profiles.tree.search_document import SearchDocument
+from profiles.tree.search_document import SavedPath, SavedStage, SavedUsage, SearchDocument
 
 SAVED = "a search that solve --tree wrote"
-DEEPEST = 500  # levels or steps, many times what a search may take
+DEEPEST = 500  # stages or steps, many times what a search may take
 
 Fate = Literal["grew", "pruned", "finished", "cut off"]
 
@@ -67,7 +67,10 @@ class Tree:
     votes: tuple[Vote, ...]
     path: tuple[Node, ...]  # the best one to the answer
     scored: bool
-    facts: dict[str, Any]  # usage, times, dropped
+    usage: SavedUsage
+    scorer_usage: SavedUsage
+    latency_s: float
+    ttft_s: float
 
 
 def read_tree(path: Path) -> Tree:
@@ -88,72 +91,72 @@ def parse_tree(content: bytes, where: str) -> Tree:
     Raises:
         Refusal: if it is none; names `where`.
     """
-    document = load(content, where, SAVED)
-    checked = typed(SearchDocument, content, f"{where} is not {SAVED}")
+    load(content, where, SAVED)
+    document = typed(SearchDocument, content, f"{where} is not {SAVED}")
     before: set[int] = set()
-    for level in checked.levels:
-        if before and not {child.parent for child in level.candidates} <= before:
-            raise Refusal(f"{where} is not {SAVED}: level {level.depth} has children of nobody")
-        before = {child.branch for child in level.candidates}
-    depth = max((len(path.steps) for path in checked.candidates), default=0)
-    if max(depth, len(checked.levels)) > DEEPEST:
-        raise Refusal(f"{where} is not {SAVED}: it is deeper than {DEEPEST} levels")
+    for stage in document.levels:
+        if before and not {child.parent for child in stage.candidates} <= before:
+            raise Refusal(f"{where} is not {SAVED}: stage {stage.depth} has children of nobody")
+        before = {child.branch for child in stage.candidates}
+    depth = max((len(path.steps) for path in document.candidates), default=0)
+    if max(depth, len(document.levels)) > DEEPEST:
+        raise Refusal(f"{where} is not {SAVED}: it is deeper than {DEEPEST} stages")
     return _tree_of(document)
 
 
-def _tree_of(document: dict[str, Any]) -> Tree:
-    leaves = {leaf["branch"]: leaf for leaf in document["candidates"]}
-    if document["levels"]:
-        stages = tuple(_grow(document["levels"], leaves))
+def _tree_of(document: SearchDocument) -> Tree:
+    leaves = {leaf.branch: leaf for leaf in document.candidates}
+    if document.levels:
+        stages = tuple(_grow(document.levels, leaves))
     else:
-        stages = tuple(_side_by_side(document["candidates"]))
+        stages = tuple(_side_by_side(document.candidates))
     best = _best(document)
     ends = {node.id: node for stage in stages for node in stage.nodes if node.id in leaves}
-    path = tuple(_mark(ends[best["branch"]])) if best and best["branch"] in ends else ()
+    path = tuple(_mark(ends[best.branch])) if best and best.branch in ends else ()
     return Tree(
-        question=str(document["question"]),
-        answer=document["answer"],
-        selection=str(document["selection"]),
+        question=document.question,
+        answer=document.answer,
+        selection=document.selection,
         stages=stages,
         votes=tuple(_votes(document)),
         path=path,
-        scored=any(leaf["score"] is not None for leaf in leaves.values()),
-        facts={
-            key: document[key]
-            for key in ("usage", "scorer_usage", "latency_s", "ttft_s", "dropped")
-        },
+        scored=any(leaf.score is not None for leaf in document.candidates),
+        usage=document.usage,
+        scorer_usage=document.scorer_usage,
+        latency_s=document.latency_s,
+        ttft_s=document.ttft_s,
     )
 
 
-def _grow(levels: Sequence[dict[str, Any]], leaves: dict[int, Any]) -> Iterator[TreeStage]:
+def _grow(saved: Sequence[SavedStage], leaves: Mapping[int, SavedPath]) -> Iterator[TreeStage]:
     """The stages of a tree search, children linked to their parents."""
-    parents: dict[int, Node] = {}
-    for level in levels:
+    parents: dict[int | None, Node] = {}
+    for stage in saved:
         nodes = []
-        for found in level["candidates"]:
-            leaf = leaves.get(found["branch"])
+        for found in stage.candidates:
+            leaf = leaves.get(found.branch)
             node = Node(
-                id=found["branch"],
-                branch=found["branch"],
-                parent=parents.get(found["parent"]),
-                depth=level["depth"],
-                text=found["text"],
-                tokens=found["tokens"],
-                score=found["score"],
+                id=found.branch,
+                branch=found.branch,
+                parent=parents.get(found.parent),
+                depth=stage.depth,
+                text=found.text,
+                tokens=found.tokens,
+                score=found.score,
                 fate="pruned" if leaf is None else _fate(leaf),
             )
             if node.parent is not None:
                 node.parent.children.append(node)
                 node.parent.fate = "grew"
             if leaf is not None:
-                node.answer = leaf["answer"]
+                node.answer = leaf.answer
                 node.asked = _asked(leaf, node.depth)
             nodes.append(node)
         parents = {node.id: node for node in nodes}
-        yield TreeStage(level["depth"], level["budget"], tuple(nodes))
+        yield TreeStage(stage.depth, stage.budget, tuple(nodes))
 
 
-def _side_by_side(candidates: Sequence[dict[str, Any]]) -> Iterator[TreeStage]:
+def _side_by_side(candidates: Sequence[SavedPath]) -> Iterator[TreeStage]:
     """The stages of independent paths; a path's nodes share its branch, its last one has its id."""
     chains = [_chain(leaf) for leaf in candidates]
     for depth in range(1, max(map(len, chains), default=0) + 1):
@@ -161,21 +164,20 @@ def _side_by_side(candidates: Sequence[dict[str, Any]]) -> Iterator[TreeStage]:
         yield TreeStage(depth, None, nodes)
 
 
-def _chain(leaf: dict[str, Any]) -> list[Node]:
+def _chain(leaf: SavedPath) -> list[Node]:
     chain: list[Node] = []
-    for number, step in enumerate(leaf["steps"]):
-        score = leaf["scores"][number] if number < len(leaf["scores"]) else None
-        last = number == len(leaf["steps"]) - 1
+    for number, step in enumerate(leaf.steps):
+        last = number == len(leaf.steps) - 1
         node = Node(
-            id=leaf["branch"] if last else -(1000 * leaf["branch"] + number + 1),
-            branch=leaf["branch"],
+            id=leaf.branch if last else -(1000 * leaf.branch + number + 1),
+            branch=leaf.branch,
             parent=chain[-1] if chain else None,
             depth=number + 1,
-            text=step["text"],
-            tokens=step["tokens"],
-            score=score,
+            text=step.text,
+            tokens=step.tokens,
+            score=leaf.scores[number] if number < len(leaf.scores) else None,
             fate=_fate(leaf) if last else "grew",
-            answer=leaf["answer"] if last else None,
+            answer=leaf.answer if last else None,
         )
         if chain:
             chain[-1].children.append(node)
@@ -183,18 +185,18 @@ def _chain(leaf: dict[str, Any]) -> list[Node]:
     return chain
 
 
-def _fate(leaf: dict[str, Any]) -> Fate:
-    return "finished" if leaf["finished"] else "cut off"
+def _fate(leaf: SavedPath) -> Fate:
+    return "finished" if leaf.finished else "cut off"
 
 
-def _asked(leaf: dict[str, Any], depth: int) -> str | None:
-    return "".join(step["text"] for step in leaf["steps"][depth:]) or None
+def _asked(leaf: SavedPath, depth: int) -> str | None:
+    return "".join(step.text for step in leaf.steps[depth:]) or None
 
 
-def _best(document: dict[str, Any]) -> dict[str, Any] | None:
+def _best(document: SearchDocument) -> SavedPath | None:
     """The highest scored candidate that gave the chosen answer."""
-    givers = [leaf for leaf in document["candidates"] if leaf["answer"] == document["answer"]]
-    return max(givers, key=lambda leaf: leaf["score"] or 0.0, default=None)
+    givers = [leaf for leaf in document.candidates if leaf.answer == document.answer]
+    return max(givers, key=lambda leaf: leaf.score or 0.0, default=None)
 
 
 def _mark(end: Node) -> list[Node]:
@@ -208,16 +210,16 @@ def _mark(end: Node) -> list[Node]:
     return path
 
 
-def _votes(document: dict[str, Any]) -> list[Vote]:
+def _votes(document: SearchDocument) -> list[Vote]:
     """Answers by weight, or by count where nothing was scored; no answer comes last."""
     found: dict[str | None, list[float]] = {}
-    for leaf in document["candidates"]:
-        found.setdefault(leaf["answer"], []).append(leaf["score"] or 0.0)
+    for leaf in document.candidates:
+        found.setdefault(leaf.answer, []).append(leaf.score or 0.0)
     votes = [
-        Vote(answer, len(scores), sum(scores), answer is not None and answer == document["answer"])
+        Vote(answer, len(scores), sum(scores), answer is not None and answer == document.answer)
         for answer, scores in found.items()
     ]
-    counted = document["selection"] in ("majority", "greedy")
+    counted = document.selection in ("majority", "greedy")
     return sorted(
         votes,
         key=lambda vote: (

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from profiles.templates import render
 from profiles.text_formats import significant
 from profiles.tree.nodes import Node, Tree, TreeStage, Vote
 
 WIDTH, HEIGHT, ROW = 64, 18, 24  # of a node, and between leaves, in pixels
-NARROW, WIDE, PAGE = 140, 230, 1180  # pixels between levels: as the page has room
+NARROW, WIDE, PAGE = 140, 230, 1180  # pixels between stages: as the page has room
 LEFT, TOP, LABEL = 62, 40, 150  # the root, the headings, room for the last answers
 SHORT = 18  # characters of an answer on the map
 CHOICES = {
@@ -65,7 +64,7 @@ class Map:
     width: float
     height: float
     root_y: float
-    heads: tuple[tuple[float, str, str], ...]  # x, level, budget
+    heads: tuple[tuple[float, str, str], ...]  # x, stage, budget
     marks: tuple[Mark, ...]
     edges: tuple[Edge, ...]
 
@@ -138,7 +137,7 @@ def draw(tree: Tree) -> Map:
     heads = tuple(
         (
             LEFT + column * (stage.depth - 0.5),
-            f"level {stage.depth}" if stage.budget is not None else f"step {stage.depth}",
+            f"stage {stage.depth}" if stage.budget is not None else f"step {stage.depth}",
             f"width {stage.budget}" if stage.budget is not None else f"of {len(stage.nodes)}",
         )
         for stage in tree.stages
@@ -199,24 +198,21 @@ def _largest(votes: Sequence[Vote], *, scored: bool) -> float:
 
 
 def _facts(tree: Tree) -> list[tuple[str, str]]:
-    facts: dict[str, Any] = tree.facts
-    policy, reward = facts["usage"], facts["scorer_usage"]
+    policy, reward = tree.usage, tree.scorer_usage
     nodes = [node for stage in tree.stages for node in stage.nodes]
     count = {fate: sum(node.fate == fate for node in nodes) for fate in ("pruned", "cut off")}
     leaves = sum(node.fate in ("finished", "cut off") for node in nodes)
     found = [
-        ("steps", f"{len(nodes)} in {len(tree.stages)} levels"),
+        ("steps", f"{len(nodes)} in {len(tree.stages)} stages"),
         ("paths", f"{leaves}, {count['cut off']} of them cut off; {count['pruned']} pruned"),
-        ("time", f"{significant(facts['latency_s'])} s"),
-        ("first token", f"after {significant(facts['ttft_s'])} s"),
+        ("time", f"{significant(tree.latency_s)} s"),
+        ("first token", f"after {significant(tree.ttft_s)} s"),
         (
             "policy",
-            f"{policy['prefill_tokens']:.0f} prefill and {policy['decode_tokens']:.0f} decode "
-            f"tokens in {policy['calls']:.0f} calls",
+            f"{policy.prefill_tokens:.0f} prefill and {policy.decode_tokens:.0f} decode "
+            f"tokens in {policy.calls:.0f} calls",
         ),
     ]
-    if reward["prefill_tokens"]:
-        found.append(
-            ("reward", f"{reward['prefill_tokens']:.0f} tokens in {reward['calls']:.0f} calls")
-        )
+    if reward.prefill_tokens:
+        found.append(("reward", f"{reward.prefill_tokens:.0f} tokens in {reward.calls:.0f} calls"))
     return found

@@ -15,7 +15,7 @@ class SavedStep:
 
 @dataclass(frozen=True, slots=True)
 class SavedChild:
-    """A scored candidate of one level, and the step that it grew by."""
+    """A scored candidate of one stage, and the step that it grew by."""
 
     branch: int
     parent: int | None
