@@ -118,13 +118,13 @@ def refuse_overwrite(paths: Sequence[Path], *, force: bool) -> None:
         raise FileExistsError(f"{existing[0]} exists; give --force to overwrite it")
 
 
-def need_space(folder: Path, size_bytes: int) -> None:
-    """Raise OSError if the disk of `folder` has not that much room."""
+def need_space(folder: Path, size_bytes: int, remedy: str = "choose another --output") -> None:
+    """Raise OSError if the disk of `folder` has not that much room; `remedy` says what to do."""
     free = shutil.disk_usage(folder).free
     if free < size_bytes + SPARE_BYTES:
         raise OSError(
             f"{folder} has {free / 1e9:.1f} GB free and {size_bytes / 1e9:.1f} GB are needed; "
-            "choose another --output"
+            f"{remedy}"
         )
 
 

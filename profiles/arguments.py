@@ -5,9 +5,12 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import get_args
 
-from methods.arguments import MAX_SEED, threads, whole
+from convert.units import GIB
+from methods.arguments import MAX_SEED, positive_real, threads, whole
 from profiles.lineup import is_file
+from runtime.options import Device
 
 positive = whole(1, MAX_SEED)
 LEVELS = ("f16", "q8_0", "q4_k_m", "q3_k_s", "q2_k")
@@ -28,7 +31,7 @@ def add_model(group: argparse._ArgumentGroup, role: str) -> None:
 
 def add_place(group: argparse._ArgumentGroup) -> None:
     """Where models run and come from."""
-    group.add_argument("--device", choices=("auto", "cuda", "cpu"), default="auto")
+    group.add_argument("--device", choices=get_args(Device), default="auto")
     group.add_argument("--threads", type=threads, metavar="N", help="default: physical cores")
     group.add_argument("--offline", action="store_true", help="never ask the hub")
 
@@ -87,6 +90,11 @@ def level(text: str) -> str:
         return parse(text).name
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def gib(text: str) -> int:
+    """A size in GiB, in bytes."""
+    return int(positive_real(text) * GIB)
 
 
 def _document(text: str) -> Path:

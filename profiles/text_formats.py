@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from convert.units import GIB
+
 NONE = "–"
 
 
@@ -47,6 +49,12 @@ def size(size_bytes: float | None) -> str:
             return f"{value:.0f} {unit}" if value >= 100 else f"{value:#.3g} {unit}"
         value /= 1024
     return f"{value:.2f} GiB"
+
+
+def gib(size_bytes: float, digits: int | None = None) -> str:
+    """Bytes in GiB, as few digits as they need or so many decimals: `12 GiB`, `31.2 GiB`."""
+    value = size_bytes / GIB
+    return f"{value:g} GiB" if digits is None else f"{value:.{digits}f} GiB"
 
 
 def milliseconds(seconds: float | None) -> str:

@@ -12,9 +12,9 @@ from threadpoolctl import threadpool_limits
 
 from convert.artifact import Artifact
 from convert.ggml import library
+from convert.units import GIB
 from runtime.options import Device
 
-GIB = 1 << 30
 MARGIN_BYTES = GIB  # left free on a card for the driver and the desktop
 COMPUTE_BYTES = GIB // 2  # llama.cpp's graph buffers at a batch of 512 tokens
 GPU = 1

@@ -17,6 +17,7 @@ from convert.command import deferred
 from convert.gguf_header import read_header
 from convert.printing import say
 from convert.refusal import Refusal
+from convert.units import GIB
 from runtime import devices
 from runtime.branching import BranchEngine
 from runtime.engine import ContextFull, Output
@@ -181,8 +182,8 @@ def _refuse_cells(cells: int, kv_bytes: int) -> None:
     total = psutil.virtual_memory().total
     if kv_bytes > total:
         raise Refusal(
-            f"a KV cache of {cells} tokens takes {kv_bytes / devices.GIB:,.1f} GiB and this "
-            f"machine has {total / devices.GIB:,.1f}; lower --context"
+            f"a KV cache of {cells} tokens takes {kv_bytes / GIB:,.1f} GiB and this "
+            f"machine has {total / GIB:,.1f}; lower --context"
         )
 
 
@@ -213,7 +214,7 @@ def _placement(
     return (
         devices.layers_that_fit(artifact, kv_bytes, card.free_bytes),
         card.name,
-        (f"{card.free_bytes / devices.GIB:.1f} GiB free on {card.name} hold no layer"),
+        (f"{card.free_bytes / GIB:.1f} GiB free on {card.name} hold no layer"),
     )
 
 

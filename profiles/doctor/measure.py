@@ -31,7 +31,6 @@ TYPES = {  # ggml's numbers of the weight types that common levels are made of
     "iq4_xs": 23,
 }
 REBUILD = "make rebuild, or the command in the README under Install"
-GIB = 1 << 30
 COMPILER = re.compile(rb"GCC: \([^)]*\) ([0-9.]+)|clang version ([0-9.]+)")
 
 

@@ -5,15 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from methods.arguments import warn_unused
 from profiles import arguments
-
-if TYPE_CHECKING:
-    from profiles.drift.measure import DriftRow
 
 EPILOG = """\
 Every level reads the same solutions and thinks the baseline's thoughts, so that what differs comes
@@ -23,18 +18,6 @@ examples:
   profile drift
   profile drift --policy ezelikman/quietstar-8-ahead --levels q8_0 q4_k_m -o drift.json
 """
-TITLES = (
-    "level",
-    "bits/weight",
-    "w mean",
-    "w 1 / 50 / 99 %",
-    "RMS Δw",
-    "correlation",
-    "sign changed, %",
-    "KL mean ± se",
-    "KL 99 %",
-    "same top, %",
-)
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -70,6 +53,7 @@ def run(options: argparse.Namespace, given: Sequence[str]) -> None:
     """Measure, write and print."""
     from convert.progress import Progress
     from profiles import documents
+    from profiles.drift.document import document
     from profiles.drift.measure import measure
     from profiles.environment import environment
     from profiles.lineup import lineup, real_sources
@@ -95,30 +79,4 @@ def run(options: argparse.Namespace, given: Sequence[str]) -> None:
     with Progress(visible=sys.stderr.isatty()).bar("drift", len(paths)) as bar:
         rows = measure(paths, texts, opener, bar.step)  # type: ignore[arg-type]
     header = {"command": documents.command_line(given), "environment": environment()}
-    made = documents.Document(
-        "What quantization does inside the thinker",
-        header,
-        [asdict(row) for row in rows],
-        [TITLES, *map(_cells, rows)],
-    )
-    documents.deliver(made, options.output, json_wanted=options.json)
-
-
-def _cells(row: DriftRow) -> tuple[str, ...]:
-    from profiles.text_formats import NONE, percent, significant
-
-    kl = NONE
-    if row.kl_mean_nats is not None:
-        kl = f"{significant(row.kl_mean_nats)} ± {significant(row.kl_mean_se_nats, 2)}"
-    return (
-        f"{row.format} {row.level}",
-        f"{row.bits_per_weight:.2f}",
-        f"{row.w_mean:.3f}",
-        f"{row.w_p1:.2f} / {row.w_p50:.2f} / {row.w_p99:.2f}",
-        significant(row.w_change_rms),
-        NONE if row.w_correlation is None else f"{row.w_correlation:.4f}",
-        percent(row.sign_changes),
-        kl,
-        significant(row.kl_p99_nats),
-        percent(row.same_top),
-    )
+    documents.deliver(document(rows, header), options.output, json_wanted=options.json)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
+from convert.files import need_space
 from convert.progress import Progress
 from convert.refusal import Refusal
 from profiles.chunks import CONTEXT, Chunks, cut, evaluate
@@ -19,8 +19,6 @@ from profiles.fidelity.divergence import divergences, joined, losses
 from profiles.fidelity.rows import FidelityRow, Kind, ScoredPositions, row
 from profiles.opened_model import opened_model
 from runtime.engine import Engine, Logits
-
-SPARE_BYTES = 64 << 20  # left free on the disk
 
 Opener = Callable[[Path], Engine]
 
@@ -128,10 +126,5 @@ def _policy(opener: Opener, path: Path) -> Iterator[Engine]:
 
 def _store(folder: Path, chunks: Chunks) -> Store:
     size = bytes_needed(chunks.count, chunks.scored, chunks.vocab)
-    free = shutil.disk_usage(folder).free
-    if free < size + SPARE_BYTES:
-        raise OSError(
-            f"the baseline's distributions need {size / 1e9:.1f} GB and {folder.parent} has "
-            f"{free / 1e9:.1f} GB free; lower --chunks, or set TMPDIR"
-        )
+    need_space(folder, size, "lower --chunks, or set TMPDIR")
     return Store(folder / "baseline", chunks.count, chunks.scored, chunks.vocab)

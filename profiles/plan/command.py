@@ -6,13 +6,16 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from typing import get_args
 
 from convert.printing import say
 from convert.refusal import Refusal
-from methods.arguments import paths, positive_real, tokens, warn_unused
+from convert.units import GIB
+from methods.arguments import paths, tokens, warn_unused
 from methods.cli import METHODS
+from profiles import arguments
+from runtime.options import KvType
 
-GIB = 1 << 30
 EPILOG = """\
 MODEL is a .gguf file, a checkpoint folder, reference:NAME, a hub id that is in the local cache, or
 a shape by name, with no file at hand: mistral-7b, llama-3-8b, qwen2.5-7b, ...
@@ -65,7 +68,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         metavar="TOKENS",
         help="of the whole KV cache, as solve --context (default: what the paths need)",
     )
-    p.add_argument("--kv-type", choices=("f16", "q8_0", "q4_0"), default="f16")
+    p.add_argument("--kv-type", choices=get_args(KvType), default="f16")
     p.add_argument("--think", action="store_true", help="the policy is a Quiet-STaR model")
     p.add_argument(
         "--quant",
@@ -77,9 +80,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     p.add_argument(
         "--vram",
         nargs="+",
-        type=positive_real,
+        type=arguments.gib,
         metavar="GIB",
-        default=[8.0, 12.0, 24.0],
+        default=[8 * GIB, 12 * GIB, 24 * GIB],
         help="sizes of cards (default: 8 12 24)",
     )
     p.add_argument("--json", action="store_true", help="print one JSON document")
@@ -124,7 +127,7 @@ def run(options: argparse.Namespace, given: Sequence[str]) -> None:
         tuple(models),
         search,
         tuple(found),
-        tuple(int(gib * GIB) for gib in dict.fromkeys(options.vram)),
+        tuple(dict.fromkeys(options.vram)),
         tuple(quant) if quant else None,
     )
     say(json.dumps(document(plan)) if options.json else text(plan))

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from convert.units import GIB
 from profiles.plan.measure import Choice, Need, Placement, Plan, best, even, relieved
+from profiles.text_formats import gib
 
-GIB = 1 << 30
 ROLES = ("policy", "reward")
 
 
@@ -68,7 +69,7 @@ def _head(plan: Plan) -> list[str]:
 def _table(plan: Plan) -> list[str]:
     roles = ROLES[: len(plan.models)]
     titles = [*roles, "weights", "KV", "unshared", "compute", "on a card", "RAM, no card"]
-    titles += [f"{card / GIB:g} GiB card" for card in plan.cards]
+    titles += [f"{gib(card)} card" for card in plan.cards]
     lines = [titles, *(_cells(choice, plan.cards) for choice in even(plan.choices))]
     widths = [max(len(line[n]) for line in lines) for n in range(len(titles))]
     return [
@@ -110,7 +111,7 @@ def _advice(plan: Plan) -> list[str]:
     ]
     for card in plan.cards:
         named = "; ".join(_named(choice, card) for choice in best(plan.choices, card))
-        lines.append(f"  {card / GIB:g} GiB: {named or 'none'}")
+        lines.append(f"  {gib(card)}: {named or 'none'}")
         lines += [f"    {how}: {_named(choice, card)}" for how, choice in relieved(plan, card)]
     if any("*" in line for line in [*_table(plan), *lines]):
         most = max(max(choice.card_layers) for choice in plan.choices)
@@ -163,8 +164,8 @@ def _place(place: Placement) -> dict[str, Any]:
 
 def _size(size_bytes: float) -> str:
     """GiB, with so many decimals that a small model shows."""
-    gib = size_bytes / GIB
-    return f"{gib:.2f}" if abs(gib) >= 0.095 else f"{gib:.4f}"
+    value = size_bytes / GIB
+    return f"{value:.2f}" if abs(value) >= 0.095 else f"{value:.4f}"
 
 
 def _weights(count: int) -> str:

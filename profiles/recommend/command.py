@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from methods.arguments import positive_real
+from profiles import arguments
 
-GIB = 1 << 30
 EPILOG = """\
 examples:
   profile recommend --vram 8 --max-latency 5
@@ -34,8 +34,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         default=Path("report"),
         help="where the run wrote (default: report)",
     )
-    p.add_argument("--vram", type=positive_real, metavar="GIB", help="size of the card")
-    p.add_argument("--ram", type=positive_real, metavar="GIB", help="main memory to use at most")
+    p.add_argument("--vram", type=arguments.gib, metavar="GIB", help="size of the card")
+    p.add_argument("--ram", type=arguments.gib, metavar="GIB", help="main memory to use at most")
     p.add_argument(
         "--max-latency",
         type=positive_real,
@@ -59,12 +59,7 @@ def run(options: argparse.Namespace, _given: Sequence[str]) -> None:
     from profiles.recommend.measure import RowLimits, document, read_rows, recommend
     from profiles.recommend.row_comparison import by_questions
 
-    limits = RowLimits(
-        None if options.vram is None else int(options.vram * GIB),
-        None if options.ram is None else int(options.ram * GIB),
-        options.max_latency,
-        options.min_accuracy,
-    )
+    limits = RowLimits(options.vram, options.ram, options.max_latency, options.min_accuracy)
     found = recommend(read_rows(options.folder), limits, by_questions(options.folder))
     if options.json:
         say(json.dumps(document(found, limits), ensure_ascii=False))

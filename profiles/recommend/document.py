@@ -6,10 +6,9 @@ from profiles.recommend.measure import Recommendation, RowLimits, Ruled, card_by
 from profiles.recommend.row_comparison import RowComparison
 from profiles.report.names import row_name
 from profiles.report.rows import Row
-from profiles.text_formats import percent, points, significant, size
+from profiles.text_formats import gib, percent, points, significant, size
 
 SHOWN = 5  # rows that were ruled out
-GIB = 1 << 30
 
 
 def text(found: Recommendation, limits: RowLimits) -> str:
@@ -54,12 +53,12 @@ def _limit(value: float | None, unit: str) -> str:
 def _memory(row: Row, limits: RowLimits) -> str:
     said = f"peak RSS {size(row.peak_rss_bytes)}"
     if limits.ram_bytes is not None:
-        said += f" of {limits.ram_bytes / GIB:g} GiB"
+        said += f" of {gib(limits.ram_bytes)}"
     need = card_bytes(row)
     if need is None:
         return f"{said}; on a card not measured"
     how = "measured" if row.peak_vram_bytes is not None else "estimated from file sizes"
-    card = f" of {limits.vram_bytes / GIB:g} GiB" if limits.vram_bytes is not None else ""
+    card = f" of {gib(limits.vram_bytes)}" if limits.vram_bytes is not None else ""
     return f"{said}; on a card {size(need)}{card}, {how}, 1 GiB left free in it"
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from convert.files import regular
 from convert.refusal import Refusal
 from convert.typed import typed
+from convert.units import GIB
 from profiles.recommend.row_comparison import Judge, RowComparison, by_intervals
 from profiles.report.names import row_name
 from profiles.report.rows import Row
@@ -139,7 +140,7 @@ def _breach(what: str, value: float | None, limit: float, unit: str) -> Iterator
     if value is None:
         yield Breach(f"{what}{unit}: not measured", float("inf"))
     elif value > limit:
-        scale = 1 << 30 if "GiB" in unit else 1
+        scale = GIB if "GiB" in unit else 1
         text = f"{what} {value / scale:.3g}{unit} is above {limit / scale:g}"
         yield Breach(text, value / limit - 1)
 

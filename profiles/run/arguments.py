@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import get_args
 
 from methods import arguments as kinds
 from methods.cli import METHODS
 from profiles import arguments
 from profiles.lineup import is_file
+from runtime.options import GateBy, Thinking
 
 BENCHMARK = "benchmark"
 THINKERS = ("--thinker", "--think-levels", "--thought-temperature")
@@ -118,7 +120,7 @@ def _thinking(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--think",
         nargs="+",
-        choices=("off", "on", "gated"),
+        choices=get_args(Thinking),
         default=["off"],
         help="before no token, before each, or only where unsure (default: off)",
     )
@@ -139,7 +141,7 @@ def _thinking(group: argparse._ArgumentGroup) -> None:
         metavar="X",
         help="think where the top probability is below X, or the entropy above (default: 0.9)",
     )
-    group.add_argument("--gate-by", choices=("probability", "entropy"), default="probability")
+    group.add_argument("--gate-by", choices=get_args(GateBy), default="probability")
     group.add_argument("--thought-temperature", type=kinds.temperature, default=1.0)
 
 
