@@ -45,8 +45,8 @@ def check_config(path: Path, config: dict[str, Any]) -> Shape:
 
 
 def token_ids(path: Path, key: str, value: Any, vocab: int) -> list[int]:
-    """The ids that a setting names: none, one, or a list; each of them in the vocabulary."""
-    listed = value if isinstance(value, list) else [] if value is None else [value]
+    """The ids that a setting names: none (-1 too), one, or a list; each is in the vocabulary."""
+    listed = value if isinstance(value, list) else [] if value in (None, -1) else [value]
     return [bounds.integer(path, key, each, (0, vocab - 1)) for each in listed]
 
 

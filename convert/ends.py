@@ -6,12 +6,13 @@ from pathlib import Path
 
 from convert.config_check import token_ids
 from convert.files import read_json
+from convert.tokenizer_files import SETTINGS, token_id
 
 STATED_IN = ("config.json", "generation_config.json")
 
 
 def end_ids(folder: Path, vocab: int) -> list[int]:
-    """Ids that end a text, by config.json and generation_config.json; a tokenizer may add one.
+    """Ids that end a text, by config.json, generation_config.json and the tokenizer.
 
     Raises:
         Refusal: for an id that is not in a vocabulary of this size.
@@ -20,4 +21,12 @@ def end_ids(folder: Path, vocab: int) -> list[int]:
     for name in STATED_IN:
         path = folder / name
         found.update(token_ids(path, "eos_token_id", read_json(path).get("eos_token_id"), vocab))
-    return sorted(found)
+    own = _own(folder)
+    return sorted(found if own is None or own >= vocab else {*found, own})
+
+
+def _own(folder: Path) -> int | None:
+    """The end-of-sequence token of the tokenizer, which older files write as a table."""
+    stated = read_json(folder / SETTINGS).get("eos_token")
+    text = stated.get("content") if isinstance(stated, dict) else stated
+    return token_id(folder, text) if isinstance(text, str) else None

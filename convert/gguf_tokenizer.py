@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,15 +12,18 @@ from typing import Any
 import gguf
 from gguf import TokenType
 
+from convert.ends import end_ids
 from convert.files import read_json
-from convert.gguf_vocabulary import check_tokens
+from convert.gguf_vocabulary import END_IDS, PREFIX_ONCE, check_tokens
 from convert.refusal import Refusal, reading
+from convert.sentencepiece_types import user_defined
 from convert.tokenizer_files import (
     PIECES,
     SETTINGS,
     TOKENIZER,
     added_decoder,
     added_ids,
+    has_pieces,
     open_pieces,
     read_tokenizer,
 )
@@ -57,6 +61,11 @@ class Vocabulary:
             self.tokens[i], self.scores[i] = token.encode(), score
             self.types[i] = int(kind)
 
+    def text(self, i: int) -> str | None:
+        """What id `i` is defined as."""
+        known = i < len(self.tokens) and self.types[i] != TokenType.UNUSED
+        return self.tokens[i].decode() if known else None
+
     def make_control(self, i: int, token: str) -> None:
         """Make id `i` a control token, with this text where it had none."""
         if self.types[i] == TokenType.UNUSED:
@@ -84,22 +93,42 @@ def add_tokenizer(
         Refusal: if llama.cpp has no equivalent, or the vocabulary exceeds the embeddings.
     """
     vocabulary = Vocabulary.blank(vocab_size)
-    sentencepiece = (folder / PIECES).exists()
+    sentencepiece = has_pieces(folder)
     read = _read_sentencepiece if sentencepiece else _read_tokenizer_json
     model, pre = read(folder, vocabulary)
     for i, token in (control or {}).items():
         vocabulary.make_control(i, token)
     check_tokens(folder, vocabulary.tokens)
     _write(writer, folder, vocabulary, model, pre)
+    writer.add_string(END_IDS, json.dumps(end_ids(folder, vocab_size)))
     prefix = read_json(folder / SETTINGS).get("add_prefix_space")
     if sentencepiece and prefix is not None:
         writer.add_add_space_prefix(bool(prefix))
+    if model == "llama" and _prefixes_once(folder):
+        writer.add_bool(PREFIX_ONCE, True)
+
+
+def _prefixes_once(folder: Path) -> bool:
+    """Whether only the beginning of a text gets a space in front, and not what follows a token.
+
+    llama.cpp knows the other way only, SentencePiece's in transformers until `legacy: false`.
+    """
+    document = read_tokenizer(folder)
+    if not document:
+        return read_json(folder / SETTINGS).get("legacy") is False
+    cutter = document.get("pre_tokenizer") or {}
+    with reading(folder / TOKENIZER):
+        parts = [dict(part) for part in cutter.get("pretokenizers", [cutter])]
+    return any(
+        part.get("type") == "Metaspace" and part.get("prepend_scheme") == "first" for part in parts
+    )
 
 
 def _read_sentencepiece(folder: Path, vocabulary: Vocabulary) -> tuple[str, str]:
     """Fill the vocabulary from tokenizer.model; returns llama.cpp's model and pre-tokenizer."""
     pieces = open_pieces(folder)
     _check_size(folder / PIECES, pieces.vocab_size(), len(vocabulary.tokens))
+    symbols = user_defined(folder / PIECES)
     for i in range(pieces.vocab_size()):
         kind = (
             TokenType.UNKNOWN
@@ -110,6 +139,8 @@ def _read_sentencepiece(folder: Path, vocabulary: Vocabulary) -> tuple[str, str]
             if pieces.is_unused(i)
             else TokenType.BYTE
             if pieces.is_byte(i)
+            else TokenType.USER_DEFINED
+            if i in symbols
             else TokenType.NORMAL
         )
         vocabulary.set(i, pieces.id_to_piece(i), pieces.get_score(i), kind)
@@ -119,6 +150,9 @@ def _read_sentencepiece(folder: Path, vocabulary: Vocabulary) -> tuple[str, str]
 
 def _add_added_tokens(vocabulary: Vocabulary, folder: Path) -> None:
     """Tokens that were added around a SentencePiece model: they win over its pieces."""
+    for entry in read_tokenizer(folder).get("added_tokens") or []:
+        if vocabulary.text(entry["id"]) != entry["content"]:
+            vocabulary.add(entry["id"], entry, ADDED_SCORE)
     for token, i in added_ids(folder).items():
         vocabulary.set(i, token, ADDED_SCORE, TokenType.USER_DEFINED)
     for i, entry in added_decoder(folder):
@@ -184,10 +218,18 @@ def _write(writer: Any, folder: Path, vocabulary: Vocabulary, model: str, pre: s
     logging.getLogger("gguf.vocab").setLevel(logging.ERROR)  # template details that no one reads
     merges = model == "gpt2"
     with reading(folder):
-        special = gguf.SpecialVocab(folder, load_merges=merges, n_vocab=len(vocabulary.tokens))
+        special = _SpecialTokens(folder, load_merges=merges, n_vocab=len(vocabulary.tokens))
         if model == "gpt2":  # llama.cpp's default depends on `pre`
             special.add_special_token.setdefault("bos", False)
         special.add_to_gguf(writer)
+
+
+class _SpecialTokens(gguf.SpecialVocab):  # type: ignore[misc]
+    """The special tokens of a folder; -1 names none."""
+
+    def _set_special_token(self, typ: str, tid: Any) -> None:
+        if tid != -1:
+            super()._set_special_token(typ, tid)
 
 
 def _check_size(path: Path, tokens: int, embeddings: int) -> None:

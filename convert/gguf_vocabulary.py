@@ -10,6 +10,8 @@ import numpy as np
 from convert.bounds import VOCAB, shown
 from convert.refusal import Refusal
 
+END_IDS = "starbase.tokenizer.end_ids"  # as JSON: llama.cpp tells of no array
+PREFIX_ONCE = "starbase.tokenizer.prefix_once"
 TOKENS, SCORES = "tokenizer.ggml.tokens", "tokenizer.ggml.scores"
 
 

@@ -8,7 +8,7 @@ from convert.artifact import RewardProtocol, Role
 from convert.checkpoint import Checkpoint
 from convert.refusal import Refusal, reading
 from convert.thoughts import THOUGHT_TENSORS
-from convert.tokenizer_files import PIECES, open_pieces, read_tokenizer
+from convert.tokenizer_files import PIECES, has_pieces, open_pieces, read_tokenizer
 
 CLASSIFIERS = ("ForTokenClassification", "ForSequenceClassification", "ForProcessRewardModel")
 SHEPHERD = ("shepherd", "-prm", "prm-")  # in the name of a checkpoint that scores with tokens
@@ -71,10 +71,9 @@ def _is_last_layer(name: str) -> bool:
 
 def _piece_id(folder: Path, text: str) -> int | None:
     """The id of a text with a space before it, where it is one SentencePiece piece."""
-    path = folder / PIECES
-    if path.exists():
+    if has_pieces(folder):
         pieces = open_pieces(folder)
-        with reading(path):
+        with reading(folder / PIECES):
             ids = pieces.encode(text)
         return int(ids[-1]) if len(ids) == 1 else None
     vocabulary = (read_tokenizer(folder).get("model") or {}).get("vocab")

@@ -17,6 +17,7 @@ from convert.tokenizer_files import (
     TOKENIZER,
     added_decoder,
     added_ids,
+    has_pieces,
     open_pieces,
     read_tokenizer,
 )
@@ -119,7 +120,7 @@ def _added_tokens(folder: Path) -> dict[str, int]:
 
 def _first_token(folder: Path, text: str) -> int:
     """The id of the first token of a text, without a beginning-of-sequence token."""
-    if (folder / PIECES).exists():
+    if has_pieces(folder):
         pieces = open_pieces(folder)
         with reading(folder / PIECES):
             return int(pieces.encode(text)[0])

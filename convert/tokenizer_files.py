@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from convert.refusal import Refusal, reading
 IDS = (0, bounds.VOCAB[1] - 1)
 PIECES, TOKENIZER = "tokenizer.model", "tokenizer.json"
 ADDED, SETTINGS = "added_tokens.json", "tokenizer_config.json"
+TIKTOKEN = re.compile(rb"[A-Za-z0-9+/=]+ \d+\r?\n")  # a line of such a file: base64 and a rank
+TIKTOKEN_BYTES = 1 << 10
 
 
 def check_tokenizer(folder: Path) -> None:
@@ -28,6 +31,27 @@ def check_tokenizer(folder: Path) -> None:
             raise Refusal(f"{path} gives chat_template {bounds.shown(each)}; choose a table")
         if each.get("template") is not None:
             bounds.text(path, "chat_template", each["template"])
+
+
+def token_id(folder: Path, text: str) -> int | None:
+    """The id of a token, by the files in which it may stand; None where none has it."""
+    for i, entry in added_decoder(folder):
+        if entry["content"] == text:
+            return i
+    if (found := added_ids(folder).get(text)) is not None:
+        return found
+    document = read_tokenizer(folder)
+    for entry in document.get("added_tokens") or []:
+        if entry["content"] == text:
+            return int(entry["id"])
+    vocabulary = (document.get("model") or {}).get("vocab")
+    if isinstance(vocabulary, dict):
+        return vocabulary.get(text)
+    if not has_pieces(folder):
+        return None
+    pieces = open_pieces(folder)
+    i = int(pieces.piece_to_id(text))
+    return None if pieces.is_unknown(i) else i
 
 
 def read_tokenizer(folder: Path) -> dict[str, Any]:
@@ -67,6 +91,22 @@ def added_decoder(folder: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         if not (name.isascii() and name.isdecimal() and len(name) < 20):
             raise Refusal(f"{path} gives {key} the id {bounds.shown(name)}; choose a whole number")
         yield bounds.integer(path, key, int(name), IDS), entry
+
+
+def has_pieces(folder: Path) -> bool:
+    """Whether tokenizer.model is SentencePiece's; tiktoken's, of that name too, gives way.
+
+    Raises:
+        Refusal: if it is tiktoken's and there is no tokenizer.json.
+    """
+    path = folder / PIECES
+    if not path.exists():
+        return False
+    with regular(path).open("rb") as content:
+        tiktoken = TIKTOKEN.match(content.read(TIKTOKEN_BYTES)) is not None
+    if tiktoken and not (folder / TOKENIZER).exists():
+        raise Refusal(f"{path} is a tiktoken file, which is not read; put {TOKENIZER} beside it")
+    return not tiktoken
 
 
 def open_pieces(folder: Path) -> Any:

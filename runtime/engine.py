@@ -124,8 +124,12 @@ class Tokenizer(Protocol):
     def encode(self, text: str, *, special: bool = False) -> list[int]:
         """Ids of a text that starts a sequence, after the beginning-of-sequence token if any.
 
-        Names of control tokens in the text are text, unless `special`.
+        Names of control tokens in the text are text, unless `special`. Nothing is put at the end.
         """
+        ...
+
+    def encode_chat(self, text: str) -> list[int]:
+        """Ids of what a chat template rendered: control tokens are read, nothing is added."""
         ...
 
     def encode_more(self, text: str) -> list[int]:

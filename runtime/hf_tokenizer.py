@@ -11,7 +11,7 @@ from transformers import AutoTokenizer
 
 from convert.hf_files import HERE, default_template, opening
 from runtime.pieces import NEWLINE_BYTE, byte_level_bytes, sentencepiece_bytes
-from runtime.valid_text import known, utf8, without_guard
+from runtime.valid_text import in_front, known, utf8, without_guard
 
 
 class HfTokenizer:
@@ -32,7 +32,9 @@ class HfTokenizer:
     @cached_property
     def pieces(self) -> list[bytes]:
         with opening(self._path):
-            control = set(self._tokenizer.all_special_ids)
+            added = self._tokenizer.added_tokens_decoder
+            control = {i for i, token in added.items() if token.special}
+            control.update(self._tokenizer.all_special_ids)
             known = self._tokenizer.convert_ids_to_tokens(list(range(len(self._tokenizer))))
         read = sentencepiece_bytes if self._sentencepiece else byte_level_bytes
         pieces = [b"" if i in control else read(piece or "") for i, piece in enumerate(known)]
@@ -40,25 +42,33 @@ class HfTokenizer:
 
     def encode(self, text: str, *, special: bool = False) -> list[int]:
         starts_itself = special and bool(self.bos) and text.startswith(self.bos)
-        return self._ids(text, add_special=not starts_itself, special=special)
+        return ([] if starts_itself else self._front) + self._ids(text, special=special)
+
+    def encode_chat(self, text: str) -> list[int]:
+        return self._ids(text, special=True)
 
     def encode_more(self, text: str) -> list[int]:
         if not self._sentencepiece:
-            return self._ids(text, add_special=False, special=True)
+            return self._ids(text, special=True)
         # SentencePiece puts a space before the first text: give it something else to begin with.
-        guard = self._ids("\n", add_special=False, special=False)
-        whole = self._ids("\n" + text, add_special=False, special=True)
+        guard = self._ids("\n", special=False)
+        whole = self._ids("\n" + text, special=True)
         return without_guard(self._path, whole, guard)
 
     def decode(self, ids: Sequence[int]) -> str:
         return b"".join(self.pieces[i] for i in ids).decode("utf-8", "replace")
 
-    def _ids(self, text: str, *, add_special: bool, special: bool) -> list[int]:
+    @cached_property
+    def _front(self) -> list[int]:
+        """What stands before every text: a beginning-of-sequence token, or nothing."""
+        return in_front(self._ids("a", special=False, framed=True), self._ids("a", special=False))
+
+    def _ids(self, text: str, *, special: bool, framed: bool = False) -> list[int]:
         utf8(text)  # the library takes anything else for a wrong type
         with opening(self._path):
             ids: list[int] = self._tokenizer.encode(
                 text,
-                add_special_tokens=add_special,
+                add_special_tokens=framed,
                 split_special_tokens=not special,
                 verbose=False,  # a text longer than the model's context may be cut up later
             )

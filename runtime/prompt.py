@@ -24,7 +24,7 @@ def prompt_tokens(engine: Engine, question: str) -> list[int]:
     utf8(question)  # refused here, it is not taken for the template's fault
     template = prompt_format(engine).template
     if template is None and engine.tokenizer.chat_template:
-        return engine.tokenizer.encode(_chat(engine, question), special=True)
+        return engine.tokenizer.encode_chat(_chat(engine, question))
     return engine.tokenizer.encode((template or ZERO_SHOT).replace("{question}", question))
 
 
@@ -35,6 +35,7 @@ def _chat(engine: Engine, question: str) -> str:
         "tools": None,
         "documents": None,
         "add_generation_prompt": True,
+        "enable_thinking": False,
         "bos_token": tokenizer.bos,
         "eos_token": tokenizer.eos,
     }

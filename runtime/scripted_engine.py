@@ -38,6 +38,9 @@ class ByteTokenizer:
     def encode(self, text: str, *, special: bool = False) -> list[int]:  # noqa: ARG002
         return list(utf8(text))
 
+    def encode_chat(self, text: str) -> list[int]:
+        return list(utf8(text))
+
     def encode_more(self, text: str) -> list[int]:
         return list(utf8(text))
 

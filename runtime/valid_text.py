@@ -37,6 +37,14 @@ def known(path: Path | str, ids: list[int], size: int) -> list[int]:
     return ids
 
 
+def in_front(whole: list[int], body: list[int]) -> list[int]:
+    """What a tokenizer puts before a text, by the ids with it and without; nothing at the end."""
+    for begin in range(len(whole) - len(body) + 1):
+        if whole[begin : begin + len(body)] == body:
+            return whole[:begin]
+    return []
+
+
 def without_guard(path: Path | str, whole: list[int], guard: list[int]) -> list[int]:
     """Ids of a text that was read behind a guard, the guard's own left out.
 

@@ -35,7 +35,7 @@ CONFIG = json.loads((REFERENCE / "policy" / "config.json").read_text(encoding="u
         ("sliding_window", (0, "x", 1.5), r"from 1 to"),
         ("tie_word_embeddings", ("false", 1), r"true or false"),
         ("architectures", ("MistralForCausalLM", [3], {"a": 1}), r"a list of names"),
-        ("eos_token_id", (-1, 1024, "2", [2, 5000]), r"from 0 to 1023"),
+        ("eos_token_id", (-2, 1024, "2", [2, 5000]), r"from 0 to 1023"),
         ("rope_scaling", ("linear", [1], 3), r"a table"),
         ("rope_scaling", ({"type": "linear", "factor": NAN},), r"finite number"),
         ("rope_scaling", ({"type": "linear", "factor": "2"},), r"from 0.001 to 1e\+06"),

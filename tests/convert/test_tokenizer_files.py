@@ -8,7 +8,13 @@ import shutil
 import pytest
 
 from convert.refusal import Refusal
-from convert.tokenizer_files import added_decoder, added_ids, check_tokenizer, open_pieces
+from convert.tokenizer_files import (
+    added_decoder,
+    added_ids,
+    check_tokenizer,
+    has_pieces,
+    open_pieces,
+)
 from tests.conftest import REFERENCE
 from tests.convert.export import export
 
@@ -105,3 +111,14 @@ def test_tokens_that_llama_cpp_would_end_on(mistral):
     (mistral / "added_tokens.json").write_text(json.dumps({"[PAD7]": 5, "<s>": 6}))
     with pytest.raises(Refusal, match=r"holds token '<s>' twice, as 1 and 6"):
         export(mistral, mistral / "out.gguf", "f16")
+
+
+def test_a_tiktoken_file_gives_way(tmp_path):
+    assert not has_pieces(tmp_path)
+    (tmp_path / "tokenizer.model").write_bytes(b"IQ== 0\nIg== 1\n")
+    with pytest.raises(Refusal, match=r"tokenizer.model is a tiktoken file, .* put tokenizer.json"):
+        has_pieces(tmp_path)
+    (tmp_path / "tokenizer.json").write_text("{}")
+    assert not has_pieces(tmp_path)
+    shutil.copy(REFERENCE / "policy" / "tokenizer.model", tmp_path)
+    assert has_pieces(tmp_path)
