@@ -20,7 +20,11 @@ MANIFEST_SUFFIX = ".manifest.json"
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """Sizes of a decoder, in the names of its configuration."""
+    """Sizes of a decoder, in the names of its configuration; the largest where layers differ.
+
+    `linear` and `cached` count what the sizes cannot tell of other decoders than Llama's: weights
+    multiplied for every token, and keys and values that a token keeps.
+    """
 
     layers: int
     hidden: int
@@ -30,10 +34,14 @@ class Shape:
     feed_forward: int
     vocab: int
     context: int
+    linear: int | None = None
+    cached: int | None = None
 
     @property
     def linear_parameters(self) -> int:
         """Weights multiplied once for every token: attention and SwiGLU projections."""
+        if self.linear is not None:
+            return self.linear
         attention = 2 * self.hidden * self.head_dim * (self.heads + self.kv_heads)
         return self.layers * (attention + 3 * self.hidden * self.feed_forward)
 
@@ -44,7 +52,8 @@ class Shape:
 
     def kv_bytes_per_token(self, bytes_per_value: float = 2.0) -> float:
         """Bytes of keys and values that one token keeps over all layers."""
-        return 2 * self.layers * self.kv_heads * self.head_dim * bytes_per_value
+        even = 2 * self.layers * self.kv_heads * self.head_dim
+        return (even if self.cached is None else self.cached) * bytes_per_value
 
 
 @dataclass(frozen=True, slots=True)

@@ -153,6 +153,7 @@ def _table(artifacts: Sequence[Artifact]) -> str:
     lines = [f"{'level':<9} {'bits/weight':>11} {'size':>12}  file"]
     lines += [
         f"{a.level:<9} {a.bits_per_weight:>11.2f} {a.size_bytes / 1e6:>9,.1f} MB  {a.path}"
+        + (f" ({note})" if (note := _note(a)) else "")
         for a in artifacts
     ]
     heads = dict.fromkeys(a.heads_path for a in artifacts if a.heads_path)
@@ -160,7 +161,17 @@ def _table(artifacts: Sequence[Artifact]) -> str:
 
 
 def _document(artifact: Artifact) -> dict[str, object]:
-    return asdict(artifact) | {"path": str(artifact.path)}
+    return asdict(artifact) | {"path": str(artifact.path), "note": _note(artifact)}
+
+
+def _note(artifact: Artifact) -> str:
+    """What of a file is not what its name says."""
+    from convert.gguf_header import read_header
+    from convert.gguf_level import unblocked
+
+    return (
+        unblocked(read_header(artifact.path), artifact.level) if artifact.format == "gguf" else ""
+    )
 
 
 def _print(options: argparse.Namespace, document: object, text: str) -> None:

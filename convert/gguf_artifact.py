@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from convert import bounds
-from convert.artifact import Artifact, PromptFormat, RewardProtocol, Role, Shape, ThoughtProtocol
-from convert.gguf_check import check_header, count, per_layer
+from convert.artifact import Artifact, PromptFormat, RewardProtocol, Role, ThoughtProtocol
+from convert.gguf_check import check_header
 from convert.gguf_header import read_header
-from convert.gguf_vocabulary import TOKENS
-from convert.levels import level_of_ftype
+from convert.gguf_level import level_of
+from convert.gguf_shape import shape_of
 from convert.protocols import check_numbers, judged, role_of
 
 T = TypeVar("T")
@@ -20,7 +20,6 @@ GROUPS: dict[type, str] = {
     RewardProtocol: "reward",
     ThoughtProtocol: "thought",
 }
-FILE_TYPES = 1 << 16
 
 
 def artifact_from_gguf(path: Path) -> Artifact:
@@ -33,17 +32,17 @@ def artifact_from_gguf(path: Path) -> Artifact:
     check_header(header)
     values = header.values
     architecture = str(values["general.architecture"])
-    shape = _shape(values, architecture)
+    shape = shape_of(header)
     role = role_of(path, "starbase.role", values.get("starbase.role", "policy"))
     weights = sum(tensor.elements for tensor in header.tensors)
     found = Artifact(
         path=path,
         format="gguf",
-        level=level_of_ftype(_file_type(path, values)),
+        level=level_of(header),
         role=role,
         architecture=_text(path, values, "starbase.architecture", architecture),
         shape=shape,
-        size_bytes=path.stat().st_size,
+        size_bytes=header.size_bytes,
         bits_per_weight=8 * sum(t.size_bytes for t in header.tensors) / max(weights, 1),
         source=_text(path, values, "starbase.source", str(values.get("general.name", path.name))),
         revision=_text(path, values, "starbase.revision", None),
@@ -69,28 +68,6 @@ def _own(path: Path, values: dict[str, Any], kind: type[T]) -> T | None:
     prefix = f"starbase.{GROUPS[kind]}."
     own = {k.removeprefix(prefix): v for k, v in values.items() if k.startswith(prefix)}
     return judged(kind, path, prefix.rstrip("."), own) if own else None
-
-
-def _shape(values: dict[str, Any], architecture: str) -> Shape:
-    def size(key: str, default: int = 0) -> int:
-        return int(max(per_layer(values.get(f"{architecture}.{key}", default))))
-
-    hidden, heads = size("embedding_length"), size("attention.head_count")
-    return Shape(
-        layers=size("block_count"),
-        hidden=hidden,
-        heads=heads,
-        kv_heads=size("attention.head_count_kv", heads),
-        head_dim=size("attention.key_length", hidden // heads),
-        feed_forward=size("feed_forward_length"),
-        vocab=count(values[TOKENS]),
-        context=size("context_length"),
-    )
-
-
-def _file_type(path: Path, values: dict[str, Any]) -> int:
-    key = "general.file_type"
-    return bounds.integer(path, key, values[key], (0, FILE_TYPES)) if key in values else -1
 
 
 def _heads(path: Path, values: dict[str, Any]) -> str | None:

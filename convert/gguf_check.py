@@ -30,13 +30,8 @@ SIZES: dict[str, Limits] = {  # keys behind the architecture's name
     "expert_used_count": (0, 512),
 }
 ROTARY = "rope.dimension_count"
-NEEDED = (
-    "embedding_length",
-    "block_count",
-    "attention.head_count",
-    "feed_forward_length",
-    "context_length",
-)
+NEEDED = ("embedding_length", "block_count")
+NEEDED_PLAIN = ("attention.head_count", "feed_forward_length", "context_length")
 PER_LAYER = ("attention.head_count", "attention.head_count_kv", "feed_forward_length")
 CONSTANTS = {
     "attention.layer_norm_rms_epsilon": bounds.EPSILON,
@@ -73,7 +68,7 @@ def check_header(header: Header) -> None:
         if key in values:
             bounds.text(path, key, values[key])
     architecture = values.get("general.architecture", "")
-    for key in NEEDED:
+    for key in NEEDED + (NEEDED_PLAIN if architecture in PLAIN else ()):
         if f"{architecture}.{key}" not in values:
             raise Refusal(f"{path} has no {architecture}.{key}: not a language model")
     for key, value in values.items():
@@ -99,9 +94,10 @@ def _sizes(path: Path, values: dict[str, Any], architecture: str) -> None:
                 f"{path} gives {key} {bounds.shown(values[key])}; choose one number above 0, or "
                 f"{layers}, one for each layer"
             )
+        # a layer without attention has no heads, and there are decoders without any
+        least = 0 if many or (name in PER_LAYER and architecture not in PLAIN) else least
         for value in per_layer(values[key]) if many else [values.get(key, least)]:
-            # a layer without attention has no heads
-            bounds.integer(path, key, _plain(value), (0 if many else least, most))
+            bounds.integer(path, key, _plain(value), (least, most))
     _heads(path, values, architecture)
     experts, used = (values.get(f"{architecture}.{k}", 0) for k in SIZES if k.startswith("expert"))
     if used > experts or (experts and not used):
@@ -113,16 +109,16 @@ def _sizes(path: Path, values: dict[str, Any], architecture: str) -> None:
 
 def _heads(path: Path, values: dict[str, Any], architecture: str) -> None:
     """Heads share their keys evenly, and turn no more than they have."""
-    heads = per_layer(values[f"{architecture}.attention.head_count"])
+    heads = per_layer(values.get(f"{architecture}.attention.head_count", 0))
     kv_heads = per_layer(values.get(f"{architecture}.attention.head_count_kv", heads))
     layers = max(len(heads), len(kv_heads))
     spread = [side if len(side) == layers else side * layers for side in (heads, kv_heads)]
     for one, other in zip(*spread, strict=True):
-        if other:
+        if one and other:
             bounds.divides(path, one, other)
     length, turned = (f"{architecture}.{k}" for k in ("attention.key_length", ROTARY))
     hidden = values[f"{architecture}.embedding_length"]
-    stated = values.get(length, hidden // max(heads))
+    stated = values.get(length, hidden // max(1, *heads))
     head_dim = bounds.even(path, length, bounds.integer(path, length, stated, bounds.HEAD_DIM))
     if turned in values:
         bounds.even(path, turned, bounds.integer(path, turned, values[turned], (0, head_dim)))
@@ -166,7 +162,8 @@ def _tensors(header: Header, architecture: str) -> None:
     path, values = header.path, header.values
     layers = values[f"{architecture}.block_count"]
     found = {int(match[1]) for t in header.tensors if (match := BLOCK.match(t.name))}
-    if found != set(range(layers)):
+    known = architecture in PLAIN  # others have layers of other names, or none of their own
+    if (found != set(range(layers))) if known else (max(found, default=0) >= layers):
         raise Refusal(
             f"{path} gives {architecture}.block_count {layers} and holds tensors of "
             f"{len(found)} layers; download it again"
@@ -191,11 +188,12 @@ def _shapes(values: dict[str, Any], architecture: str) -> dict[str, tuple[int, .
     hidden = values[f"{architecture}.embedding_length"]
     tokens = count(values.get(TOKENS, []))
     found: dict[str, tuple[int, ...]] = {"token_embd.weight": (tokens, hidden)}
+    if architecture not in PLAIN or values.get(f"{architecture}.expert_count"):
+        return found
     heads = values[f"{architecture}.attention.head_count"]
     kv_heads = values.get(f"{architecture}.attention.head_count_kv", heads)
     feed_forward = values[f"{architecture}.feed_forward_length"]
-    uneven = any(isinstance(each, list) for each in (heads, kv_heads, feed_forward))
-    if architecture not in PLAIN or uneven or values.get(f"{architecture}.expert_count"):
+    if any(isinstance(each, list) for each in (heads, kv_heads, feed_forward)):
         return found
     key = values.get(f"{architecture}.attention.key_length", hidden // heads)
     value = values.get(f"{architecture}.attention.value_length", hidden // heads)

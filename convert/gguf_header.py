@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from convert.files import regular
+from convert.gguf_split import part_paths
 from convert.gguf_stream import (
     ARRAY,
     KEPT_NUMBERS,
@@ -81,6 +82,7 @@ class Entry:
     type: int
     offset: int
     size_bytes: int
+    path: Path
 
     @property
     def elements(self) -> int:
@@ -91,23 +93,37 @@ class Entry:
 class Header:
     """Metadata and tensors of a GGUF. A long array is its length, as an int."""
 
-    path: Path
+    path: Path  # the first file of a model in several
     values: dict[str, Any]
     tensors: tuple[Entry, ...]
+    size_bytes: int
 
     def read_float32(self, tensor: Entry) -> npt.NDArray[np.float32]:
         """The values of a float32 tensor."""
-        raw = np.fromfile(self.path, np.float32, tensor.elements, offset=tensor.offset)
+        raw = np.fromfile(tensor.path, np.float32, tensor.elements, offset=tensor.offset)
         return raw.reshape(tensor.shape)
 
 
 def read_header(path: Path) -> Header:
-    """The header of a GGUF whose tensors all lie inside the file.
+    """The header of a GGUF whose tensors all lie inside its file, or its files.
 
     Raises:
-        Refusal: if the file is no GGUF, is one part of a split model, was cut short, or holds a
-            vocabulary that llama.cpp would end on.
+        FileNotFoundError: if a file of several is missing.
+        Refusal: if a file is no GGUF, was cut short, is another than the first of several, or holds
+            a vocabulary that llama.cpp would end on.
     """
+    first = _read_file(path)
+    paths = part_paths(path, first.values)
+    if len(paths) == 1:
+        return first
+    files = [first, *map(_read_file, paths[1:])]
+    tensors = tuple(entry for file in files for entry in file.tensors)
+    if len({entry.name for entry in tensors}) < len(tensors):
+        raise Refusal(f"{path}: two of its files hold a tensor of one name; download them again")
+    return Header(path, first.values, tensors, sum(file.size_bytes for file in files))
+
+
+def _read_file(path: Path) -> Header:
     size = regular(path).stat().st_size
     with path.open("rb") as file:
         if file.read(len(MAGIC)) != MAGIC:
@@ -116,18 +132,19 @@ def read_header(path: Path) -> Header:
             values, tensors = _parse(path, Stream(file, size - len(MAGIC)))
         except Damage as error:
             raise Refusal(f"{path} is cut short or damaged in its header") from error
-    if values.get("split.count", 1) not in (0, 1):
-        raise Refusal(f"{path} is one part of a split model; join it: llama-gguf-split --merge")
     need = max((t.offset + t.size_bytes for t in tensors), default=0)
     if need > size:
         raise Refusal(
             f"{path} is cut short: {size} bytes, its header names {need}; download it again"
         )
-    return Header(path, values, tensors)
+    return Header(path, values, tensors, size)
 
 
 def _parse(path: Path, stream: Stream) -> tuple[dict[str, Any], tuple[Entry, ...]]:
-    version, tensor_count = stream.scalar(UINT32), stream.scalar(UINT64)
+    version = stream.scalar(UINT32)
+    if version.to_bytes(4, "big") in [known.to_bytes(4, "little") for known in VERSIONS]:
+        raise Refusal(f"{path} is big-endian; turn it: gguf-convert-endian {path.name} little")
+    tensor_count = stream.scalar(UINT64)
     value_count = stream.scalar(UINT64)
     room = stream.left_bytes // LEAST_BYTES
     if version not in VERSIONS or value_count > MOST_KEYS:
@@ -165,7 +182,7 @@ def _entries(path: Path, found: dict[str, list[Any]], base: int, alignment: int)
             )
         size_bytes = math.prod(shape) // weights * size
         expected = -(-(offset + size_bytes) // alignment) * alignment
-        yield Entry(name, shape, kind, base + offset, size_bytes)
+        yield Entry(name, shape, kind, base + offset, size_bytes, path)
 
 
 def _tensor(stream: Stream) -> tuple[str, tuple[int, ...], int, int]:

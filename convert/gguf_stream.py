@@ -61,11 +61,8 @@ class Stream:
         return struct.unpack(form, self.take(struct.calcsize(form)))[0]
 
     def text(self) -> str:
-        """The next text."""
-        try:
-            return self.take(U64.unpack(self.take(8))[0]).decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise Damage from error
+        """The next text; a byte that is no UTF-8, which llama.cpp passes over, is U+FFFD."""
+        return self.take(U64.unpack(self.take(8))[0]).decode("utf-8", "replace")
 
     def texts(self, count: int) -> list[bytes]:
         """The next texts, not decoded; quick, as a vocabulary has 150,000."""

@@ -90,8 +90,3 @@ def parse_level(name: str) -> Level:
     if level is None:
         raise UnknownLevel(f"unknown level {name!r} for gguf; choose {', '.join(LEVELS)}")
     return level
-
-
-def level_of_ftype(ftype: int) -> str:
-    """The name of a file type number as a GGUF records it."""
-    return next((level.name for level in LEVELS.values() if level.ftype == ftype), f"ftype{ftype}")

@@ -105,6 +105,8 @@ def _mixed(tensor: TensorShape, level: str, shape: Shape, *, tied: bool) -> int:
         return _output(level, fits=tensor.sides[-1] % BLOCKS[base][0] == 0)
     if tensor.name == "token_embd.weight":
         return _embedding(level)
+    if not tensor.name.startswith("blk."):  # of another architecture
+        return base
     _, layer, part, *_ = tensor.name.split(".")
     number, layers, groups = int(layer), shape.layers, shape.heads // shape.kv_heads
     if part == "attn_v":

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from convert import bounds
 from convert.files import regular
+from convert.gguf_split import whole_name
 from convert.refusal import Refusal, reading
 
 REFERENCE = Path(__file__).parent / "reference"
@@ -59,7 +60,7 @@ def resolve(source: str, *, offline: bool = False) -> Source:
         regular(path)
         if path.suffix.lower() != ".gguf":
             raise Refusal(f"{source} is not a .gguf file; give a .gguf file or a folder")
-        return Source(path.stem, path, path.name)
+        return Source(whole_name(path), path, path.name)
     if source.count("/") != 1 or source.startswith((".", "/", "~")) or source.endswith(".gguf"):
         raise FileNotFoundError(
             f"{source} does not exist; give a checkpoint folder, a .gguf file, a hub id such as "

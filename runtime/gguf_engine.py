@@ -166,8 +166,11 @@ class GgufEngine(BranchEngine):
         llama.llama_memory_seq_cp(self._memory, source, target, 0, length)
 
     def cut(self, slot: int, length: int) -> None:
-        if self._context:
-            llama.llama_memory_seq_rm(self._memory, slot, length, -1)
+        if self._context and not llama.llama_memory_seq_rm(self._memory, slot, length, -1):
+            raise Refusal(
+                f"{self.artifact.path.name} is a recurrent model: it cannot take back tokens, "
+                "as scores and thoughts do; choose a model of attention alone"
+            )
 
     def close(self) -> None:
         if self._context:

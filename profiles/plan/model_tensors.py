@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from convert.artifact import Role, Shape
-from convert.levels import LEVELS, level_of_ftype
+from convert.levels import LEVELS
 from convert.mixes import TensorShape, tensor_types
 
 KNOWN: dict[str, tuple[Shape, str]] = {  # published configurations, and what they tie or add
@@ -87,17 +87,17 @@ def model_tensors(model: str) -> ModelTensors:
 
 def _of_gguf(path: Path) -> ModelTensors:
     from convert.gguf_header import read_header
+    from convert.gguf_level import level_of
     from runtime.load import describe_model
 
     header, artifact = read_header(path), describe_model(path)
     tensors = tuple(TensorShape(entry.name, entry.shape) for entry in header.tensors)
-    level = level_of_ftype(int(header.values.get("general.file_type", -1)))
     return ModelTensors(
         path.name,
         artifact.shape,
         tensors,
         "the file",
-        level,
+        level_of(header),
         {entry.name: entry.type for entry in header.tensors},
         artifact.reward is not None and artifact.reward.kind != "token_logits",
         artifact.role,

@@ -178,7 +178,6 @@ def test_a_tensor_elsewhere_and_one_of_no_type(tmp_path):
         (struct.pack("<II", 9, 6), struct.pack("<II", 9, 9)),  # an array of arrays
         (b"output_norm.weight" + struct.pack("<I", 1), b"output_norm.weight\5\0\0\0"),  # sides
         (b"blk.0.attn_q.weight", b"blk.0.attn_k.weight"),
-        (b"output_norm.weight", b"output_norm.weigh\xff"),
     ],
 )
 def test_a_header_of_another_form(tmp_path, before, after):
@@ -210,9 +209,9 @@ def test_a_vocabulary_of_no_size(tmp_path, count):
 
 
 def test_a_split_model_by_any_type(tmp_path):
-    for value in (2, "x", 2.0):
+    for value, message in ((2, "part 1 of a model in 2 files; name"), ("x", "'x'"), (2.0, "2.0")):
         path = write_small(tmp_path / "x.gguf", {"split.count": value})
-        assert "one part of a split model" in _line(path)
+        assert message in _line(path)
 
 
 def test_a_large_vocabulary_is_read_at_once(tmp_path):

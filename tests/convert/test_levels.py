@@ -5,7 +5,7 @@ from __future__ import annotations
 import llama_cpp.llama_cpp as llama
 import pytest
 
-from convert.levels import LEVELS, UnknownLevel, level_of_ftype, parse_level
+from convert.levels import LEVELS, UnknownLevel, parse_level
 
 
 @pytest.mark.parametrize("level", LEVELS.values(), ids=lambda level: level.name)
@@ -16,7 +16,6 @@ def test_numbers_are_llama_cpps(level):
         assert level.name in ("q1_0", "q2_0")
     else:
         assert level.ftype == constant
-    assert level_of_ftype(level.ftype) == level.name
 
 
 @pytest.mark.parametrize(
