@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from methods.answers import CUTS
+from methods.answers.reader import STOPS
 from methods.candidate import Aggregation, Answer, Candidate, Selection
 from methods.problem import Problem
 from methods.scorers import Scorer
@@ -32,13 +32,13 @@ class SampleVote:
 
     def solve(self, problem: Problem, seed: int) -> Answer:
         trial = Trial(self.engine, self.scorer)
-        sampling = replace(self.sampling, seed=seed, stop=(*self.sampling.stop, *CUTS))
+        sampling = replace(self.sampling, seed=seed, stop=(*self.sampling.stop, *STOPS))
         done: list[Candidate] = []
         with trial.open(problem) as root:
             while len(done) < self.n:
                 wave = self.engine.fork(root, min(self.n - len(done), self._room(root)))
                 steps = self.engine.extend(wave, sampling)
-                grown = self._score([Candidate(branch) for branch in wave], steps)
+                grown = self._score([Candidate(b, reader=trial.reader) for b in wave], steps)
                 done += trial.elicit(grown) if self.elicit else grown
                 self.engine.release(wave)
                 if self.scorer is not None:

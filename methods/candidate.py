@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from methods.answers import Extraction, extract
+from methods.answers.reader import NUMBERS, Extraction, Reader
 from runtime.engine import Branch, Step, Usage
 
 Aggregation = Literal["last", "min", "prod", "mean"]
@@ -29,6 +29,7 @@ class Candidate:
     steps: tuple[Step, ...] = ()
     scores: tuple[float, ...] = ()
     finished: bool = False
+    reader: Reader = NUMBERS  # of the problem's task
     read_as: Extraction | None = None  # by a protocol with an extraction of its own
 
     @property
@@ -38,7 +39,12 @@ class Candidate:
     @property
     def reading(self) -> Extraction:
         """The answer, as the protocol of the run reads it."""
-        return self.read_as or extract(self.text)
+        return self.read_as or self.reader.read(self.text)
+
+    def gives(self, answer: str) -> bool:
+        """Whether its answer has the value of this one."""
+        given = self.reading.answer
+        return given is not None and self.reader.same(answer, given)
 
     @property
     def tokens(self) -> int:

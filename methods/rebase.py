@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from methods.allocate import Allocation, allocate
-from methods.answers import CUTS, extract
+from methods.answers.reader import STOPS
 from methods.candidate import Aggregation, Answer, Candidate, Level, Selection
 from methods.problem import Problem
 from methods.scorers import Scorer
@@ -43,13 +43,13 @@ class Rebase:
 
     def solve(self, problem: Problem, seed: int) -> Answer:
         trial = Trial(self.engine, self.scorer)
-        stop = (*self.sampling.stop, prompt_format(self.engine).step_stop, *CUTS)
+        stop = (*self.sampling.stop, prompt_format(self.engine).step_stop, *STOPS)
         sampling = replace(self.sampling, seed=seed, stop=stop)
         levels: list[Level] = []
         leaves: list[Candidate] = []
         dropped = 0
         with trial.open(problem) as root:
-            frontier = [Candidate(root)]
+            frontier = [Candidate(root, reader=trial.reader)]
             # allocations other than `ceil` may hand out more than the budget, and so overspend it
             while frontier and len(leaves) < self.width and len(levels) < self.max_depth:
                 budget = self.width - len(leaves)
@@ -61,7 +61,7 @@ class Rebase:
                 steps = self.engine.extend([c.branch for c in children], sampling)
                 scores = self.scorer.score(children, steps)
                 grown = [
-                    c.grown(step, score, finished=_states_answer(step))
+                    c.grown(step, score, finished=_finished(c, step))
                     for c, step, score in zip(children, steps, scores, strict=True)
                 ]
                 levels.append(Level(budget, tuple(shares), tuple(grown)))
@@ -99,5 +99,5 @@ class Rebase:
         self.scorer.release(branches)
 
 
-def _states_answer(step: Step) -> bool:
-    return step.finish == "eos" or extract(step.text).rule == "marker"
+def _finished(candidate: Candidate, step: Step) -> bool:
+    return step.finish == "eos" or candidate.reader.states(step.text)

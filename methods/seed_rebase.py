@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from methods.allocate import Allocation, allocate
-from methods.answers import Extraction
+from methods.answers.reader import Extraction
 from methods.candidate import Answer, Candidate, Level
 from methods.problem import Problem
 from methods.scorers import ProcessRewardScorer

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
-from methods.answers import Extraction
+from methods.answers.reader import Extraction
 from methods.candidate import Answer, Candidate
 from methods.problem import Problem
 from methods.trial import Trial

@@ -43,7 +43,8 @@ def tree(question: str, answer: Answer) -> dict[str, Any]:
 
 def best_path(answer: Answer) -> Candidate | None:
     """The highest scored candidate that gave the chosen answer."""
-    givers = [c for c in answer.candidates if c.reading.answer == answer.text]
+    text = answer.text
+    givers = [c for c in answer.candidates if text is not None and c.gives(text)]
     return max(givers, key=lambda c: _score(c, answer.aggregation), default=None)
 
 
@@ -60,7 +61,10 @@ def _path(candidate: Candidate) -> list[str]:
 
 
 def _votes(answer: Answer) -> list[str]:
-    found = [(c.reading.answer, c) for c in answer.candidates]
+    given = [c.reading.answer for c in answer.candidates]
+    values = iter(answer.candidates[0].reader.groups([text for text in given if text is not None]))
+    named = [None if text is None else next(values) for text in given]
+    found = list(zip(named, answer.candidates, strict=True))
     counts = Counter(a for a, _ in found if a is not None)
     weights: Counter[str] = Counter()
     for text, candidate in found:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from methods.answers.reader import NUMBERS, Reader
 from methods.candidate import Aggregation, Answer, Candidate, Level, Selection
 from methods.problem import Problem
 from methods.scorers import Scorer
@@ -26,10 +27,12 @@ class Trial:
         self._scorer_usage = scorer.usage if scorer else Usage()
         self._scorer_s = scorer.seconds if scorer else 0.0
         self._ttft_s = 0.0
+        self.reader = NUMBERS
 
     @contextmanager
     def open(self, problem: Problem, prompt: Sequence[int] = ()) -> Iterator[Branch]:
         """The root branch, after a prompt, or the model's own; the reward model reads too."""
+        self.reader = Reader(problem.task, prompt_format(self._engine).answer_marker)
         tokens = prompt or prompt_tokens(self._engine, problem.question)
         with self._engine.open(tokens) as root:
             self.first_token()

@@ -171,12 +171,11 @@ def _open_searches(
 def _verdict(found: Answer, problem: Problem, selection: Selection) -> ChosenAnswer:
     flexible = select(found.candidates, selection, found.aggregation)
     strict = select(found.candidates, selection, found.aggregation, strict=True)
-    gold = problem.gold
     return ChosenAnswer(
         answer=flexible,
         answer_strict=strict,
-        correct=gold is not None and flexible == gold,
-        correct_strict=gold is not None and strict == gold,
+        correct=problem.accepts(flexible),
+        correct_strict=problem.accepts(strict),
     )
 
 

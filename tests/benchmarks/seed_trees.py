@@ -14,7 +14,7 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
-from methods.answers import extract
+from methods.answers.reader import Reader
 from methods.build import MethodSpec, build, seed_spec
 from methods.candidate import Answer
 from methods.problem import Problem, read_problems
@@ -47,7 +47,7 @@ def line(name: str, found: list[Answer], problems: list[Problem]) -> str:
     """One row of the table."""
     leaves = [leaf for answer in found for leaf in answer.candidates]
     depths = Counter(len(leaf.steps) for leaf in leaves)
-    marked = sum(extract(leaf.text).rule == "marker" for leaf in leaves)
+    marked = sum(Reader().read(leaf.text).rule == "marker" for leaf in leaves)
     pairs = list(zip(found, problems, strict=True))
     right = sum(answer.text == p.gold for answer, p in pairs)
     votes = sum(select(answer.candidates, "majority") == p.gold for answer, p in pairs)

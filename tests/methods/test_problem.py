@@ -77,3 +77,86 @@ def test_seed_42_gives_the_papers_order(tmp_path: Path) -> None:
     found = [problem.id for problem in read_problems(path, 16, shuffle=42)]
     expected = "30 754 429 1010 1284 953 751 954 705 993 1029 917 20 1057 138 127"
     assert found == expected.split()
+
+
+@pytest.mark.parametrize(
+    ("answer", "gold"),
+    [
+        ("#### $7", "7"),
+        ("#### −1", "-1"),
+        ("#### 1,234", "1234"),
+        ("#### 3/4", "0.75"),
+        ("#### .5", "0.5"),
+        ("a #### 3\n#### 7 dollars", "7"),
+        ("18", "18"),
+        (18, "18"),
+        (0.5, "0.5"),
+    ],
+)
+def test_numbers_as_gold(tmp_path: Path, answer: object, gold: str) -> None:
+    path = tmp_path / "data.jsonl"
+    path.write_text(json.dumps({"question": "q", "answer": answer}), encoding="utf-8")
+    (problem,) = read_problems(path)
+    assert (problem.fault, problem.task, problem.gold) == (None, "gsm8k", gold)
+
+
+OPTIONS = "q\nA. w\nB. x\nC. y\nD. z"
+
+
+@pytest.mark.parametrize(
+    ("record", "task", "question", "gold"),
+    [
+        ({"problem": "q", "solution": "", "answer": r"\frac{3}{4}"}, "math", "q", r"\frac{3}{4}"),
+        ({"problem": "q", "solution": r"so \boxed{\sqrt{2}}."}, "math", "q", r"\sqrt{2}"),
+        ({"question": "q", "choices": list("wxyz"), "answer": 2}, "choice", OPTIONS, "C"),
+        (
+            {
+                "question": "q",
+                "choices": {"text": list("wxyz"), "label": list("1234")},
+                "answerKey": "2",
+            },
+            "choice",
+            OPTIONS,
+            "B",
+        ),
+        ({"question": "q", "options": ["A)w", "B)x", "C)y", "D)z"], "correct": "D"}, "choice",
+         OPTIONS, "D"),
+        ({"question": "q", "options": list("wxyz"), "answer": "w"}, "choice", OPTIONS, "A"),
+        ({"question": "q", "answer": "Paris"}, "exact", "q", "Paris"),
+    ],
+)  # fmt: skip
+def test_the_fields_tell_the_task(
+    tmp_path: Path, record: dict[str, object], task: str, question: str, gold: str
+) -> None:
+    path = tmp_path / "data.jsonl"
+    path.write_text(json.dumps(record), encoding="utf-8")
+    (problem,) = read_problems(path)
+    assert (problem.fault, problem.task) == (None, task)
+    assert (problem.question, problem.gold) == (question, gold)
+    assert problem.accepts(gold)
+    assert not problem.accepts(None)
+    assert not problem.accepts("E")
+
+
+def test_a_task_that_is_asked_for_is_taken(tmp_path: Path) -> None:
+    path = tmp_path / "data.jsonl"
+    path.write_text('{"question": "q", "answer": "Paris"}\n{"question": "q", "answer": "7"}')
+    first, second = read_problems(path, task="gsm8k")
+    assert first.fault == "line 1: no '#### N' in the answer"
+    assert second.gold == "7"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_encodings_with_a_mark_are_read(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "data.jsonl"
+    path.write_bytes('{"question": "é?", "answer": "#### −1"}\r\n'.encode(encoding))
+    (problem,) = read_problems(path)
+    assert (problem.question, problem.gold) == ("é?", "-1")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32"])
+def test_other_encodings_are_named(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "data.jsonl"
+    path.write_bytes('{"question": "q", "answer": "#### 1"}\n'.encode(encoding))
+    with pytest.raises(Refusal, match="save it as UTF-8"):
+        read_problems(path)

@@ -1,0 +1,1 @@
+"""Answers: read out of what a model wrote, and compared by value."""
