@@ -14,6 +14,7 @@ Role = Literal["policy", "reward", "thinker"]
 Format = Literal["gguf", "onnx", "torch"]
 RewardKind = Literal["token_logits", "value", "classify"]
 ThoughtEmbedding = Literal["trained", "dash"]
+Aggregation = Literal["last", "min", "prod", "mean"]
 
 MANIFEST_SUFFIX = ".manifest.json"
 
@@ -86,7 +87,7 @@ class RewardProtocol:
     good_id: int | None = None
     bad_id: int | None = None
     positive_index: int = 1
-    aggregation: Literal["last", "min", "prod", "mean"] = "last"
+    aggregation: Aggregation = "last"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,9 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
+from convert.artifact import Role, ThoughtEmbedding
 from convert.command import run
 from convert.formats import DEFAULTS, FORMATS, NAMES, AnyLevel, parse
 from convert.levels import UnknownLevel
@@ -47,10 +48,10 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("source", metavar="SOURCE", nargs="?", default="reference:policy")
     p.add_argument("--quant", metavar="LEVEL", nargs="+", help="default: q4_k_m, int4 for onnx")
     p.add_argument("--format", choices=FORMATS, default="gguf")
-    p.add_argument("--role", choices=("policy", "reward", "thinker"), help="default: detected")
+    p.add_argument("--role", choices=get_args(Role), help="default: detected")
     p.add_argument(
         "--thought-embedding",
-        choices=("trained", "dash"),
+        choices=get_args(ThoughtEmbedding),
         help="how a thinker's thoughts begin and end: trained (default), or the embedding of ---",
     )
     p.add_argument("-o", "--output", type=Path, metavar="FOLDER", default=Path("models"))

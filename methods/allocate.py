@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from convert.refusal import Refusal
-
-Allocation = Literal["ceil", "round", "ceil_fp32"]
+from methods.catalog import Allocation
 
 SLACK = 1e-12  # keeps ceil from turning 2.0000000000000004 into 3
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from convert.artifact import Aggregation
 from methods.answers.reader import STOPS
-from methods.candidate import Aggregation, Answer, Candidate, Selection
+from methods.build import MethodSpec
+from methods.candidate import Answer, Candidate
+from methods.catalog import Selection
 from methods.problem import Problem
-from methods.scorers import Scorer
+from methods.scorers import ProcessRewardScorer, Scorer
 from methods.trial import Trial, split_steps
 from runtime.engine import Branch, Engine, Sampling, Step
 from runtime.prompt import prompt_format
@@ -71,3 +74,20 @@ class SampleVote:
             for i, step, score in zip(rows, steps, scores, strict=True):
                 grown[i] = grown[i].grown(step, score, finished=False)
         return [replace(c, finished=end) for c, end in zip(grown, finished, strict=True)]
+
+
+def greedy(spec: MethodSpec, engine: Engine, *_: object) -> SampleVote:
+    """The most probable path. See `methods.build.Builder`."""
+    sampling = Sampling(temperature=0, max_tokens=spec.max_tokens)
+    return SampleVote(engine, None, 1, sampling, spec.selection, elicit=spec.elicit)
+
+
+def sample(
+    spec: MethodSpec, engine: Engine, scorer: ProcessRewardScorer | None, _: object
+) -> SampleVote:
+    """`spec.width` paths. See `methods.build.Builder`."""
+    sampling = Sampling(spec.temperature, spec.top_p, spec.max_tokens)
+    aggregation = spec.aggregation or "last"
+    return SampleVote(
+        engine, scorer, spec.width, sampling, spec.selection, aggregation, spec.elicit
+    )

@@ -3,36 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal, Protocol
+from dataclasses import dataclass, replace
+from pkgutil import resolve_name
+from typing import Protocol
 
+from convert.artifact import Aggregation
 from convert.refusal import Refusal
-from methods.allocate import Allocation
-from methods.baseline import SampleVote
-from methods.candidate import Aggregation, Answer, Level, Selection
+from methods import catalog
+from methods.candidate import Answer, Stage
+from methods.catalog import Allocation, ProtocolName, Selection
 from methods.problem import Problem
-from methods.rebase import Rebase
 from methods.scorers import ProcessRewardScorer
-from methods.seed_rebase import SeedRebase
-from methods.seed_vote import SeedVote
-from runtime.engine import Engine, Sampling
+from runtime.engine import Engine
 
-Search = Literal["greedy", "sample", "rebase"]
-ProtocolName = Literal["fair", "seed"]  # the same for all systems, or the code of arXiv 2412.16260
-
-SELECTIONS: dict[Search, tuple[Selection, ...]] = {
-    "greedy": ("greedy",),
-    "sample": ("majority", "best-of-n", "weighted"),
-    "rebase": ("weighted", "majority", "best-of-n"),
-}
+Watch = Callable[[Stage], None]
 
 
 @dataclass(frozen=True, slots=True)
 class MethodSpec:
-    """How to search. One `sample` run serves majority, best-of-n and weighted vote alike."""
+    """How to search. The runs of one search serve all methods that the catalog has for it.
 
-    search: Search
-    width: int = 1  # paths of `sample`, width of `rebase`; 1 for greedy
+    Raises:
+        Refusal: for a search that is not in the catalog.
+    """
+
+    search: str
+    width: int = 1  # paths, or a tree's width
     temperature: float = 1.0
     top_p: float = 1.0
     max_tokens: int = 256  # of one path
@@ -41,26 +37,31 @@ class MethodSpec:
     allocation: Allocation = "ceil"
     elicit: bool = True  # ask paths that a limit cut off for their answer
     aggregation: Aggregation | None = None  # None: as the reward model's protocol says
-    selection: Selection = "weighted"
-    protocol: ProtocolName = "fair"
+    selection: Selection = catalog.JUDGED
+    protocol: ProtocolName = ProtocolName.FAIR
+
+    def __post_init__(self) -> None:
+        catalog.search_named(self.search)
 
 
-def seed_spec(search: Search, width: int) -> MethodSpec:
+def paper_spec(search: str, width: int) -> MethodSpec:
     """A search with the settings of the code of arXiv 2412.16260.
 
     Raises:
         Refusal: for a search that it does not have.
     """
-    if search == "greedy":
-        raise Refusal("the seed protocol has no greedy; choose majority or rebase")
+    form = catalog.search_named(search).paper
+    if form is None:
+        names = catalog.listed(row.name for row in catalog.METHODS.values() if row.in_paper)
+        raise Refusal(f"the paper's protocol has no {search}; choose {names}")
     return MethodSpec(
         search,
         width,
         max_tokens=384,
         balance=0.2,
         allocation="ceil_fp32",
-        selection="majority" if search == "sample" else "best-of-n",
-        protocol="seed",
+        selection=form.selection,
+        protocol=ProtocolName.PAPER,
     )
 
 
@@ -76,61 +77,40 @@ class Method(Protocol):
         ...
 
 
+class Builder(Protocol):
+    """What a search of the catalog names: a method from its description, nothing in it None."""
+
+    def __call__(
+        self, spec: MethodSpec, engine: Engine, scorer: ProcessRewardScorer | None, watch: Watch
+    ) -> Method:
+        """`scorer` is there wherever the search is scored; `watch` gets every finished stage."""
+        ...
+
+
 def build(
     spec: MethodSpec,
     engine: Engine,
     scorer: ProcessRewardScorer | None,
-    watch: Callable[[Level], None] = lambda _: None,
+    watch: Watch = lambda _: None,
 ) -> Method:
-    """The method of a description. `scorer` may be None for greedy and for a majority vote.
+    """The method of a description. `scorer` may be None where neither search nor choice is scored.
 
     Raises:
         Refusal: if the description needs a scorer and there is none.
     """
+    search = catalog.search_named(spec.search)
     if spec.width < 1:
         raise Refusal(f"width {spec.width} is not positive")
-    if spec.protocol == "seed":
-        return _seed(spec, engine, scorer, watch)
-    if spec.search == "greedy":
-        greedy = Sampling(temperature=0, max_tokens=spec.max_tokens)
-        return SampleVote(engine, None, 1, greedy, "greedy", elicit=spec.elicit)
-    sampling = Sampling(spec.temperature, spec.top_p, spec.max_tokens)
-    aggregation = spec.aggregation or (scorer.aggregation if scorer else "last")
-    if scorer is None and (spec.search == "rebase" or spec.selection != "majority"):
-        what = "rebase" if spec.search == "rebase" else spec.selection
-        raise Refusal(f"{what} needs a reward model; give --reward, or choose majority")
-    if spec.search == "sample":
-        return SampleVote(
-            engine, scorer, spec.width, sampling, spec.selection, aggregation, spec.elicit
+    name, served = search.builder, catalog.selections_of(search.name)
+    if spec.protocol is ProtocolName.PAPER and search.paper is not None:
+        name, served = search.paper.builder, (search.paper.selection,)
+    selection = spec.selection if spec.selection in served else served[0]
+    if scorer is None and (search.scored or catalog.SELECTIONS[selection].scored):
+        raise Refusal(
+            f"{search.name if search.scored else selection} needs a reward model; give --reward, "
+            f"or choose {catalog.listed(catalog.without_reward())}"
         )
-    assert scorer is not None
-    return Rebase(
-        engine,
-        scorer,
-        spec.width,
-        Sampling(spec.temperature, spec.top_p, min(spec.step_tokens, spec.max_tokens)),
-        spec.max_tokens,
-        spec.balance,
-        spec.allocation,
-        spec.selection,
-        aggregation,
-        spec.elicit,
-        watch=watch,
-    )
-
-
-def _seed(
-    spec: MethodSpec,
-    engine: Engine,
-    scorer: ProcessRewardScorer | None,
-    watch: Callable[[Level], None],
-) -> Method:
-    """A method of the seed protocol, which reads its own settings off the description."""
-    if spec.search == "sample":
-        return SeedVote(engine, spec.width, Sampling(spec.temperature, 1.0, spec.max_tokens))
-    if scorer is None:
-        raise Refusal("rebase needs a reward model; give --reward, or choose majority")
-    step = Sampling(spec.temperature, 1.0, spec.step_tokens)
-    return SeedRebase(
-        engine, scorer, spec.width, step, spec.max_tokens, spec.balance, spec.allocation, watch
-    )
+    aggregation = spec.aggregation or (scorer.aggregation if scorer else "last")
+    builder: Builder = resolve_name(name)
+    settled = replace(spec, selection=selection, aggregation=aggregation)
+    return builder(settled, engine, scorer, watch)

@@ -5,13 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
+from convert.artifact import Aggregation
 from methods.answers.reader import NUMBERS, Extraction, Reader
+from methods.catalog import Selection
 from runtime.engine import Branch, Step, Usage
-
-Aggregation = Literal["last", "min", "prod", "mean"]
-Selection = Literal["greedy", "majority", "best-of-n", "weighted"]
 
 AGGREGATIONS: dict[Aggregation, Callable[[Sequence[float]], float]] = {
     "last": lambda scores: scores[-1],
@@ -76,11 +74,11 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
-class Level:
+class Stage:
     """One depth of a search: what it had to spend, and who got how many children."""
 
     budget: int
-    shares: tuple[int, ...]  # children of each frontier candidate of the level before
+    shares: tuple[int, ...]  # children of each frontier candidate of the stage before
     candidates: tuple[Candidate, ...]  # the children, scored
 
 
@@ -100,7 +98,7 @@ class Answer:
     latency_s: float
     scorer_s: float  # part of latency_s spent scoring
     ttft_s: float  # from the start to the first token's logits
-    levels: tuple[Level, ...] = ()
+    stages: tuple[Stage, ...] = ()
     dropped: int = 0
     booked_tokens: int | None = None  # what the paper's code would charge; None: visible tokens
     aggregation: Aggregation = "last"  # how the scores of a path became one

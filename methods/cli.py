@@ -12,16 +12,15 @@ from typing import TYPE_CHECKING, Any
 from convert.command import run
 from convert.printing import say
 from convert.refusal import Refusal
+from methods import catalog
 from methods.arguments import warn_unused
-from methods.solve_arguments import METHODS, parser, unused
+from methods.solve_arguments import parser, unused
 
 if TYPE_CHECKING:
     from methods.build import MethodSpec
-    from methods.candidate import Answer, Level
+    from methods.candidate import Answer, Stage
     from runtime.engine import Engine
     from runtime.options import Thinking
-
-__all__ = ["METHODS", "main", "parser"]
 
 QUESTION_BYTES = 1 << 26  # of standard input, which may have no end
 
@@ -82,8 +81,8 @@ def _answer(options: argparse.Namespace, problem: Any) -> Answer:
     spec = _spec(options)
     with _open(_policy(options), options, options.think) as policy:
         _say(f"policy: {policy.artifact.path.name}, {policy.artifact.level}; {policy.device}")
-        if options.method in ("greedy", "majority"):
-            return build(spec, policy, None).solve(problem, options.seed)
+        if not catalog.METHODS[options.method].needs_reward:
+            return build(spec, policy, None, _watch()).solve(problem, options.seed)
         with _open(options.reward or _own_reward(policy), options) as reward:
             _say(f"reward: {reward.artifact.path.name}, {reward.artifact.level}; {reward.device}")
             scorer = ProcessRewardScorer(reward, prompt_format(policy).step_stop)
@@ -100,7 +99,7 @@ def _own_reward(policy: Engine) -> str:
     if policy.artifact.source not in ("reference:policy", "reference:thinker"):
         raise Refusal(
             f"{policy.artifact.path.name} needs a reward model; give --reward, or choose "
-            "--method greedy or majority"
+            f"--method {catalog.listed(catalog.without_reward())}"
         )
     return "reference:reward"
 
@@ -108,9 +107,9 @@ def _own_reward(policy: Engine) -> str:
 def _spec(options: argparse.Namespace) -> MethodSpec:
     from methods.build import MethodSpec
 
-    search, selection = METHODS[options.method]
+    method = catalog.METHODS[options.method]
     return MethodSpec(
-        search=search,
+        search=method.search.name,
         width=options.width,
         temperature=options.temperature,
         top_p=options.top_p,
@@ -120,7 +119,7 @@ def _spec(options: argparse.Namespace) -> MethodSpec:
         allocation=options.allocation,
         elicit=not options.no_elicit,
         aggregation=options.aggregation,
-        selection=selection,
+        selection=method.selection,
     )
 
 
@@ -128,9 +127,9 @@ def _open(model: str, options: argparse.Namespace, think: Thinking = "off") -> E
     """An engine for a path as it stands, or for a source that is converted first."""
     from runtime.gate import DEFAULTS
     from runtime.load import open_engine
-    from runtime.options import EngineOptions
+    from runtime.options import MAX_BRANCHES, EngineOptions
 
-    path = Path(model)
+    path, search = Path(model), catalog.METHODS[options.method].search
     if not path.exists():
         if model.endswith(".gguf"):
             raise FileNotFoundError(f"{model} does not exist; make it with convert --quant LEVEL")
@@ -142,7 +141,7 @@ def _open(model: str, options: argparse.Namespace, think: Thinking = "off") -> E
         EngineOptions(
             device=options.device,
             context=options.context,
-            max_branches=min(256, 2 * options.width + 2),
+            max_branches=min(MAX_BRANCHES, search.branches(options.width)),
             kv_type=options.kv_type,
             gpu_layers=options.gpu_layers,
             threads=options.threads,
@@ -157,10 +156,10 @@ def _open(model: str, options: argparse.Namespace, think: Thinking = "off") -> E
 def _watch() -> Any:
     from methods import show
 
-    seen: list[Level] = []
+    seen: list[Stage] = []
 
-    def watch(level: Level) -> None:
-        seen.append(level)
+    def watch(stage: Stage) -> None:
+        seen.append(stage)
         _say(show.progress(seen))
 
     return watch

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from methods.allocate import Allocation, allocate
+from convert.artifact import Aggregation
+from methods.allocate import allocate
 from methods.answers.reader import STOPS
-from methods.candidate import Aggregation, Answer, Candidate, Level, Selection
+from methods.build import MethodSpec, Watch
+from methods.candidate import Answer, Candidate, Stage
+from methods.catalog import JUDGED, Allocation, Selection
 from methods.problem import Problem
-from methods.scorers import Scorer
+from methods.scorers import ProcessRewardScorer, Scorer
 from methods.trial import Trial
 from runtime.engine import Engine, Sampling, Step
 from runtime.prompt import prompt_format
@@ -21,11 +24,11 @@ MAX_DEPTH = 25  # of the released code
 class Rebase:
     """A tree of steps in which good candidates get more children.
 
-    Every level samples one step for each child in one batch and scores it. The budget starts at
+    Every stage samples one step for each child in one batch and scores it. The budget starts at
     `width` and shrinks by every finished path; candidates that get no children are pruned. A path
     is finished when its new step states an answer or ends the sequence. A path at `max_tokens`, and
     what is alive at the depth limit or once the budget is spent, is cut off; with `elicit` it is
-    asked for its answer. At most 2 * width + 2 branches live at once.
+    asked for its answer. How many branches live at once says `Search.branches`.
     """
 
     engine: Engine
@@ -35,23 +38,44 @@ class Rebase:
     max_tokens: int  # of one path
     balance: float = 0.1  # T_b of the paper's appendix C
     allocation: Allocation = "ceil"
-    selection: Selection = "weighted"
+    selection: Selection = JUDGED
     aggregation: Aggregation = "last"
     elicit: bool = True
     max_depth: int = MAX_DEPTH
-    watch: Callable[[Level], None] = lambda _: None  # called after every level
+    watch: Watch = lambda _: None  # called after every stage
+
+    @classmethod
+    def build(
+        cls, spec: MethodSpec, engine: Engine, scorer: ProcessRewardScorer | None, watch: Watch
+    ) -> Rebase:
+        """See `methods.build.Builder`."""
+        assert scorer is not None
+        assert spec.aggregation is not None
+        return cls(
+            engine,
+            scorer,
+            spec.width,
+            Sampling(spec.temperature, spec.top_p, min(spec.step_tokens, spec.max_tokens)),
+            spec.max_tokens,
+            spec.balance,
+            spec.allocation,
+            spec.selection,
+            spec.aggregation,
+            spec.elicit,
+            watch=watch,
+        )
 
     def solve(self, problem: Problem, seed: int) -> Answer:
         trial = Trial(self.engine, self.scorer)
         stop = (*self.sampling.stop, prompt_format(self.engine).step_stop, *STOPS)
         sampling = replace(self.sampling, seed=seed, stop=stop)
-        levels: list[Level] = []
+        stages: list[Stage] = []
         leaves: list[Candidate] = []
         dropped = 0
         with trial.open(problem) as root:
             frontier = [Candidate(root, reader=trial.reader)]
             # allocations other than `ceil` may hand out more than the budget, and so overspend it
-            while frontier and len(leaves) < self.width and len(levels) < self.max_depth:
+            while frontier and len(leaves) < self.width and len(stages) < self.max_depth:
                 budget = self.width - len(leaves)
                 shares = allocate(
                     [c.score for c in frontier], budget, self.balance, self.allocation
@@ -64,8 +88,8 @@ class Rebase:
                     c.grown(step, score, finished=_finished(c, step))
                     for c, step, score in zip(children, steps, scores, strict=True)
                 ]
-                levels.append(Level(budget, tuple(shares), tuple(grown)))
-                self.watch(levels[-1])
+                stages.append(Stage(budget, tuple(shares), tuple(grown)))
+                self.watch(stages[-1])
                 done = [c for c in grown if c.finished]
                 self._release(done)
                 leaves += done + [c for c in grown if self._cut(c)]
@@ -73,7 +97,7 @@ class Rebase:
             leaves += frontier
             if self.elicit:
                 leaves = trial.elicit(leaves)
-            return trial.answer(leaves, self.selection, self.aggregation, levels, dropped)
+            return trial.answer(leaves, self.selection, self.aggregation, stages, dropped)
 
     def _fork(self, frontier: Sequence[Candidate], shares: Sequence[int]) -> list[Candidate]:
         """Children of each candidate, which itself is released: prefixes live on in children.

@@ -10,9 +10,9 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from convert.artifact import RewardProtocol
+from convert.artifact import Aggregation, RewardProtocol
 from convert.refusal import Refusal
-from methods.candidate import Aggregation, Candidate
+from methods.candidate import Candidate
 from methods.problem import Problem
 from runtime.engine import Branch, Engine, Output, Step, Usage
 

@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from methods.candidate import AGGREGATIONS, Aggregation, Answer, Candidate, Level
+from convert.artifact import Aggregation
+from methods.candidate import AGGREGATIONS, Answer, Candidate, Stage
 from runtime.engine import Step, Usage
 
 
@@ -36,9 +37,9 @@ def document(answer: Answer) -> dict[str, Any]:
 
 
 def tree(question: str, answer: Answer) -> dict[str, Any]:
-    """The whole search as JSON data: every level with its budget, widths and scored candidates."""
-    levels = [_level(depth, level) for depth, level in enumerate(answer.levels, 1)]
-    return {"question": question, "levels": levels, **document(answer)}
+    """The whole search as JSON data: every stage with its budget, widths and scored candidates."""
+    stages = [_stage(depth, stage) for depth, stage in enumerate(answer.stages, 1)]
+    return {"question": question, "levels": stages, **document(answer)}
 
 
 def best_path(answer: Answer) -> Candidate | None:
@@ -94,20 +95,20 @@ def _cost(answer: Answer) -> list[str]:
         )
     if reward.tokens:
         lines.append(f"  reward {reward.tokens} tokens in {reward.calls} calls")
-    if answer.levels:
-        depth, cut = len(answer.levels), sum(not c.finished for c in answer.candidates)
+    if answer.stages:
+        depth, cut = len(answer.stages), sum(not c.finished for c in answer.candidates)
         lines.append(
-            f"  tree of {depth} levels, {len(answer.candidates)} leaves ({cut} cut off), "
+            f"  tree of {depth} stages, {len(answer.candidates)} leaves ({cut} cut off), "
             f"{answer.dropped} pruned"
         )
     return lines
 
 
-def _level(depth: int, level: Level) -> dict[str, Any]:
+def _stage(depth: int, stage: Stage) -> dict[str, Any]:
     return {
         "depth": depth,
-        "budget": level.budget,
-        "widths": list(level.shares),
+        "budget": stage.budget,
+        "widths": list(stage.shares),
         "candidates": [
             {
                 "branch": c.branch.id,
@@ -116,7 +117,7 @@ def _level(depth: int, level: Level) -> dict[str, Any]:
                 "finished": c.finished,
                 **_step(c.steps[-1]),
             }
-            for c in level.candidates
+            for c in stage.candidates
         ],
     }
 
@@ -147,8 +148,8 @@ def _usage(usage: Usage) -> dict[str, float]:
     return {name: getattr(usage, name) for name in Usage.__dataclass_fields__}
 
 
-def progress(levels: Sequence[Level]) -> str:
+def progress(stages: Sequence[Stage]) -> str:
     """One line about a search under way."""
-    last = levels[-1]
+    last = stages[-1]
     best = max((c.score for c in last.candidates), default=0.0)
-    return f"level {len(levels)}: {len(last.candidates)} candidates, best score {best:.3f}"
+    return f"stage {len(stages)}: {len(last.candidates)} candidates, best score {best:.3f}"

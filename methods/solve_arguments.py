@@ -4,21 +4,13 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import get_args
 
+from convert.artifact import Aggregation
 from methods import arguments as kinds
+from methods import catalog
+from runtime.options import Device, GateBy, KvType, Thinking
 
-if TYPE_CHECKING:
-    from methods.build import Search
-    from methods.candidate import Selection
-
-METHODS: dict[str, tuple[Search, Selection]] = {
-    "greedy": ("greedy", "greedy"),
-    "majority": ("sample", "majority"),
-    "best-of-n": ("sample", "best-of-n"),
-    "weighted": ("sample", "weighted"),
-    "rebase": ("rebase", "weighted"),
-}
 EPILOG = """\
 Without --policy and --reward the reference models are used; they are converted on first use.
 
@@ -65,7 +57,7 @@ def _models(models: argparse._ArgumentGroup) -> None:
         default="q4_k_m",
         help="level for a model that has to be converted",
     )
-    models.add_argument("--device", choices=("auto", "cuda", "cpu"), default="auto")
+    models.add_argument("--device", choices=get_args(Device), default="auto")
     models.add_argument(
         "--gpu-layers", type=kinds.natural, metavar="N", help="default: as many as fit"
     )
@@ -75,12 +67,12 @@ def _models(models: argparse._ArgumentGroup) -> None:
     models.add_argument(
         "--context", type=kinds.tokens, metavar="TOKENS", default=4096, help="KV cache size"
     )
-    models.add_argument("--kv-type", choices=("f16", "q8_0", "q4_0"), default="f16")
+    models.add_argument("--kv-type", choices=get_args(KvType), default="f16")
     models.add_argument("--offline", action="store_true", help="never ask the hub")
 
 
 def _search(search: argparse._ArgumentGroup) -> None:
-    search.add_argument("--method", choices=METHODS, default="rebase")
+    search.add_argument("--method", choices=catalog.METHODS, default=catalog.REBASE.name)
     search.add_argument(
         "--width", type=kinds.paths, metavar="N", default=8, help="paths, or REBASE width"
     )
@@ -89,10 +81,10 @@ def _search(search: argparse._ArgumentGroup) -> None:
     search.add_argument(
         "--balance", type=kinds.positive_real, default=0.1, help="REBASE's softmax temperature"
     )
-    search.add_argument("--allocation", choices=("ceil", "round", "ceil_fp32"), default="ceil")
+    search.add_argument("--allocation", choices=get_args(catalog.Allocation), default="ceil")
     search.add_argument(
         "--aggregation",
-        choices=("last", "min", "prod", "mean"),
+        choices=get_args(Aggregation),
         help="of a path's scores (default: as the reward model's protocol says)",
     )
     search.add_argument(
@@ -110,7 +102,7 @@ def _search(search: argparse._ArgumentGroup) -> None:
 def _thinking(think: argparse._ArgumentGroup) -> None:
     think.add_argument(
         "--think",
-        choices=("off", "on", "gated"),
+        choices=get_args(Thinking),
         default="off",
         help="before no token, before each, or only where the model is unsure",
     )
@@ -120,19 +112,18 @@ def _thinking(think: argparse._ArgumentGroup) -> None:
         metavar="X",
         help="unsure: the top probability is below X, or the entropy above (default: 0.9, 0.3)",
     )
-    think.add_argument("--gate-by", choices=("probability", "entropy"), default="probability")
+    think.add_argument("--gate-by", choices=get_args(GateBy), default="probability")
     think.add_argument("--thought-temperature", type=kinds.temperature, default=1.0)
 
 
 def unused(options: argparse.Namespace) -> list[tuple[bool, tuple[str, ...], str]]:
     """Arguments that a method or a way of thinking does not read."""
-    greedy, unscored = options.method == "greedy", options.method in ("greedy", "majority")
-    models = [options.policy, *([] if unscored else [options.reward])]
+    scored = catalog.METHODS[options.method].needs_reward
+    models = [options.policy, *([options.reward] if scored else [])]
     named = f"--method {options.method}"
     return [
-        (unscored, ("--reward", "--aggregation"), f"{named} reads no scores"),
-        (options.method != "rebase", ("--balance", "--allocation", "--step-tokens"), named),
-        (greedy, ("--width", "--temperature", "--top-p"), named),
+        (not scored, ("--reward", "--aggregation"), f"{named} reads no scores"),
+        (True, catalog.unread([options.method]), named),
         (options.think == "off", ("--thought-temperature",), "give --think on or gated"),
         (options.think != "gated", ("--gate", "--gate-by"), "give --think gated"),
         (

@@ -6,11 +6,13 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from convert.artifact import Aggregation
 from methods.answers.reader import NUMBERS, Reader
-from methods.candidate import Aggregation, Answer, Candidate, Level, Selection
+from methods.candidate import Answer, Candidate, Stage
+from methods.catalog import Selection
 from methods.problem import Problem
 from methods.scorers import Scorer
-from methods.select import select
+from methods.selection import select
 from runtime.engine import Branch, Engine, Sampling, Step, Usage
 from runtime.prompt import prompt_format, prompt_tokens
 
@@ -67,7 +69,7 @@ class Trial:
         candidates: Sequence[Candidate],
         selection: Selection,
         aggregation: Aggregation,
-        levels: Sequence[Level] = (),
+        stages: Sequence[Stage] = (),
         dropped: int = 0,
         booked_tokens: int | None = None,
     ) -> Answer:
@@ -82,7 +84,7 @@ class Trial:
             latency_s=time.perf_counter() - self._started,
             scorer_s=(scorer.seconds - self._scorer_s) if scorer else 0.0,
             ttft_s=self._ttft_s,
-            levels=tuple(levels),
+            stages=tuple(stages),
             dropped=dropped,
             booked_tokens=booked_tokens,
             aggregation=aggregation,

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
+from convert.artifact import Aggregation
 from convert.units import GIB
 from methods.arguments import MAX_SEED, positive_real, threads, whole
 from profiles.lineup import is_file
@@ -67,7 +68,7 @@ def add_aggregation(group: argparse._ArgumentGroup) -> None:
     """How the scores of a path become one."""
     group.add_argument(
         "--aggregation",
-        choices=("last", "min", "prod", "mean"),
+        choices=get_args(Aggregation),
         help="of a path's scores (default: as the reward model's protocol says)",
     )
 

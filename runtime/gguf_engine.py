@@ -23,7 +23,7 @@ from runtime.branching import BranchEngine
 from runtime.engine import ContextFull, Output
 from runtime.gguf_batch import Batch, Rows
 from runtime.gguf_tokenizer import GgufTokenizer
-from runtime.options import EngineOptions
+from runtime.options import MAX_BRANCHES, EngineOptions
 from runtime.ragged import Ints, flatten
 
 KV_TYPES = {  # ggml type and bytes per value
@@ -31,7 +31,6 @@ KV_TYPES = {  # ggml type and bytes per value
     "q8_0": (llama.GGML_TYPE_Q8_0, 34 / 32),
     "q4_0": (llama.GGML_TYPE_Q4_0, 18 / 32),
 }
-MAX_BRANCHES = 256  # compiled into llama.cpp
 BATCH_TOKENS = 2048  # of one decode call
 UBATCH_TOKENS = 512  # that llama.cpp computes at a time
 CONTEXT_STEP = 256  # llama.cpp rounds the cache up to this

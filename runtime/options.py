@@ -10,6 +10,8 @@ KvType = Literal["f16", "q8_0", "q4_0"]
 Thinking = Literal["off", "on", "gated"]
 GateBy = Literal["probability", "entropy"]
 
+MAX_BRANCHES = 256  # compiled into llama.cpp
+
 
 @dataclass(frozen=True, slots=True)
 class EngineOptions:

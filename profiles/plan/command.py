@@ -12,7 +12,7 @@ from convert.printing import say
 from convert.refusal import Refusal
 from convert.units import GIB
 from methods.arguments import paths, tokens, warn_unused
-from methods.cli import METHODS
+from methods.catalog import METHODS, REBASE, listed, unread, without_reward
 from profiles import arguments
 from runtime.options import KvType
 
@@ -44,7 +44,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     p.add_argument(
         "--reward", metavar="MODEL", help="likewise; default with a reference policy: its own"
     )
-    p.add_argument("--method", choices=METHODS, default="rebase")
+    p.add_argument("--method", choices=METHODS, default=REBASE.name)
     p.add_argument(
         "--width", type=paths, metavar="N", default=8, help="paths, or REBASE width (default: 8)"
     )
@@ -100,18 +100,18 @@ def run(options: argparse.Namespace, given: Sequence[str]) -> None:
     from profiles.plan.measure import Plan, SearchSize, choices
     from profiles.plan.model_tensors import model_tensors
 
-    unscored = options.method in ("greedy", "majority")
-    why = f"--method {options.method}"
-    rules = [(unscored, ("--reward",), why), (options.method == "greedy", ("--width",), why)]
+    method, why = METHODS[options.method], f"--method {options.method}"
+    rules = [(not method.needs_reward, ("--reward",), why), (True, unread([method.name]), why)]
     warn_unused("profile", given, rules)
     models = [model_tensors(name) for name in models_of(options)]
     search = SearchSize(
-        1 if options.method == "greedy" else options.width,
+        method.search.paths(options.width),
         options.context,
         options.prompt,
         options.kv_type,
         options.think,
         options.cells,
+        method.search,
     )
     quant = list(dict.fromkeys(options.quant)) if options.quant else None
     found = choices(models, quant, search)
@@ -140,15 +140,15 @@ def models_of(options: argparse.Namespace) -> list[str]:
         Refusal: if it needs a reward model and there is none.
     """
     policy = options.policy or ("reference:thinker" if options.think else "reference:policy")
-    if options.method in ("greedy", "majority"):
+    if not METHODS[options.method].needs_reward:
         return [policy]
     reward = options.reward
     if reward is None and policy.startswith("reference:"):
         reward = "reference:reward"
     if reward is None:
         raise Refusal(
-            f"{options.method} needs a reward model; give --reward, or choose --method greedy or "
-            "majority"
+            f"{options.method} needs a reward model; give --reward, or choose "
+            f"--method {listed(without_reward())}"
         )
     return [policy, reward]
 

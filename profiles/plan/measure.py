@@ -10,16 +10,16 @@ from pathlib import Path
 from convert.artifact import Artifact
 from convert.levels import LEVELS, UNQUANTIZED
 from convert.refusal import Refusal
+from methods import catalog
 from profiles.plan.model_tensors import ModelTensors
 from runtime.devices import MARGIN_BYTES, layers_that_fit
 from runtime.footprint import PROCESS_BYTES, Footprint, Load, footprint
-from runtime.options import KvType
+from runtime.options import MAX_BRANCHES, KvType
 
 PRODUCT_BYTES = 5 << 20  # that numpy's first matrix product takes for good, measured
 THOUGHT_CELLS = 7  # that a path of a thinking engine takes beside its text, n_ahead - 1
 THOUGHT_ROWS = 3  # of a path: its token's, START's, and the mixed ones that are kept
 STEP_TOKENS = 96  # of one step at most, `solve --step-tokens`
-MAX_BRANCHES = 256  # of llama.cpp
 BEST = 3  # choices shown for a card
 
 
@@ -33,11 +33,12 @@ class SearchSize:
     kv_type: KvType = "f16"
     think: bool = False
     cells: int | None = None  # of the cache; None: as many as the paths need
+    search: catalog.Search = catalog.REBASE.search
 
     @property
     def branches(self) -> int:
         """What `solve` opens an engine for."""
-        return min(MAX_BRANCHES, 2 * self.width + 2)
+        return min(MAX_BRANCHES, self.search.branches(self.width))
 
     @property
     def live_cells(self) -> int:

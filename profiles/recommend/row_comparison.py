@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from methods.candidate import Selection
+from methods import catalog
+from methods.catalog import Selection
 from profiles.intervals import Paired
-from profiles.records.configuration import ROW_NAMES
 from profiles.records.record import Record
 from profiles.records.stored_run import Recorded, read_measured, read_run
 from profiles.report.accuracy import pair
@@ -67,7 +67,7 @@ def _records(measured: list[Recorded], row: Row) -> tuple[Selection, tuple[Recor
 
 def _is(measured: Recorded, selection: Selection, row: Row) -> bool:
     c = measured.configuration
-    name = ROW_NAMES.get((c.spec.search, selection))
+    name = catalog.shown_name(c.spec.search, selection)
     mine = (c.format, c.spec.search, c.spec.width, c.thinking, c.protocol, c.seed, c.baseline)
     theirs = (row.format, row.search, row.width, row.thinking, row.protocol, row.seed, row.baseline)
     return (

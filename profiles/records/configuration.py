@@ -8,28 +8,17 @@ import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from convert.artifact import Format
 from convert.files import regular
 from convert.onnx_files import model_files
-from methods.build import SELECTIONS, MethodSpec, ProtocolName, Search
-from methods.candidate import Selection
+from methods import catalog
+from methods.build import MethodSpec
+from methods.catalog import ProtocolName, Selection
 from profiles.stored_json import parse
 from runtime.options import EngineOptions, Thinking
 
-MethodName = Literal[
-    "greedy", "majority", "best-of-n", "weighted", "rebase", "rebase-majority", "rebase-best"
-]
-ROW_NAMES: dict[tuple[Search, Selection], MethodName] = {
-    ("greedy", "greedy"): "greedy",
-    ("sample", "majority"): "majority",
-    ("sample", "best-of-n"): "best-of-n",
-    ("sample", "weighted"): "weighted",
-    ("rebase", "weighted"): "rebase",
-    ("rebase", "majority"): "rebase-majority",
-    ("rebase", "best-of-n"): "rebase-best",
-}
 PLACES = ("policy", "reward", "data", "limit", "baseline")  # change no answer to a question
 FINGERPRINT_BYTES = 1 << 20
 
@@ -72,17 +61,19 @@ class Configuration:
             parts.append(f"reward-{self.reward_level}")
         parts += [self.spec.search, str(self.spec.width)]
         parts += {"off": [], "on": ["thinking"], "gated": ["gated"]}[self.thinking]
-        parts += ["seed"] if self.protocol == "seed" else []
+        parts += [] if self.protocol is ProtocolName.FAIR else [self.protocol]
         return re.sub(r"[^A-Za-z0-9._-]+", "_", "-".join(parts))
 
     @property
     def selections(self) -> tuple[Selection, ...]:
         """The ways of choosing an answer that one run serves."""
-        if self.spec.search == "sample" and self.reward is None:
-            return ("majority",)
-        if self.protocol == "seed":
-            return ("best-of-n",)
-        return SELECTIONS[self.spec.search]
+        search = catalog.search_named(self.spec.search)
+        if self.protocol is ProtocolName.PAPER and search.paper is not None:
+            return (search.paper.selection,)
+        served = catalog.selections_of(search.name)
+        if search.scored or self.reward is not None:
+            return served
+        return tuple(s for s in served if not catalog.SELECTIONS[s].scored)
 
     @property
     def primary(self) -> Selection:
@@ -114,13 +105,10 @@ class Configuration:
 
 
 def wanted(configuration: Configuration, methods: Sequence[str]) -> list[Selection]:
-    """The selections of a configuration that were asked for; REBASE always shows all of its."""
-    search = configuration.spec.search
-    return [
-        selection
-        for selection in configuration.selections
-        if search == "rebase" or ROW_NAMES[search, selection] in methods
-    ]
+    """The selections of a configuration that were asked for: all that the methods show."""
+    rows = [row for row in catalog.rows_of(configuration.spec.search) if row.name in methods]
+    asked = {selection for row in rows for selection in row.selections}
+    return [selection for selection in configuration.selections if selection in asked]
 
 
 def read_configuration(path: Path) -> Configuration:

@@ -12,7 +12,7 @@ from typing import BinaryIO, Self
 
 from convert.files import NO_ROOM, no_room, regular
 from convert.refusal import Refusal
-from methods.candidate import Selection
+from methods.catalog import Selection
 from profiles.stored_json import parse
 from runtime.engine import Usage
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from methods.build import ProtocolName
+from methods.catalog import ProtocolName
 
 
 @dataclass(frozen=True, slots=True)

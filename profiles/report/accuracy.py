@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from statistics import fmean
 from typing import Any
 
-from methods.candidate import Selection
+from methods import catalog
+from methods.catalog import Selection
 from profiles.intervals import Paired, compare, percentile, wilson
-from profiles.records.configuration import ROW_NAMES, Configuration
+from profiles.records.configuration import Configuration
 from profiles.records.record import Record
 from profiles.records.worker_facts import WorkerFacts
 from profiles.report.rows import Row
@@ -28,12 +29,12 @@ def row(
     A majority vote is not charged for the reward model that scored the same run for others.
     """
     search = configuration.spec.search
-    charged = search == "rebase" or selection in ("best-of-n", "weighted")
+    charged = catalog.search_named(search).scored or catalog.SELECTIONS[selection].scored
     values: dict[str, Any] = {
         "format": configuration.format,
         "level": process.policy.level,
         "reward_level": configuration.reward_level if charged else None,
-        "method": ROW_NAMES[search, selection],
+        "method": catalog.shown_name(search, selection),
         "search": search,
         "thinking": configuration.thinking,
         "protocol": configuration.protocol,

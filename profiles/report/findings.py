@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from methods import catalog
 from profiles.report.names import THINKING, level_name, method_name
 from profiles.report.rows import Row
 from profiles.report.summary import Comparison, Summary
@@ -87,8 +88,8 @@ def undetected(row: Row) -> str:
     )
 
 
-def rebase_against_majority(comparisons: Sequence[Comparison]) -> list[str]:
-    """Where REBASE beats a majority vote at equal decode tokens, level by level.
+def trees_against_majority(comparisons: Sequence[Comparison]) -> list[str]:
+    """Where a tree search beats a majority vote at equal decode tokens, level by level.
 
     Each tree is set against the measured vote whose decode tokens are nearest to its own.
     """
@@ -106,17 +107,19 @@ def rebase_against_majority(comparisons: Sequence[Comparison]) -> list[str]:
     sure = [c for c in better if c.paired.low > 0]
     ahead = listed([_tree(c) for c in better if c not in sure] or ["none"])
     if not better:
-        head = "Nowhere here does REBASE beat a majority vote at equal or fewer decode tokens."
+        head = (
+            "Nowhere here does a tree search beat a majority vote at equal or fewer decode tokens."
+        )
     elif sure:
         head = (
-            "REBASE beats a majority vote at equal or fewer decode tokens at "
+            "A tree search beats a majority vote at equal or fewer decode tokens at "
             f"{listed([_tree(c) for c in sure])}; ahead, but with an interval that holds zero: "
             f"{ahead}."
         )
     else:
         head = (
-            f"REBASE is ahead of a majority vote at equal or fewer decode tokens at {ahead}, "
-            "but every interval holds zero."
+            f"A tree search is ahead of a majority vote at equal or fewer decode tokens at "
+            f"{ahead}, but every interval holds zero."
         )
     return [head, *map(_versus, nearest)]
 
@@ -128,8 +131,9 @@ def _versus(c: Comparison) -> str:
     else:
         cost = f"{percent(abs(ratio - 1), 0)} % {'more' if ratio > 1 else 'fewer'} tokens"
     return (
-        f"{c.format} {c.level}: REBASE w={c.width}{THINKING[c.thinking]} {percent(c.accuracy)} % "
-        f"with {c.decode_tokens:.0f} decode tokens a question, majority@{c.majority_width} "
+        f"{c.format} {c.level}: {_search(c)} {percent(c.accuracy)} % "
+        f"with {c.decode_tokens:.0f} decode tokens a question, "
+        f"{catalog.label(catalog.MAJORITY.name, c.majority_width)} "
         f"{percent(c.majority_accuracy)} % with {c.majority_decode_tokens:.0f}: "
         f"{points(c.paired.difference)} points "
         f"[{points(c.paired.low)}, {points(c.paired.high)}], {chance(c.paired.mcnemar_p)}, "
@@ -165,11 +169,15 @@ def _gain(versus: WithoutThoughts) -> str:
 
 
 def _tree(c: Comparison) -> str:
-    return f"{c.format} {c.level} w={c.width}{THINKING[c.thinking]}"
+    return f"{c.format} {c.level} {_search(c)}"
+
+
+def _search(c: Comparison) -> str:
+    return catalog.label(c.method, c.width) + THINKING[c.thinking]
 
 
 def _token_ratio(c: Comparison) -> float:
-    """REBASE's decode tokens over the vote's."""
+    """The tree's decode tokens over the vote's."""
     return max(c.decode_tokens, 1e-9) / max(c.majority_decode_tokens, 1e-9)
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from methods.catalog import ProtocolName
 from profiles.report.summary import Summary
 from profiles.text_formats import size
 
 PROTOCOLS = {
-    "fair": "the same prompt, token budget, elicitation and extraction for all",
-    "seed": "the code of arXiv 2412.16260 with its faults",
+    ProtocolName.FAIR: "the same prompt, token budget, elicitation and extraction for all",
+    ProtocolName.PAPER: "the code of arXiv 2412.16260 with its faults",
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from methods.catalog import ProtocolName, label
 from profiles.report.rows import Row
 
 THINKING = {"off": "", "on": ", thinking", "gated": ", gated"}
@@ -17,20 +18,13 @@ def method_name(row: Row) -> str:
     return (
         search_name(row)
         + THINKING[row.thinking]
-        + (", seed protocol" if row.protocol == "seed" else "")
+        + (", the paper's protocol" if row.protocol is ProtocolName.PAPER else "")
     )
 
 
 def search_name(row: Row) -> str:
     """A method whether it thinks or not: `REBASE w=8`."""
-    if row.method == "greedy":
-        return "greedy"
-    if row.search == "rebase":
-        variant = {"rebase": "", "rebase-majority": ", majority", "rebase-best": ", best"}
-        return f"REBASE w={row.width}{variant.get(row.method, '')}"
-    if row.method == "best-of-n":
-        return f"best-of-{row.width}"
-    return f"{row.method}@{row.width}"
+    return label(row.method, row.width)
 
 
 def row_name(row: Row) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from profiles.report import paper_table, recovery_sentences
 from profiles.report.columns import Column, columns
-from profiles.report.findings import findings, rebase_against_majority, thinking_sentences
+from profiles.report.findings import findings, thinking_sentences, trees_against_majority
 from profiles.report.header import facts, subtitle, title, warnings
 from profiles.report.names import level_name, method_name
 from profiles.report.plots import plots
@@ -44,7 +44,7 @@ def page(summary: Summary) -> str:
         ],
         lines=_lines(summary.rows, shown),
         findings=findings(summary),
-        rebase=rebase_against_majority(summary.comparisons),
+        trees=trees_against_majority(summary.comparisons),
         recovery=recovery_sentences.sentences(summary.recoveries),
         recovery_table=recovery_sentences.table(summary.recoveries),
         thinking=thinking_sentences(summary.effects),

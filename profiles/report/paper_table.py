@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from methods.build import ProtocolName
+from methods.catalog import ProtocolName, shown_name
 from profiles.paper_suite import PROTOCOLS, SYSTEMS, System
 from profiles.report.columns import accuracy_cell
 from profiles.report.names import level_name
@@ -44,12 +44,11 @@ def markdown(rows: Sequence[Row]) -> str:
 
 
 def _is(system: System, protocol: ProtocolName, row: Row) -> bool:
-    chosen = {"seed": ("majority", "rebase-best"), "fair": ("majority", "rebase")}[protocol]
-    return (
-        (row.thinking, row.search, row.width) == (system.thinking, system.search, system.width)
-        and row.protocol == protocol
-        and row.method in chosen
-    )
+    search, rule = system.method.search, system.method.selection
+    if protocol is ProtocolName.PAPER and search.paper is not None:
+        rule = search.paper.selection
+    ours = (system.thinking, system.width, protocol, shown_name(search.name, rule))
+    return (row.thinking, row.width, row.protocol, row.method) == ours
 
 
 def _line(system: System, row: Row) -> tuple[str, ...]:
@@ -59,7 +58,7 @@ def _line(system: System, row: Row) -> tuple[str, ...]:
         f"{100 * system.accuracy:.2f}",
         f"{system.tflop:.2f}",
         f"{system.seconds:.2f}",
-        f"{row.protocol}, {level_name(row)}",
+        f"{row.protocol.name.lower()}, {level_name(row)}",
         accuracy_cell(row),
         significant((row.seed_flops_per_question or 0) / 1e9),
         significant((row.flops_per_question or 0) / 1e9),

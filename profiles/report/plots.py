@@ -10,6 +10,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
+from methods.catalog import METHODS
 from profiles.report.drawing import INK, PAPER, STYLE, Key, canvas, colour, legend, svg
 from profiles.report.names import level_name, method_name, search_name
 from profiles.report.rows import Row
@@ -22,7 +23,6 @@ THINKS = {"off": "no thoughts", "gated": "gated", "on": "thinking"}
 FRONT = (
     "Bars are 95 % intervals. The dashed line joins what no cheaper system beats, from the left:"
 )
-PLAIN = ("greedy", "majority", "best-of-n", "weighted")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +35,8 @@ class Plot:
 
 
 def plots(rows: Sequence[Row]) -> list[Plot]:
-    """All plots that the rows allow. Other selections of a REBASE tree would hide it: left out."""
-    shown = [row for row in rows if row.method in ("rebase", *PLAIN)]
+    """All plots that the rows allow. Other selections of a tree would hide it: left out."""
+    shown = [row for row in rows if row.method in METHODS]
     drawn = [
         Plot(
             "Degradation by level",

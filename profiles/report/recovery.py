@@ -7,13 +7,16 @@ from dataclasses import asdict, dataclass
 from statistics import fmean
 from typing import Any
 
-from methods.candidate import Selection
+from methods import catalog
+from methods.catalog import ProtocolName, Selection
 from profiles.intervals import Paired, adjusted_wald
-from profiles.records.configuration import ROW_NAMES, wanted
+from profiles.records.configuration import wanted
 from profiles.records.record import Record
 from profiles.records.stored_run import Recorded
 from profiles.report.accuracy import pair, row
 from profiles.report.rows import Row
+
+GREEDY = catalog.GREEDY.selection
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,7 @@ def recoveries(measured: Sequence[Recorded], methods: Sequence[str]) -> Iterator
 
     Only what ran on the same weights as greedy: a thinker beside another policy is left out.
     """
-    fair = [one for one in measured if one.configuration.protocol == "fair"]
+    fair = [one for one in measured if one.configuration.protocol is ProtocolName.FAIR]
     full = next((one for one in fair if one.configuration.baseline and _is_greedy(one)), None)
     if full is None:
         return
@@ -60,7 +63,7 @@ def recoveries(measured: Sequence[Recorded], methods: Sequence[str]) -> Iterator
             if one is plain or not same or base is None:
                 continue
             for selection in wanted(one.configuration, methods):
-                if not ROW_NAMES[one.configuration.spec.search, selection].startswith("rebase-"):
+                if catalog.shown_name(one.configuration.spec.search, selection) in catalog.METHODS:
                     found = _recovery(one, base, plain, full, selection)
                     if found is not None:
                         yield found
@@ -75,17 +78,17 @@ def _recovery(
 ) -> Recovery | None:
     """None if there is no question that all four have answered."""
     here, before = _right(one.records, selection), _right(base.records, selection)
-    greedy, unhurt = _right(plain.records, "greedy"), _right(full.records, "greedy")
+    greedy, unhurt = _right(plain.records, GREEDY), _right(full.records, GREEDY)
     common = [i for i in here if i in before and i in greedy and i in unhurt]
-    against = pair(full.records, one.records, selection, "greedy")
+    against = pair(full.records, one.records, selection, GREEDY)
     if not common or against is None:
         return None
     changes = [(here[i] - before[i]) - (greedy[i] - unhurt[i]) for i in common]
     low, high = adjusted_wald(changes)
     return Recovery(
         row(one.configuration, one.process, one.records, selection, base.records),
-        row(plain.configuration, plain.process, plain.records, "greedy", full.records),
-        row(full.configuration, full.process, full.records, "greedy"),
+        row(plain.configuration, plain.process, plain.records, GREEDY, full.records),
+        row(full.configuration, full.process, full.records, GREEDY),
         fmean(changes),
         low,
         high,
@@ -94,7 +97,8 @@ def _recovery(
 
 
 def _is_greedy(one: Recorded) -> bool:
-    return one.configuration.spec.search == "greedy" and one.configuration.thinking == "off"
+    search = one.configuration.spec.search
+    return search == catalog.GREEDY.search.name and one.configuration.thinking == "off"
 
 
 def _baseline_of(one: Recorded, base: Recorded) -> bool:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from methods.build import ProtocolName, Search
-from profiles.records.configuration import MethodName
+from methods.catalog import ProtocolName
 from runtime.options import Thinking
 
 
@@ -21,8 +20,8 @@ class Row:
     format: str
     level: str
     reward_level: str | None
-    method: MethodName
-    search: Search
+    method: str  # as `methods.catalog.shown_name` says
+    search: str
     thinking: Thinking
     protocol: ProtocolName
     width: int

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 from convert.refusal import Refusal
-from methods.candidate import Selection
+from methods import catalog
+from methods.catalog import MAJORITY, MethodRow, ProtocolName, Selection
 from profiles.documents import Document, read_documents
 from profiles.intervals import Paired
 from profiles.records.configuration import Configuration, wanted
@@ -55,10 +57,11 @@ class FlippedSearch:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """REBASE against a majority vote of the same models, paired by question."""
+    """A tree search against a majority vote of the same models, paired by question."""
 
     format: str
     level: str
+    method: str  # of the tree
     width: int
     majority_width: int
     decode_tokens: float
@@ -139,7 +142,8 @@ def _searches(folder: Path, measured: Sequence[Recorded]) -> Iterator[FlippedSea
     for one in measured:
         configuration = one.configuration
         base = bases.get(_method_key(configuration))
-        if configuration.spec.search != "rebase" or configuration.baseline or base is None:
+        tree = catalog.search_named(configuration.spec.search).tree
+        if not tree or configuration.baseline or base is None:
             continue
         flips = _flips(base.records, one.records, configuration.primary)
         for flip in sorted(flips, key=lambda flip: not flip.lost):
@@ -185,16 +189,18 @@ def _flips(before: Sequence[Record], after: Sequence[Record], selection: Selecti
 
 
 def _comparisons(measured: Sequence[Recorded]) -> list[Comparison]:
-    """Every REBASE run against every majority vote on the same models, thinking alike."""
+    """Every tree against every majority vote on the same models, thinking alike."""
     found: list[Comparison] = []
-    fair = [m for m in measured if m.configuration.protocol == "fair"]
-    for tree in (m for m in fair if m.configuration.spec.search == "rebase"):
-        for vote in (m for m in fair if m.configuration.spec.search == "sample"):
-            if _engine(tree) != _engine(vote):
-                continue
-            paired = pair(vote.records, tree.records, "weighted", "majority")
+    fair = [m for m in measured if m.configuration.protocol is ProtocolName.FAIR]
+    votes = [m for m in fair if m.configuration.spec.search == MAJORITY.search.name]
+    for tree, vote in product(fair, votes):
+        if _engine(tree) != _engine(vote):
+            continue
+        for method in catalog.rows_of(tree.configuration.spec.search):
+            rules = method.selection, MAJORITY.selection
+            paired = pair(vote.records, tree.records, *rules) if method.search.tree else None
             if paired is not None:
-                found.append(_comparison(tree, vote, paired))
+                found.append(_comparison(tree, vote, method, paired))
     return found
 
 
@@ -202,12 +208,13 @@ def _engine(measured: Recorded) -> tuple[Path, Thinking]:
     return measured.configuration.policy, measured.configuration.thinking
 
 
-def _comparison(tree: Recorded, vote: Recorded, paired: Paired) -> Comparison:
-    a = row(tree.configuration, tree.process, tree.records, "weighted")
-    b = row(vote.configuration, vote.process, vote.records, "majority")
+def _comparison(tree: Recorded, vote: Recorded, method: MethodRow, paired: Paired) -> Comparison:
+    a = row(tree.configuration, tree.process, tree.records, method.selection)
+    b = row(vote.configuration, vote.process, vote.records, MAJORITY.selection)
     return Comparison(
         a.format,
         a.level,
+        a.method,
         a.width,
         b.width,
         a.decode_tokens_per_question or 0.0,

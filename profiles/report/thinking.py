@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from methods.candidate import Selection
+from methods.catalog import ProtocolName, Selection
 from profiles.intervals import Paired
 from profiles.records.stored_run import Recorded
 from profiles.report.accuracy import pair, row
@@ -69,7 +69,10 @@ def _effect(own: Row, one: Recorded, selection: Selection, plain: Sequence[_Plai
 
 def _plays(measured: Recorded, *, thinking: bool) -> bool:
     configuration = measured.configuration
-    return configuration.protocol == "fair" and (configuration.thinking != "off") == thinking
+    return (
+        configuration.protocol is ProtocolName.FAIR
+        and (configuration.thinking != "off") == thinking
+    )
 
 
 def _rows(measured: Recorded) -> Iterator[_Plain]:

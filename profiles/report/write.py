@@ -11,7 +11,7 @@ from convert.printing import say
 from profiles import documents, tables
 from profiles.report import paper_table, recovery_sentences
 from profiles.report.columns import columns, markdown_table, text_table
-from profiles.report.findings import findings, rebase_against_majority, thinking_sentences
+from profiles.report.findings import findings, thinking_sentences, trees_against_majority
 from profiles.report.header import facts, subtitle, title, warnings
 from profiles.report.page import page
 from profiles.report.rows import Row
@@ -60,8 +60,8 @@ def markdown(summary: Summary) -> str:
     parts += ["## Results", markdown_table(summary.rows)]
     parts.append("\n".join(f"- {c.title}: {c.meaning}" for c in columns(summary.rows)))
     parts += ["## What it says", "\n".join(f"- {line}" for line in findings(summary))]
-    if lines := rebase_against_majority(summary.comparisons):
-        parts += ["## REBASE against a majority vote", lines[0]]
+    if lines := trees_against_majority(summary.comparisons):
+        parts += ["## Tree search against a majority vote", lines[0]]
         parts.append("\n".join(f"- {line}" for line in lines[1:]))
     if lines := recovery_sentences.sentences(summary.recoveries):
         parts += ["## What search took back", "\n".join(f"- {line}" for line in lines)]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from methods.baseline import SampleVote
 from methods.candidate import Candidate
+from methods.catalog import MAJORITY
 from methods.problem import Problem
 from methods.scorers import Scorer
 from methods.trial import split_steps
@@ -36,7 +37,7 @@ class Pool:
 
 def sample(policy: Engine, problem: Problem, n: int, sampling: Sampling, seed: int) -> Pool:
     """`n` solutions of a problem, drawn as `profile run` draws them for a vote."""
-    method = SampleVote(policy, None, n, sampling, "majority")
+    method = SampleVote(policy, None, n, sampling, MAJORITY.selection)
     try:
         found = method.solve(problem, question_seed(seed, problem.id)).candidates
     except ContextFull:

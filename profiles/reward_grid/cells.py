@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from methods.candidate import Aggregation
+from convert.artifact import Aggregation
 from profiles.reward_grid.reward_changes import (
     Gold,
     Scored,

@@ -15,7 +15,7 @@ from profiles import arguments
 from profiles.question_faults import warn_faults
 
 if TYPE_CHECKING:
-    from methods.candidate import Aggregation
+    from convert.artifact import Aggregation
     from profiles.reward_grid.measure import GridRequest
 
 POLICY_LEVELS = ("f16", "q4_k_m")
@@ -79,6 +79,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def run(options: argparse.Namespace, given: Sequence[str]) -> None:
     """Measure, write and print."""
     from convert.progress import Progress
+    from methods.catalog import SAMPLES
     from profiles import documents
     from profiles.environment import environment
     from profiles.reward_grid.document import document
@@ -101,7 +102,7 @@ def run(options: argparse.Namespace, given: Sequence[str]) -> None:
     engines = EngineOptions(
         device=options.device,
         context=context,
-        max_branches=2 * options.n + 2,
+        max_branches=SAMPLES.branches(options.n),
         threads=options.threads,
     )
     cells = measure(

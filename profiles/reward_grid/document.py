@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from methods.catalog import BEST_OF_N, WEIGHTED
 from profiles.documents import Document
 from profiles.reward_grid.cells import RewardCell
 from profiles.text_formats import NONE, chance, listed, percent, points, signed, significant
@@ -25,7 +26,7 @@ TITLES = (
     "best-of-n %",
     "Δ points [95 % CI]",
 )
-VOTES = (("weighted", "weighted vote"), ("best", "best-of-n"))
+VOTES = ((WEIGHTED.name, "weighted vote"), ("best", BEST_OF_N.name))
 
 
 def document(cells: Sequence[RewardCell], header: Mapping[str, Any]) -> Document:
@@ -115,7 +116,7 @@ def _paired(
     c: RewardCell, name: str
 ) -> tuple[float | None, float | None, float | None, float | None]:
     """Difference, bounds and p-value of a vote."""
-    if name == "weighted":
+    if name == WEIGHTED.name:
         return c.delta_weighted, c.delta_weighted_low, c.delta_weighted_high, c.weighted_mcnemar_p
     return c.delta_best, c.delta_best_low, c.delta_best_high, c.best_mcnemar_p
 
@@ -143,7 +144,7 @@ def _line(c: RewardCell) -> list[str]:
         f"{percent(c.widths_changed)} / {percent(c.children_moved)}",
         changed,
         percent(c.accuracy_weighted),
-        _delta(c, "weighted"),
+        _delta(c, WEIGHTED.name),
         percent(c.accuracy_best),
         _delta(c, "best"),
     ]

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from convert.artifact import Aggregation
 from convert.progress import Progress
 from convert.refusal import Refusal
-from methods.candidate import Aggregation, Candidate
+from methods.candidate import Candidate
 from methods.problem import Problem
 from methods.scorers import ProcessRewardScorer
 from profiles.lineup import Lineup

@@ -14,9 +14,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import kendalltau, rankdata
 
+from convert.artifact import Aggregation
 from methods.allocate import allocate
-from methods.candidate import AGGREGATIONS, Aggregation, Candidate, Selection
-from methods.select import select
+from methods.candidate import AGGREGATIONS, Candidate
+from methods.catalog import BEST_OF_N, MAJORITY, SELECTIONS, WEIGHTED
+from methods.selection import select
 from profiles.intervals import compare, wilson
 from profiles.opened_model import OpenedModel
 from profiles.reward_grid.candidate_pool import Pool
@@ -24,7 +26,7 @@ from profiles.reward_grid.step_labels import label_steps
 
 RESAMPLES = 500
 TIE_DIGITS = 4  # scores are told apart to 0.0001: below that rounding decides, not the weights
-VOTES: tuple[tuple[str, Selection], ...] = (("weighted", "weighted"), ("best", "best-of-n"))
+VOTES = [(SELECTIONS[row.selection].suffix, row.selection) for row in (WEIGHTED, BEST_OF_N)]
 
 Floats = npt.NDArray[np.float64]
 Draw = npt.NDArray[np.int64]
@@ -49,7 +51,7 @@ class Scored:
 def accuracies(ours: Scored, base: Scored | None, aggregation: Aggregation) -> dict[str, Any]:
     """Of votes on the same solutions; paired with full-precision reward by problem."""
     gold = [pool.problem.gold for pool in ours.pools]
-    majority = [select(c, "majority") for c in ours.candidates]
+    majority = [select(c, MAJORITY.selection) for c in ours.candidates]
     values: dict[str, Any] = {"accuracy_majority": float(np.mean(_right(majority, gold)))}
     for name, selection in VOTES:
         answers = [select(c, selection, aggregation) for c in ours.candidates]

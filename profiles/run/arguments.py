@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import get_args
 
 from methods import arguments as kinds
-from methods.cli import METHODS
+from methods.catalog import METHODS, ProtocolName, listed, unread
 from profiles import arguments
 from profiles.lineup import is_file
 from runtime.options import GateBy, Thinking
@@ -103,10 +103,12 @@ def _search(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--seed", type=kinds.seed, default=0)
     group.add_argument(
         "--protocol",
-        choices=("fair", "seed"),
-        default="fair",
+        type=_protocol,
+        metavar="{fair,paper}",
+        default=ProtocolName.FAIR,
         help="the same prompt, budget and extraction for all systems, or the code of arXiv "
-        "2412.16260 with its faults (majority and rebase only)",
+        "2412.16260 with its faults "
+        f"({listed(row.name for row in METHODS.values() if row.in_paper)} only)",
     )
     group.add_argument(
         "--suite",
@@ -180,21 +182,27 @@ def _output(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--json", action="store_true", help="print summary.json")
 
 
+def _protocol(text: str) -> ProtocolName:
+    """A protocol by name; `seed` is what the paper's was called first."""
+    known = {"fair": ProtocolName.FAIR, "paper": ProtocolName.PAPER, "seed": ProtocolName.PAPER}
+    if text not in known:
+        raise argparse.ArgumentTypeError(f"unknown protocol {text!r}; choose fair or paper")
+    return known[text]
+
+
 def unused(options: argparse.Namespace) -> list[tuple[bool, tuple[str, ...], str]]:
     """Arguments that no configuration of a run reads."""
-    searches = {METHODS[method][0] for method in options.methods}
-    judged = any(METHODS[m][1] in ("best-of-n", "weighted") for m in options.methods)
+    judged = any(METHODS[method].needs_reward for method in options.methods)
     think, suite = set(options.think), options.suite is not None
+    paper = options.protocol is ProtocolName.PAPER
     files = any(map(is_file, options.policy))
-    wide = ("--width", "--temperature", "--top-p")
     fixed = ("--temperature", "--top-p", "--max-tokens", "--balance", "--aggregation")
     scored = ("--reward", "--reward-level", "--aggregation")
     return [
         (suite, ("--methods", "--width", "--think", "--protocol"), "--suite paper has its own"),
-        (options.protocol == "seed" and not suite, fixed, "--protocol seed has its own"),
+        (paper and not suite, fixed, "--protocol paper has its own"),
         (not judged and not suite, scored, "no method of these reads a reward model"),
-        ("rebase" not in searches and not suite, ("--balance",), "--methods has no rebase"),
-        (searches == {"greedy"} and not suite, wide, "--methods greedy draws nothing"),
+        (not suite, unread(options.methods), "no method of these reads it"),
         (think == {"off"} and not suite, THINKERS, "give --think on or gated"),
         ("gated" not in think or suite, ("--gate", "--gate-by"), "give --think gated"),
         (files, ("--levels", "--formats"), "the policies are files as they stand"),

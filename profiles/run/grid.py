@@ -6,17 +6,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from convert.artifact import Artifact
+from convert.artifact import Aggregation, Artifact
 from convert.files import sha256
 from convert.refusal import Refusal
+from methods import catalog
 from methods.arguments import MAX_TOKENS
-from methods.build import SELECTIONS, MethodSpec, Search, seed_spec
-from methods.candidate import Aggregation, Selection
-from methods.cli import METHODS
+from methods.build import MethodSpec, paper_spec
+from methods.catalog import METHODS, ProtocolName
 from profiles import paper_suite
 from profiles.lineup import REFERENCE, ModelSources, are_files, is_file
 from profiles.records.configuration import Configuration, fingerprint
-from profiles.run.request import JUDGED, Request
+from profiles.run.request import Request
 from runtime.devices import checkpoint_level
 from runtime.options import EngineOptions, Thinking
 
@@ -75,15 +75,17 @@ def cells(request: Request) -> list[tuple[Thinking, MethodSpec]]:
     found = []
     for thinking in request.think:
         for search, width in searches(request):
-            judged = request.judges(search)
-            selection: Selection = "weighted" if judged else SELECTIONS[search][0]
+            served = catalog.selections_of(search)
+            judged = request.judges(search) and catalog.JUDGED in served
+            selection = catalog.JUDGED if judged else served[0]
             spec = replace(request.spec, search=search, width=width, selection=selection)
             found.append((thinking, _under_protocol(spec)))
     return found
 
 
 def _under_protocol(spec: MethodSpec) -> MethodSpec:
-    return seed_spec(spec.search, spec.width) if spec.protocol == "seed" else spec
+    paper = spec.protocol is ProtocolName.PAPER
+    return paper_spec(spec.search, spec.width) if paper else spec
 
 
 def _wanted(request: Request, pair: Pair, thinking: Thinking) -> bool:
@@ -101,12 +103,12 @@ def _wanted(request: Request, pair: Pair, thinking: Thinking) -> bool:
     return pair.policy.level in levels or (pair.policy.format == "torch" and "f32" in levels)
 
 
-def searches(request: Request) -> Iterator[tuple[Search, int]]:
-    """Each search once for all methods that read it; greedy has no width."""
-    wanted = dict.fromkeys(METHODS[method][0] for method in request.methods)
-    for search in wanted:
-        for width in (1,) if search == "greedy" else dict.fromkeys(request.widths):
-            yield search, width
+def searches(request: Request) -> Iterator[tuple[str, int]]:
+    """Each search once for all methods that read it, at every width that tells its runs apart."""
+    wanted = {row.search.name: row.search for row in map(METHODS.__getitem__, request.methods)}
+    for name, search in wanted.items():
+        for width in dict.fromkeys(map(search.paths, request.widths)):
+            yield name, width
 
 
 def pairs(request: Request, sources: Sequence[str], models: ModelSources) -> list[Pair]:
@@ -145,10 +147,10 @@ def _reward_source(request: Request) -> str:
         return request.reward
     if request.policies[0].startswith(REFERENCE):
         return "reference:reward"
-    needy = ", ".join(method for method in request.methods if method in JUDGED)
+    needy = ", ".join(method for method in request.methods if METHODS[method].needs_reward)
     raise Refusal(
         f"{needy}: needs a reward model that reads this policy's steps; "
-        "give --reward, or choose --methods greedy majority"
+        f"give --reward, or choose --methods {' '.join(catalog.without_reward())}"
     )
 
 
@@ -200,7 +202,7 @@ def _aggregation(spec: MethodSpec, reward: Artifact | None) -> Aggregation:
     """How the scores of a path become one: as asked, else as the reward model's protocol says."""
     if spec.aggregation is not None:
         return spec.aggregation
-    protocol = reward.reward if reward is not None and spec.protocol == "fair" else None
+    protocol = reward.reward if reward is not None and spec.protocol is ProtocolName.FAIR else None
     return protocol.aggregation if protocol is not None else "last"
 
 
@@ -211,11 +213,12 @@ def _options(options: EngineOptions, spec: MethodSpec, thinking: Thinking) -> En
         Refusal: if no machine could hold it.
     """
     path = spec.max_tokens + (0 if thinking == "off" else THOUGHT_TOKENS)
-    context = max(options.context, PROMPT_TOKENS + spec.width * path)
+    search = catalog.search_named(spec.search)
+    context = max(options.context, PROMPT_TOKENS + search.paths(spec.width) * path)
     if context > MAX_TOKENS:
         raise Refusal(
             f"{spec.width} paths of {path} tokens need a KV cache of {context} tokens, and "
             f"{MAX_TOKENS} are the most; lower --width or --max-tokens"
         )
-    branches = max(options.max_branches, 2 * spec.width + 2)
+    branches = max(options.max_branches, search.branches(spec.width))
     return replace(options, context=context, max_branches=branches, think=thinking)

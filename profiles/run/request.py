@@ -8,14 +8,12 @@ from pathlib import Path
 
 from convert import sources
 from convert.formats import parse
-from methods.build import MethodSpec, Search
-from methods.cli import METHODS
+from methods.build import MethodSpec
+from methods.catalog import GREEDY, METHODS, rows_of
 from profiles import paper_suite
 from profiles.run.arguments import BENCHMARK, LEVELS
 from runtime.gate import DEFAULTS, Gate
 from runtime.options import EngineOptions, Thinking
-
-JUDGED = ("best-of-n", "weighted", "rebase")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +41,12 @@ class Request:
 
     @property
     def needs_reward(self) -> bool:
-        return any(method in JUDGED for method in self.methods)
+        return any(METHODS[method].needs_reward for method in self.methods)
 
-    def judges(self, search: Search) -> bool:
+    def judges(self, search: str) -> bool:
         """Whether a search is scored by the reward model."""
-        return any(method in JUDGED and METHODS[method][0] == search for method in self.methods)
+        asked = [row for row in rows_of(search) if row.name in self.methods]
+        return any(row.needs_reward for row in asked)
 
 
 def request(options: argparse.Namespace) -> Request:
@@ -76,7 +75,7 @@ def request(options: argparse.Namespace) -> Request:
         ),
         baseline=options.baseline,
         spec=MethodSpec(
-            "greedy",
+            GREEDY.search.name,
             temperature=options.temperature,
             top_p=options.top_p,
             max_tokens=options.max_tokens,

@@ -24,10 +24,11 @@ from filelock import FileLock, Timeout
 from convert.command import sentence, stoppable
 from convert.refusal import Refusal
 from methods.build import Method, build
-from methods.candidate import Answer, Selection
+from methods.candidate import Answer
+from methods.catalog import Selection, search_named
 from methods.problem import Problem, read_problems
 from methods.scorers import ProcessRewardScorer
-from methods.select import select
+from methods.selection import select
 from methods.show import tree
 from profiles.opened_model import opened_model
 from profiles.records.configuration import Configuration, read_configuration
@@ -163,7 +164,7 @@ def _open_searches(
     configuration: Configuration, out: Path
 ) -> AbstractContextManager[Appender | None]:
     """Where the trees go; votes have none."""
-    if configuration.spec.search == "rebase":
+    if search_named(configuration.spec.search).tree:
         return open_records(trees_path(out))
     return nullcontext()
 
@@ -180,11 +181,9 @@ def _verdict(found: Answer, problem: Problem, selection: Selection) -> ChosenAns
 
 
 def _method(configuration: Configuration, models: OpenModels) -> Method:
-    spec, scorer = configuration.spec, None
+    spec, scorer = replace(configuration.spec, selection=configuration.primary), None
     if models.reward is not None:
         scorer = ProcessRewardScorer(models.reward, prompt_format(models.policy).step_stop)
-    elif spec.search == "sample":
-        spec = replace(spec, selection="majority")
     return build(spec, models.policy, scorer)
 
 

@@ -10,6 +10,7 @@ from typing import Literal
 from convert.files import regular
 from convert.refusal import Refusal
 from convert.typed import typed
+from methods.catalog import SELECTIONS, Selection
 from profiles.stored_json import load
 from profiles.tree.search_document import SavedPath, SavedStage, SavedUsage, SearchDocument
 
@@ -62,7 +63,7 @@ class Tree:
 
     question: str
     answer: str | None
-    selection: str
+    selection: Selection
     stages: tuple[TreeStage, ...]
     votes: tuple[Vote, ...]
     path: tuple[Node, ...]  # the best one to the answer
@@ -219,7 +220,7 @@ def _votes(document: SearchDocument) -> list[Vote]:
         Vote(answer, len(scores), sum(scores), answer is not None and answer == document.answer)
         for answer, scores in found.items()
     ]
-    counted = document.selection in ("majority", "greedy")
+    counted = not SELECTIONS[document.selection].scored
     return sorted(
         votes,
         key=lambda vote: (

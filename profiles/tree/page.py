@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from methods.catalog import SELECTIONS
 from profiles.templates import render
 from profiles.text_formats import significant
 from profiles.tree.nodes import Node, Tree, TreeStage, Vote
@@ -13,12 +14,6 @@ WIDTH, HEIGHT, ROW = 64, 18, 24  # of a node, and between leaves, in pixels
 NARROW, WIDE, PAGE = 140, 230, 1180  # pixels between stages: as the page has room
 LEFT, TOP, LABEL = 62, 40, 150  # the root, the headings, room for the last answers
 SHORT = 18  # characters of an answer on the map
-CHOICES = {
-    "weighted": "the answer with the largest sum of scores",
-    "majority": "the answer that most candidates gave",
-    "best-of-n": "the answer of the candidate with the highest score",
-    "greedy": "the only candidate",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +93,7 @@ def view(tree: Tree, prefix: str = "") -> View:
     return View(
         tree,
         drawn,
-        CHOICES.get(tree.selection, tree.selection),
+        SELECTIONS[tree.selection].meaning,
         _largest(tree.votes, scored=tree.scored),
         [(stage, sorted(stage.nodes, key=lambda node: order[node.id])) for stage in tree.stages],
         _facts(tree),

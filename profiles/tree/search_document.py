@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from methods.catalog import Selection
+
 
 @dataclass(frozen=True, slots=True)
 class SavedStep:
@@ -62,7 +64,7 @@ class SearchDocument:
     question: str
     levels: list[SavedStage]
     answer: str | None
-    selection: str
+    selection: Selection
     candidates: list[SavedPath]
     usage: SavedUsage
     scorer_usage: SavedUsage

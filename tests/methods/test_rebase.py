@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from methods.build import MethodSpec, build
-from methods.candidate import Candidate, Level
+from methods.candidate import Candidate, Stage
 from methods.problem import Problem
 from methods.scorers import ProcessRewardScorer
 from runtime.engine import Branch, Step, Usage
@@ -51,9 +51,9 @@ class Judge:
 
 def _solve(
     width: int, engine: ScriptedEngine | None = None, **options: object
-) -> tuple[ScriptedEngine, object, list[Level]]:
+) -> tuple[ScriptedEngine, object, list[Stage]]:
     engine = engine or ScriptedEngine(SCRIPT)
-    levels: list[Level] = []
+    levels: list[Stage] = []
     spec = MethodSpec("rebase", width, **options)  # type: ignore[arg-type]
     answer = build(spec, engine, Judge(), levels.append).solve(PROBLEM, seed=1)
     return engine, answer, levels
@@ -156,7 +156,7 @@ def test_only_visible_text_enters_the_tree_and_the_reward_model(
         question = Problem("0", "Mia bakes 6 trays of 8 rolls and sells 20. How many are left?")
         answer = build(MethodSpec("rebase", 4), thinker, scorer).solve(question, 0)
     visible = answer.usage.decode_tokens
-    steps = {id(s): s for level in answer.levels for c in level.candidates for s in c.steps}
+    steps = {id(s): s for level in answer.stages for c in level.candidates for s in c.steps}
     assert answer.usage.thought_tokens == 7 * answer.usage.thoughts > 7 * visible * 0.9
     assert visible <= sum(len(s.token_ids) for s in steps.values()) + 16 * 4
     for step in steps.values():

@@ -11,7 +11,7 @@ from convert.artifact import RewardProtocol
 from methods import rebase
 from methods.allocate import Allocation, allocate
 from methods.build import MethodSpec, build
-from methods.candidate import Answer, Level
+from methods.candidate import Answer, Stage
 from methods.problem import Problem
 from methods.rebase import Rebase
 from methods.scorers import ProcessRewardScorer
@@ -42,11 +42,11 @@ def judge(width: int, draw: random.Random) -> ProcessRewardScorer:
     return ProcessRewardScorer(engine, "\n\n")
 
 
-def search(seed: int, mode: Allocation, depth: int = 5) -> tuple[Answer, list[Level], int]:
+def search(seed: int, mode: Allocation, depth: int = 5) -> tuple[Answer, list[Stage], int]:
     draw = random.Random(seed)
     width, balance = draw.randrange(1, 9), draw.choice((0.02, 0.1, 1.0, 50.0))
     engine, scorer = policy(width, draw.choice((1e-6, 1.0, 6.0))), judge(width, draw)
-    levels: list[Level] = []
+    levels: list[Stage] = []
     method = Rebase(
         engine, scorer, width, Sampling(max_tokens=24), 1000, balance, mode,
         max_depth=depth, watch=levels.append,

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from convert.artifact import Shape
-from methods.build import MethodSpec, Search
+from methods.build import MethodSpec
 from profiles.opened_model import OpenedModel
 from profiles.records import stored_run
 from profiles.records.configuration import Configuration
@@ -50,7 +50,7 @@ GAIN = {"greedy": 0.0, "majority": 0.02, "best-of-n": 0.05, "weighted": 0.08}
 
 
 def make_configuration(
-    search: Search = "greedy", level: str = "q4_k_m", width: int = 8, **changes: Any
+    search: str = "greedy", level: str = "q4_k_m", width: int = 8, **changes: Any
 ) -> Configuration:
     judged = search != "greedy"
     base = Configuration(
@@ -162,7 +162,7 @@ def store_run(
 def simulated_run(folder: Path, questions: int = 100, levels: Sequence[str] = tuple(BITS)) -> None:
     """A run in which quantization hurts as it does in life: mostly the same questions."""
     measured = []
-    searches: tuple[Search, ...] = ("greedy", "sample", "rebase")
+    searches = ("greedy", "sample", "rebase")
     for level in levels:
         for search in searches:
             made = make_configuration(search, level)

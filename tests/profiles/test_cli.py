@@ -142,7 +142,7 @@ def test_what_cannot_be_is_one_line(
         (["--thinker", "t.gguf"], ["--thinker"]),
         (["--think", "on", "--gate", "0.5"], ["--gate"]),
         (["--policy", "a.gguf", "--levels", "q8_0"], ["--levels"]),
-        (["--protocol", "seed", "--top-p", "0.9"], ["--top-p"]),
+        (["--protocol", "paper", "--top-p", "0.9"], ["--top-p"]),
         (["--suite", "paper", "--methods", "greedy"], ["--methods"]),
         (["--think", "gated", "--gate", "0.5", "--reward", "r.gguf", "--balance", "1"], []),
     ],

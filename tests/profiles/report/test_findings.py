@@ -11,7 +11,7 @@ from profiles.intervals import compare
 from profiles.report.findings import (
     baseline_sentence,
     degradations,
-    rebase_against_majority,
+    trees_against_majority,
     undetected,
 )
 from profiles.report.header import warnings
@@ -27,7 +27,7 @@ def comparison(ours: float, theirs: float, wins: int, losses: int = 0) -> Compar
     before = [True] * losses + [False] * (100 - losses)
     after = [False] * losses + [True] * wins + [False] * (100 - losses - wins)
     paired = compare(before, after)
-    return Comparison("gguf", "q4_k_m", 8, 8, ours, theirs, 0.8, 0.7, paired)
+    return Comparison("gguf", "q4_k_m", "rebase", 8, 8, ours, theirs, 0.8, 0.7, paired)
 
 
 def test_an_interval_with_zero_is_no_difference_and_says_what_it_could_see(
@@ -59,18 +59,18 @@ def test_the_baseline_is_named(summary: Summary) -> None:
 
 
 def test_rebase_wins_only_at_equal_or_fewer_tokens() -> None:
-    assert rebase_against_majority([comparison(400, 410, 20)])[0].startswith("REBASE beats")
-    assert "every interval holds zero" in rebase_against_majority([comparison(400, 410, 2, 1)])[0]
-    dearer = rebase_against_majority([comparison(800, 400, 20)])
+    assert trees_against_majority([comparison(400, 410, 20)])[0].startswith("A tree search beats")
+    assert "every interval holds zero" in trees_against_majority([comparison(400, 410, 2, 1)])[0]
+    dearer = trees_against_majority([comparison(800, 400, 20)])
     assert dearer[0].startswith("Nowhere")
     assert "100 % more tokens" in dearer[1]
-    assert rebase_against_majority([]) == []
+    assert trees_against_majority([]) == []
 
 
 def test_each_tree_meets_the_vote_of_the_nearest_cost() -> None:
     near = comparison(400, 390, 20)
     far = replace(comparison(400, 50, 20), majority_width=1)
-    lines = rebase_against_majority([far, near])
+    lines = trees_against_majority([far, near])
     assert len(lines) == 2
     assert "majority@8" in lines[1]
 

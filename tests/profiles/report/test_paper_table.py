@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from methods.build import MethodSpec
+from methods.catalog import ProtocolName
 from profiles import paper_suite
 from profiles.records.configuration import Configuration
 from profiles.report import paper_table
@@ -35,7 +36,8 @@ def _rows(
 def test_six_systems_under_two_protocols() -> None:
     cells = list(paper_suite.cells(MethodSpec("greedy", temperature=0.7)))
     assert len(cells) == 12
-    assert [spec.protocol for _, spec in cells] == ["seed"] * 6 + ["fair"] * 6
+    protocols = [spec.protocol for _, spec in cells]
+    assert protocols == [ProtocolName.PAPER] * 6 + [ProtocolName.FAIR] * 6
     assert {spec.max_tokens for _, spec in cells} == {384}
     assert {spec.temperature for _, spec in cells[:6]} == {1.0}  # the paper's own
     assert {spec.temperature for _, spec in cells[6:]} == {0.7}
@@ -52,7 +54,7 @@ def test_published_and_measured_stand_side_by_side(
     assert all(len(line) == len(head) for line in lines)
     combined = [line for line in lines if line[0] == "REBASE + Quiet-STaR, w=6"]
     assert [line[1:4] for line in combined] == [("9.38", "4.25", "143.66")] * 2
-    assert [line[4] for line in combined] == ["seed, gguf f16", "fair, gguf f16"]
+    assert [line[4] for line in combined] == ["paper, gguf f16", "fair, gguf f16"]
     assert {line[5] for line in lines} == {"25.0 [10.2, 49.5]"}
     markdown = paper_table.markdown(_rows(configuration, process, record)).splitlines()
     assert len({line.count("|") for line in markdown}) == 1

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from methods.build import Search
 from profiles.records.configuration import Configuration
 from profiles.records.record import Record
 from profiles.records.stored_run import Recorded
@@ -35,7 +34,7 @@ def measured(
     process: Callable[..., WorkerFacts],
     record: Callable[..., Record],
 ) -> list[Recorded]:
-    def one(level: str, search: Search) -> Recorded:
+    def one(level: str, search: str) -> Recorded:
         made = configuration(search, level)
         records = [
             record(n, made, dict.fromkeys(made.selections, n in RIGHT[level, search]))

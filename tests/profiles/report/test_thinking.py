@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from methods.catalog import ProtocolName
 from profiles.records.configuration import Configuration
 from profiles.records.stored_run import Recorded
 from profiles.report.findings import thinking_sentences
@@ -65,9 +66,11 @@ def test_other_levels_and_the_seed_protocol_are_no_rivals(
         measured("rebase", "off", range(70), 10),
         measured("rebase", "gated", range(9), 9),
     )
-    seed = replace(plain.configuration, spec=replace(plain.configuration.spec, protocol="seed"))
+    paper = replace(
+        plain.configuration, spec=replace(plain.configuration.spec, protocol=ProtocolName.PAPER)
+    )
     other = replace(plain.configuration, format="onnx")
-    for configuration in (seed, other):
+    for configuration in (paper, other):
         (effect,) = effects([replace(plain, configuration=configuration), gated])
         assert effect.same is None or configuration is other
         assert effect.rival is None or configuration is other

@@ -11,6 +11,7 @@ import pytest
 
 from convert.artifact import Artifact, Shape, ThoughtProtocol
 from methods.build import MethodSpec
+from methods.catalog import ProtocolName
 from profiles.lineup import ModelSources
 from profiles.run.grid import configurations
 from profiles.run.request import Request
@@ -230,7 +231,7 @@ def test_the_papers_suite(request_: Request, tmp_path: Path) -> None:
     made = configurations(asked, ThinkingShelf(tmp_path).models())
     assert len(made) == 12
     assert len({c.slug for c in made}) == 12
-    assert sum(c.protocol == "seed" for c in made) == 6
+    assert sum(c.protocol is ProtocolName.PAPER for c in made) == 6
     votes = [c for c in made if c.spec.search == "sample"]
     assert len(votes) == 4
     assert all(c.reward is None for c in votes)

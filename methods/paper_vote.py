@@ -11,7 +11,9 @@ import re
 from dataclasses import dataclass, replace
 
 from methods.answers.reader import Extraction
+from methods.build import MethodSpec
 from methods.candidate import Answer, Candidate
+from methods.catalog import Selection
 from methods.problem import Problem
 from methods.trial import Trial
 from runtime.engine import Branch, Engine, Sampling, Step
@@ -23,12 +25,19 @@ QUESTION, BREAK = "Q:", "\n\n\n"
 
 
 @dataclass(frozen=True, slots=True)
-class SeedVote:
+class PaperVote:
     """`n` completions, each asked for its answer, and a majority vote."""
 
     engine: Engine
     n: int
     sampling: Sampling
+    selection: Selection
+
+    @classmethod
+    def build(cls, spec: MethodSpec, engine: Engine, *_: object) -> PaperVote:
+        """See `methods.build.Builder`."""
+        sampling = Sampling(spec.temperature, max_tokens=spec.max_tokens)
+        return cls(engine, spec.width, sampling, spec.selection)
 
     def solve(self, problem: Problem, seed: int) -> Answer:
         trial, engine = Trial(self.engine, None), self.engine
@@ -49,7 +58,7 @@ class SeedVote:
                     branches, completions, kept, answers, strict=True
                 )
             ]
-            return trial.answer(candidates, "majority", "last")
+            return trial.answer(candidates, self.selection, "last")
 
     def _rewind(self, branch: Branch, start: int, step: Step, kept: str) -> None:
         """Forget the tokens of a completion behind the text that is kept."""

@@ -1,8 +1,8 @@
 """What the paper's tree search really does: depths, markers, and who would have won.
 
-    python tests/benchmarks/seed_trees.py --policy POLICY.gguf --reward REWARD.gguf
+    python tests/benchmarks/paper_trees.py --policy POLICY.gguf --reward REWARD.gguf
 
-Runs the seed protocol's REBASE on the paper's kind of draw and prints, over all leaves, the share
+Runs REBASE by the paper's code on the paper's kind of draw and prints, over all leaves, the share
 at depth one and the share that states an answer with a marker; over all questions, the accuracy of
 the leaf it picks, of a vote over the same leaves, and of an oracle. Beside it the fair trees.
 """
@@ -15,11 +15,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from methods.answers.reader import Reader
-from methods.build import MethodSpec, build, seed_spec
+from methods.build import MethodSpec, build, paper_spec
 from methods.candidate import Answer
 from methods.problem import Problem, read_problems
 from methods.scorers import ProcessRewardScorer
-from methods.select import select
+from methods.selection import select
 from profiles.paper_suite import QUESTIONS, SHUFFLE, TOKENS
 from profiles.run.worker import question_seed
 from runtime.load import EngineOptions, open_engine
@@ -72,7 +72,7 @@ def main() -> None:
     print("|---|---|---|---|---|---|---|")
     for width in options.widths:
         fair = MethodSpec("rebase", width, max_tokens=TOKENS)
-        for spec in (seed_spec("rebase", width), fair):
+        for spec in (paper_spec("rebase", width), fair):
             found = answers(spec, options.policy, options.reward, problems, options.think)
             print(line(f"{spec.protocol} w={width}", found, problems), flush=True)
 

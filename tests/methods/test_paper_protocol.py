@@ -7,11 +7,12 @@ from dataclasses import replace
 import pytest
 
 from convert.artifact import RewardProtocol
-from methods.build import MethodSpec, build, seed_spec
+from methods.build import MethodSpec, build, paper_spec
+from methods.catalog import ProtocolName
+from methods.paper_rebase import last_integer, looks_complete
+from methods.paper_vote import ELICITATION, first_integer, trim
 from methods.problem import Problem
 from methods.scorers import ProcessRewardScorer
-from methods.seed_rebase import last_integer, looks_complete
-from methods.seed_vote import ELICITATION, first_integer, trim
 from runtime.engine import Engine
 from runtime.scripted_engine import ScriptedEngine
 
@@ -77,7 +78,7 @@ def test_a_vote_is_cut_elicited_and_counted() -> None:
     engine = ScriptedEngine(
         {CUE: {" It is 9. Q: more": 1}, f" It is 9. {ELICITATION}": {" 4, not 9": 1}}
     )
-    answer = build(seed_spec("sample", 3), engine, None).solve(PROBLEM, seed=1)
+    answer = build(paper_spec("sample", 3), engine, None).solve(PROBLEM, seed=1)
     assert answer.text == "4"
     (first, *_) = answer.candidates
     assert first.text == f" It is 9. {ELICITATION} 4, not 9"
@@ -88,7 +89,7 @@ def test_a_vote_is_cut_elicited_and_counted() -> None:
 
 def test_a_completion_is_limited_to_384_tokens_and_its_answer_to_12() -> None:
     script = {"step by step.": {"x" * 500: 1}, ELICITATION: {" 1234567890123456": 1}}
-    answer = build(seed_spec("sample", 1), ScriptedEngine(script), None).solve(PROBLEM, seed=1)
+    answer = build(paper_spec("sample", 1), ScriptedEngine(script), None).solve(PROBLEM, seed=1)
     completion, elicited = answer.candidates[0].steps
     assert (len(completion.token_ids), len(elicited.token_ids)) == (384, 12)
     assert answer.text == "12345678901"
@@ -97,15 +98,15 @@ def test_a_completion_is_limited_to_384_tokens_and_its_answer_to_12() -> None:
 def test_a_tree_is_one_step_and_its_best_leaf_wins_without_a_vote() -> None:
     script = {CUE: {" So 5 is good": 1, " So 6 is poor": 3, " So 7 is awful": 1}}
     engine = ScriptedEngine(script)
-    answer = build(seed_spec("rebase", 12), engine, _judge()).solve(PROBLEM, seed=0)
+    answer = build(paper_spec("rebase", 12), engine, _judge()).solve(PROBLEM, seed=0)
     texts = [c.text for c in answer.candidates]
-    assert len(answer.levels[0].candidates) == 12
+    assert len(answer.stages[0].candidates) == 12
     assert texts.count(" So 6 is poor") > texts.count(" So 5 is good") > 0
     assert answer.text == "5"  # a vote would say 6
     assert not any("awful" in text for text in texts)
-    awful = sum("awful" in c.text for c in answer.levels[0].candidates)
+    awful = sum("awful" in c.text for c in answer.stages[0].candidates)
     assert awful > 0
-    assert len(answer.levels) == 1  # the budget of the dropped ones is lost
+    assert len(answer.stages) == 1  # the budget of the dropped ones is lost
     assert answer.dropped == awful
 
 
@@ -115,7 +116,7 @@ def test_a_deeper_node_is_prompted_without_the_cue_and_charged_again() -> None:
         CUE: {" Let us see.Step 2": 1},
         "well. Let us see.\nStep 2:": {" It is 4. good": 1},
     }
-    answer = build(seed_spec("rebase", 2), ScriptedEngine(script), _judge()).solve(question, 0)
+    answer = build(paper_spec("rebase", 2), ScriptedEngine(script), _judge()).solve(question, 0)
     assert answer.text == "4"
     assert [c.text for c in answer.candidates] == [" Let us see. It is 4. good"] * 2
     assert answer.booked_tokens == 96 * 2 * 1 + 96 * 2 * 2  # cumulative: depth two counts twice
@@ -129,13 +130,13 @@ def test_scores_are_the_mean_over_all_tags_of_a_text() -> None:
 
 def test_the_seed_protocol_has_no_greedy() -> None:
     with pytest.raises(ValueError, match="no greedy; choose majority or rebase"):
-        seed_spec("greedy", 1)
+        paper_spec("greedy", 1)
     with pytest.raises(ValueError, match="needs a reward model"):
-        build(seed_spec("rebase", 3), ScriptedEngine({}), None)
+        build(paper_spec("rebase", 3), ScriptedEngine({}), None)
 
 
 def test_the_papers_settings() -> None:
-    assert seed_spec("rebase", 16) == MethodSpec(
+    assert paper_spec("rebase", 16) == MethodSpec(
         "rebase",
         16,
         temperature=1.0,
@@ -144,5 +145,5 @@ def test_the_papers_settings() -> None:
         balance=0.2,
         allocation="ceil_fp32",
         selection="best-of-n",
-        protocol="seed",
+        protocol=ProtocolName.PAPER,
     )

@@ -9,12 +9,14 @@ answer. The words "Let's think step by step" are in the first prompt only.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from methods.allocate import Allocation, allocate
+from methods.allocate import allocate
 from methods.answers.reader import Extraction
-from methods.candidate import Answer, Candidate, Level
+from methods.build import MethodSpec, Watch
+from methods.candidate import Answer, Candidate, Stage
+from methods.catalog import Allocation, Selection
 from methods.problem import Problem
 from methods.scorers import ProcessRewardScorer
 from methods.trial import Trial
@@ -27,8 +29,8 @@ FIRST_CUE = "\nA: Let's think step by step."
 
 
 @dataclass(frozen=True, slots=True)
-class SeedRebase:
-    """A tree of steps that hardly ever grows past its first level."""
+class PaperRebase:
+    """A tree of steps that hardly ever grows past its first stage."""
 
     engine: Engine
     scorer: ProcessRewardScorer
@@ -37,21 +39,40 @@ class SeedRebase:
     max_tokens: int  # of one path
     balance: float
     allocation: Allocation
-    watch: Callable[[Level], None] = lambda _: None
+    selection: Selection
+    watch: Watch = lambda _: None
+
+    @classmethod
+    def build(
+        cls, spec: MethodSpec, engine: Engine, scorer: ProcessRewardScorer | None, watch: Watch
+    ) -> PaperRebase:
+        """See `methods.build.Builder`."""
+        assert scorer is not None
+        return cls(
+            engine,
+            scorer,
+            spec.width,
+            Sampling(spec.temperature, max_tokens=spec.step_tokens),
+            spec.max_tokens,
+            spec.balance,
+            spec.allocation,
+            spec.selection,
+            watch,
+        )
 
     def solve(self, problem: Problem, seed: int) -> Answer:
         trial = Trial(self.engine, self.scorer)
-        levels: list[Level] = []
+        stages: list[Stage] = []
         leaves: list[Candidate] = []
         frontier = [Candidate(ROOT)]
         budget, dropped, booked = self.width, 0, 0
-        while budget > 0 and frontier and len(levels) < MAX_DEPTH:
+        while budget > 0 and frontier and len(stages) < MAX_DEPTH:
             shares = allocate([n.score for n in frontier], budget, self.balance, self.allocation)
             dropped += shares.count(0)
             grown = self._grow(trial, problem.question, frontier, shares, seed)
-            levels.append(Level(budget, tuple(shares), tuple(grown)))
-            self.watch(levels[-1])
-            booked += len(grown) * len(levels) * self.sampling.max_tokens
+            stages.append(Stage(budget, tuple(shares), tuple(grown)))
+            self.watch(stages[-1])
+            booked += len(grown) * len(stages) * self.sampling.max_tokens
             kept = [node for node in grown if node.score > KEPT_ABOVE]
             dropped += len(grown) - len(kept)
             done = [node for node in kept if node.finished]
@@ -59,7 +80,7 @@ class SeedRebase:
             leaves += done
             budget -= len(done) + len(cut)
             frontier = [node for node in kept if node not in done and node not in cut]
-        return trial.answer(leaves, "best-of-n", "last", levels, dropped, booked)
+        return trial.answer(leaves, self.selection, "last", stages, dropped, booked)
 
     def _grow(
         self,
@@ -69,7 +90,7 @@ class SeedRebase:
         shares: Sequence[int],
         seed: int,
     ) -> list[Candidate]:
-        """The scored children of one level; every node's text is a prompt of its own."""
+        """The scored children of one stage; every node's text is a prompt of its own."""
         children: list[Candidate] = []
         for node, share in zip(frontier, shares, strict=True):
             if share:

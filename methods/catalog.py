@@ -1,0 +1,185 @@
+"""Every method once: a new one is a row of `METHODS` and the class that its search names.
+
+`solve`, `profile run`, `profile plan`, the report, its labels and its plots read these rows; no
+name of a method stands anywhere else. Nothing is loaded here: a class is when it is built.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
+
+from convert.refusal import Refusal
+
+Selection = Literal["greedy", "majority", "best-of-n", "weighted"]
+Allocation = Literal["ceil", "round", "ceil_fp32"]  # of children, see `methods.allocate`
+
+
+class ProtocolName(StrEnum):
+    """What all systems of a comparison share. `seed` is what files call the paper's protocol."""
+
+    FAIR = "fair"  # the same prompt, budget, elicitation and extraction
+    PAPER = "seed"  # the code of arXiv 2412.16260
+
+
+@dataclass(frozen=True, slots=True)
+class SelectionRule:
+    """How a search's candidates give one answer. Of equals the earlier one wins."""
+
+    meaning: str
+    suffix: str  # of a row's name, where a method is shown under a rule that is not its own
+    scored: bool = False  # a candidate weighs what its scores say, else 1
+    adds: bool = False  # equal answers add up, else the heaviest candidate decides
+
+
+SELECTIONS: dict[Selection, SelectionRule] = {
+    "greedy": SelectionRule("the only candidate", "greedy"),
+    "majority": SelectionRule("the answer that most candidates gave", "majority", adds=True),
+    "best-of-n": SelectionRule(
+        "the answer of the candidate with the highest score", "best", scored=True
+    ),
+    "weighted": SelectionRule(
+        "the answer with the largest sum of scores", "weighted", scored=True, adds=True
+    ),
+}
+JUDGED: Selection = "weighted"  # what a run with a reward model answers with, if it is asked once
+
+
+@dataclass(frozen=True, slots=True)
+class PaperForm:
+    """A search as the code of arXiv 2412.16260 has it."""
+
+    builder: str
+    selection: Selection
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What is run. Methods of one search share its runs, and differ in how they choose.
+
+    `builder` is `module:callable`, called as `methods.build.Builder` says.
+    """
+
+    name: str
+    builder: str
+    reads: tuple[str, ...] = ()  # of the fields of `MethodSpec` those that only some searches read
+    scored: bool = False  # it cannot be run without a reward model
+    tree: bool = False  # it grows in stages, which are kept
+    paper: PaperForm | None = None
+
+    def paths(self, width: int) -> int:
+        """Paths that are alive at once."""
+        return width if "width" in self.reads else 1
+
+    def branches(self, width: int) -> int:
+        """Branches alive at once: a stage's paths and their parents, the prompt, a spare."""
+        return 2 * self.paths(width) + 2
+
+
+@dataclass(frozen=True, slots=True)
+class MethodRow:
+    """A method as people ask for it."""
+
+    name: str
+    label: str  # as papers write it, with its `{width}`
+    search: Search
+    selections: tuple[Selection, ...]  # its own, and others that a report shows beside it
+
+    @property
+    def selection(self) -> Selection:
+        return self.selections[0]
+
+    @property
+    def needs_reward(self) -> bool:
+        return self.search.scored or SELECTIONS[self.selection].scored
+
+    @property
+    def in_paper(self) -> bool:
+        """Whether the code of arXiv 2412.16260 has it."""
+        return self.search.paper is not None and self.search.paper.selection in self.selections
+
+
+ONE_PATH = Search("greedy", "methods.baseline:greedy")
+SAMPLES = Search(
+    "sample",
+    "methods.baseline:sample",
+    reads=("width", "temperature", "top_p"),
+    paper=PaperForm("methods.paper_vote:PaperVote.build", "majority"),
+)
+REBASE_TREE = Search(
+    "rebase",
+    "methods.rebase:Rebase.build",
+    reads=("width", "temperature", "top_p", "balance", "allocation", "step_tokens"),
+    scored=True,
+    tree=True,
+    paper=PaperForm("methods.paper_rebase:PaperRebase.build", "best-of-n"),
+)
+
+GREEDY = MethodRow("greedy", "greedy", ONE_PATH, ("greedy",))
+MAJORITY = MethodRow("majority", "majority@{width}", SAMPLES, ("majority",))
+BEST_OF_N = MethodRow("best-of-n", "best-of-{width}", SAMPLES, ("best-of-n",))
+WEIGHTED = MethodRow("weighted", "weighted@{width}", SAMPLES, ("weighted",))
+REBASE = MethodRow("rebase", "REBASE w={width}", REBASE_TREE, ("weighted", "majority", "best-of-n"))
+METHODS: dict[str, MethodRow] = {
+    row.name: row for row in (GREEDY, MAJORITY, BEST_OF_N, WEIGHTED, REBASE)
+}
+
+
+def search_named(name: str) -> Search:
+    """The search of that name.
+
+    Raises:
+        Refusal: if no method has it; lists those there are.
+    """
+    found = {row.search.name: row.search for row in METHODS.values()}
+    if name not in found:
+        raise Refusal(f"unknown search {name!r}; choose {listed(found)}")
+    return found[name]
+
+
+def rows_of(search: str) -> list[MethodRow]:
+    """The methods that read the runs of a search."""
+    return [row for row in METHODS.values() if row.search.name == search]
+
+
+def selections_of(search: str) -> tuple[Selection, ...]:
+    """The ways of choosing that the runs of a search serve."""
+    return tuple(dict.fromkeys(s for row in rows_of(search) for s in row.selections))
+
+
+def shown_name(search: str, selection: Selection) -> str:
+    """A search under one of its selections: `rebase`, and `rebase-best` where another one chose."""
+    rows = rows_of(search)
+    for row in rows:
+        if row.selection == selection:
+            return row.name
+    row = next(row for row in rows if selection in row.selections)
+    return f"{row.name}-{SELECTIONS[selection].suffix}"
+
+
+def label(shown: str, width: int) -> str:
+    """A shown name as papers write it: `best-of-8`, `REBASE w=8, majority`."""
+    if shown in METHODS:
+        return METHODS[shown].label.format(width=width)
+    name, _, suffix = shown.rpartition("-")
+    return f"{METHODS[name].label.format(width=width)}, {suffix}"
+
+
+def without_reward() -> list[str]:
+    """The methods that need no reward model."""
+    return [row.name for row in METHODS.values() if not row.needs_reward]
+
+
+def unread(methods: Iterable[str]) -> tuple[str, ...]:
+    """The flags of what some searches read, but none of these methods."""
+    read = {name for method in methods for name in METHODS[method].search.reads}
+    known = dict.fromkeys(name for row in METHODS.values() for name in row.search.reads)
+    return tuple(f"--{name.replace('_', '-')}" for name in known if name not in read)
+
+
+def listed(names: Iterable[str]) -> str:
+    """`a, b or c`."""
+    *most, last = names
+    return f"{', '.join(most)} or {last}" if most else last
