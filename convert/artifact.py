@@ -74,16 +74,20 @@ class PromptFormat:
 class RewardProtocol:
     """How a process reward model reads a solution and where its score stands.
 
+    It reads `template`, which holds `{question}`, then `join`, a step and `step_tag`, then `after`,
+    `between`, the next step and `step_tag`, and so on. Steps lose the white space around them.
+
     `token_logits`: softmax over the logits of `good_id` and `bad_id` at the last token of
     `step_tag` (Math-Shepherd). `value`: sigmoid of a one-output head there. `classify`: softmax
-    of a head with several outputs, entry `positive_index`. `template` holds `{question}` and is
-    what the model reads before the first step.
+    of a head with several outputs, entry `positive_index`.
     """
 
     kind: RewardKind
     step_tag: str
     template: str = "{question}"
     join: str = " "  # between the question and the first step
+    between: str | None = None  # before each further step; None: what the policy wrote there
+    after: str = ""  # the score: a turn that the model would have written
     good_id: int | None = None
     bad_id: int | None = None
     positive_index: int = 1

@@ -18,7 +18,8 @@ from convert.checkpoint import Checkpoint
 from convert.files import read_json
 from convert.protocols import check_numbers, check_outputs, judged, role_of
 from convert.refusal import Refusal
-from convert.roles import detect_role, outputs, reward_protocol
+from convert.reward_presets import reward_protocol
+from convert.roles import detect_role, outputs
 from convert.thoughts import check_protocol, check_tensors, thought_protocol
 
 T = TypeVar("T")

@@ -15,11 +15,9 @@ from convert.refusal import Refusal, reading
 from convert.tokenizer_files import (
     PIECES,
     TOKENIZER,
-    added_decoder,
-    added_ids,
+    added_tokens,
     has_pieces,
     open_pieces,
-    read_tokenizer,
 )
 
 Floats = npt.NDArray[np.float32]
@@ -41,7 +39,7 @@ def thought_protocol(checkpoint: Checkpoint) -> ThoughtProtocol:
     most = checkpoint.config.get("max_thoughts")
     if isinstance(most, bool) or not isinstance(most, int):
         raise Refusal(f"{checkpoint.folder / 'config.json'} has max_thoughts {most!r}, no number")
-    added, vocab = _added_tokens(checkpoint.folder), checkpoint.shape.vocab
+    added, vocab = added_tokens(checkpoint.folder), checkpoint.shape.vocab
     found = [added[token] for token in TOKENS if token in added]
     if len(found) == 1:
         raise Refusal(f"the tokenizer of {checkpoint.folder} has only one of {TOKENS}")
@@ -105,16 +103,6 @@ def _shapes(checkpoint: Checkpoint) -> dict[str, tuple[int, ...]]:
         "talk_head.0.2.bias": (hidden,),
         "talk_head.0.4.weight": (1, hidden),
         **dict.fromkeys(EMBEDDINGS, (2, hidden)),
-    }
-
-
-def _added_tokens(folder: Path) -> dict[str, int]:
-    """Ids of the tokens that were added to a tokenizer, by any of the files that tell."""
-    listed = read_tokenizer(folder).get("added_tokens") or []
-    return {
-        **added_ids(folder),
-        **{str(entry["content"]): i for i, entry in added_decoder(folder)},
-        **{str(entry["content"]): int(entry["id"]) for entry in listed},
     }
 
 

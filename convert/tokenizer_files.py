@@ -109,6 +109,16 @@ def has_pieces(folder: Path) -> bool:
     return not tiktoken
 
 
+def added_tokens(folder: Path) -> dict[str, int]:
+    """Ids of the tokens that were added to a tokenizer, by any of the files that tell."""
+    listed = read_tokenizer(folder).get("added_tokens") or []
+    return {
+        **added_ids(folder),
+        **{str(entry["content"]): i for i, entry in added_decoder(folder)},
+        **{str(entry["content"]): int(entry["id"]) for entry in listed},
+    }
+
+
 def open_pieces(folder: Path) -> Any:
     """The SentencePiece model of a folder.
 

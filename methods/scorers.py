@@ -14,6 +14,7 @@ from convert.artifact import Aggregation, RewardProtocol
 from convert.refusal import Refusal
 from methods.candidate import Candidate
 from methods.problem import Problem
+from methods.reward_text import RewardText
 from runtime.engine import Branch, Engine, Output, Step, Usage
 
 
@@ -62,11 +63,10 @@ class ProcessRewardScorer:
         self.engine = engine
         self.seconds = 0.0
         self._protocol = protocol
-        self._policy_stop = policy_stop
+        self._text = RewardText.of(engine.tokenizer, protocol, policy_stop)
         self._read = score_reader(engine, protocol)
         self._branches: dict[int, Branch] = {}  # policy branch id -> reward branch
         self._leaving: set[int] = set()  # policy branches that new children may still grow from
-        self._tag = len(engine.tokenizer.encode_more(protocol.step_tag))
 
     @property
     def usage(self) -> Usage:
@@ -79,8 +79,7 @@ class ProcessRewardScorer:
     @contextmanager
     def open(self, problem: Problem, root: Branch) -> Iterator[None]:
         started = time.perf_counter()
-        text = self._protocol.template.replace("{question}", problem.question)
-        with self.engine.open(self.engine.tokenizer.encode(text, special=True)) as branch:
+        with self.engine.open(self._text.question(problem.question)) as branch:
             self._branches, self._leaving = {root.id: branch}, set()
             self.seconds += time.perf_counter() - started
             try:
@@ -92,15 +91,15 @@ class ProcessRewardScorer:
         started = time.perf_counter()
         branches = self._branches_of([candidate.branch for candidate in candidates])
         scores = [candidate.score for candidate in candidates]  # an empty step changes nothing
-        new = [i for i, step in enumerate(steps) if self._body(step)]
+        tokens = [self._text.step(c.steps, s) for c, s in zip(candidates, steps, strict=True)]
+        new = [i for i, ids in enumerate(tokens) if ids]
         if new:
             fed = [branches[i] for i in new]
-            tokens = [self._tokens(candidates[i], steps[i]) for i in new]
-            for i, score in zip(new, self._score_fed(fed, tokens), strict=True):
+            found = self._score_fed(fed, [tokens[i] for i in new])
+            for i, branch, score in zip(new, fed, found, strict=True):
                 scores[i] = float(score)
-            for i, branch in zip(new, fed, strict=True):
                 if steps[i].finish == "length":  # the step goes on: its tag was only for the score
-                    self.engine.rewind(branch, self.engine.length(branch) - self._tag)
+                    self.engine.rewind(branch, self.engine.length(branch) - len(self._text.tag))
         self.seconds += time.perf_counter() - started
         return scores
 
@@ -159,17 +158,6 @@ class ProcessRewardScorer:
     def _leave(self, ids: Collection[int]) -> None:
         self.engine.release([self._branches.pop(i) for i in ids])
         self._leaving.difference_update(ids)
-
-    def _body(self, step: Step) -> str:
-        """The text of a step without what the policy ends its steps with."""
-        end = step.text.rfind(self._policy_stop)
-        return (step.text if end < 0 else step.text[:end]).rstrip()
-
-    def _tokens(self, candidate: Candidate, step: Step) -> list[int]:
-        text = self._body(step) + self._protocol.step_tag
-        if not candidate.text:
-            text = self._protocol.join + text.lstrip()
-        return self.engine.tokenizer.encode_more(text)
 
 
 def score_reader(engine: Engine, protocol: RewardProtocol) -> Callable[[Output], Sequence[float]]:

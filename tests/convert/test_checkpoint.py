@@ -38,7 +38,9 @@ def test_the_reference_pair_is_described_by_its_protocol():
     )
     reward = artifact_from_folder(REFERENCE / "reward")
     assert reward.role == "reward"
-    assert reward.reward == RewardProtocol("token_logits", " ки", good_id=312, bad_id=325)
+    assert reward.reward == RewardProtocol(
+        "token_logits", " ки", between="\n", good_id=312, bad_id=325
+    )
     assert artifact_from_folder(REFERENCE / "policy", "reward").role == "reward"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,10 @@ def test_heads_score_like_torch(
     tensors = load_file(folder / "model.safetensors")
     del tensors["lm_head.weight"]
     save_file(tensors | head, folder / "model.safetensors", metadata={"format": "pt"})
+
+    kind = "value" if "v_head.summary.weight" in head else "classify"
+    reward = {"kind": kind, "step_tag": "\n", "between": ""}
+    (folder / "protocol.json").write_text(json.dumps({"role": "reward", "reward": reward}))
 
     path = ensure(str(folder), level, tmp_path / "out").path
     options = EngineOptions(device="cpu", threads=1)
