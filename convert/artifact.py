@@ -61,13 +61,17 @@ class Shape:
 class PromptFormat:
     """How a policy is asked, where a step of its answer ends, and how it marks the result.
 
-    `template` holds `{question}`; None means the model's own chat template, or the zero-shot
-    chain-of-thought prompt where it has none.
+    `template` holds `{question}`, and control tokens by name if any; None means the model's own
+    chat template, or the zero-shot chain-of-thought prompt where it has none.
     """
 
     template: str | None = None
     step_stop: str = "\n\n"
     answer_marker: str = "The answer is"
+    name: str | None = None  # of the preset that it came from
+    system: str | None = None  # what stands before all else: a chat's system message, or a text
+    shots: int = 0  # solved examples before the question
+    variables: str | None = None  # of the chat template, as a JSON table
 
 
 @dataclass(frozen=True, slots=True)

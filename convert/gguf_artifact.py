@@ -11,6 +11,7 @@ from convert.gguf_check import check_header
 from convert.gguf_header import read_header
 from convert.gguf_level import level_of
 from convert.gguf_shape import shape_of
+from convert.prompt_presets import prompt_preset
 from convert.protocols import check_numbers, judged, role_of
 
 T = TypeVar("T")
@@ -47,20 +48,28 @@ def artifact_from_gguf(path: Path) -> Artifact:
         source=_text(path, values, "starbase.source", str(values.get("general.name", path.name))),
         revision=_text(path, values, "starbase.revision", None),
         heads=_heads(path, values),
-        **_protocols(path, values, role),
+        **_protocols(path, values, role, shape.context),
     )
     check_numbers(path, found.reward, found.thought, shape.vocab)
     return found
 
 
-def _protocols(path: Path, values: dict[str, Any], role: Role) -> dict[str, Any]:
+def _protocols(path: Path, values: dict[str, Any], role: Role, context: int) -> dict[str, Any]:
     """How the model is asked, scores and thinks, as the arguments of an artifact."""
     thought = _own(path, values, ThoughtProtocol) if role == "thinker" else None
     return {
-        "prompt": _own(path, values, PromptFormat),
+        "prompt": _own(path, values, PromptFormat) or _preset(path, values, role, context),
         "reward": _own(path, values, RewardProtocol) if role == "reward" else None,
         "thought": thought,
     }
+
+
+def _preset(path: Path, values: dict[str, Any], role: Role, context: int) -> PromptFormat | None:
+    """How a policy is asked whose file does not say so."""
+    if role == "reward":
+        return None
+    chat = bool(values.get("tokenizer.chat_template"))
+    return prompt_preset(path.name, chat=chat, thinks=role == "thinker", context=context)
 
 
 def _own(path: Path, values: dict[str, Any], kind: type[T]) -> T | None:

@@ -16,11 +16,13 @@ from convert.artifact import (
 )
 from convert.checkpoint import Checkpoint
 from convert.files import read_json
+from convert.prompt_presets import prompt_preset
 from convert.protocols import check_numbers, check_outputs, judged, role_of
 from convert.refusal import Refusal
 from convert.reward_presets import reward_protocol
 from convert.roles import detect_role, outputs
 from convert.thoughts import check_protocol, check_tensors, thought_protocol
+from convert.tokenizer_files import has_chat_template
 
 T = TypeVar("T")
 KEYS = ("role", "prompt", "reward", "thought")  # of protocol.json
@@ -59,7 +61,7 @@ def identify(
     role = role or detect_role(checkpoint)
     found = Identity(
         role,
-        _stated(path, tables, "prompt", PromptFormat),
+        _stated(path, tables, "prompt", PromptFormat) or _prompt(checkpoint, role),
         _reward(checkpoint, path, tables) if role == "reward" else None,
         _thought(checkpoint, path, tables, thought_embedding) if role == "thinker" else None,
     )
@@ -84,6 +86,19 @@ def _tables(path: Path) -> dict[str, Any]:
 
 def _stated(path: Path, tables: dict[str, Any], key: str, kind: type[T]) -> T | None:
     return judged(kind, path, key, tables[key]) if key in tables else None
+
+
+def _prompt(checkpoint: Checkpoint, role: Role) -> PromptFormat | None:
+    """How a policy is asked that says nothing of it."""
+    if role == "reward":
+        return None
+    folder = checkpoint.folder.resolve()
+    return prompt_preset(
+        folder.parents[1].name if folder.parent.name == "snapshots" else folder.name,
+        chat=has_chat_template(folder),
+        thinks=role == "thinker",
+        context=checkpoint.shape.context,
+    )
 
 
 def _reward(checkpoint: Checkpoint, path: Path, tables: dict[str, Any]) -> RewardProtocol:

@@ -10,7 +10,8 @@ from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from convert import bounds
 from convert.artifact import RewardProtocol, Role, ThoughtProtocol
-from convert.refusal import Refusal
+from convert.prompt_presets import SHOTS
+from convert.refusal import Refusal, reading
 from convert.typed import typed
 
 T = TypeVar("T")
@@ -28,8 +29,8 @@ def judged(kind: type[T], path: Path, where: str, table: Any) -> T:
     """
     if not isinstance(table, Mapping):
         raise Refusal(f"{path} gives {where} {bounds.shown(table)}; choose a table")
-    plain: Any = kind
-    known = [field.name for field in fields(plain)]
+    anything: Any = kind
+    known = [field.name for field in fields(anything)]
     hints = get_type_hints(kind)
     for key, value in table.items():
         if key not in known:
@@ -40,9 +41,28 @@ def judged(kind: type[T], path: Path, where: str, table: Any) -> T:
             raise Refusal(f"{path} gives {where}.{key} {shown}; choose {', '.join(choices)}")
         if key == "template" and isinstance(value, str) and QUESTION not in value:
             raise Refusal(f"{path} gives {where}.template without {QUESTION}; put it there")
+        if key == "shots":
+            bounds.integer(path, f"{where}.{key}", value, (0, SHOTS))
         if key in NOT_EMPTY and value == "":
             raise Refusal(f"{path} gives {where}.{key} no text; choose what ends a step")
-    return typed(kind, json.dumps(dict(table)).encode(), f"{path}: {where}")
+    plain = {key: _plain(path, f"{where}.{key}", key, value) for key, value in table.items()}
+    return typed(kind, json.dumps(plain).encode(), f"{path}: {where}")
+
+
+def _plain(path: Path, where: str, key: str, value: Any) -> Any:
+    """A value as its field holds it: the variables of a chat template as the text of their table.
+
+    Raises:
+        Refusal: for variables that are no table.
+    """
+    if key != "variables" or value is None:
+        return value
+    if isinstance(value, str):
+        with reading(path):
+            value = json.loads(value)
+    if not isinstance(value, dict):
+        raise Refusal(f"{path} gives {where} {bounds.shown(value)}; choose a table")
+    return json.dumps(value, ensure_ascii=False)
 
 
 def role_of(path: Path, key: str, value: Any) -> Role:

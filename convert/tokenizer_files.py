@@ -33,6 +33,12 @@ def check_tokenizer(folder: Path) -> None:
             bounds.text(path, "chat_template", each["template"])
 
 
+def has_chat_template(folder: Path) -> bool:
+    """Whether a checkpoint has a chat template, in one of the places that transformers knows."""
+    named = any((folder / name).exists() for name in ("chat_template.jinja", "chat_template.json"))
+    return named or bool(read_json(folder / SETTINGS).get("chat_template"))
+
+
 def token_id(folder: Path, text: str) -> int | None:
     """The id of a token, by the files in which it may stand; None where none has it."""
     for i, entry in added_decoder(folder):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
+from convert.prompt_presets import ZERO_SHOT
 from methods.answers.reader import Extraction
 from methods.build import MethodSpec
 from methods.candidate import Answer, Candidate
@@ -17,7 +18,6 @@ from methods.catalog import Selection
 from methods.problem import Problem
 from methods.trial import Trial
 from runtime.engine import Branch, Engine, Sampling, Step
-from runtime.prompt import ZERO_SHOT
 
 ELICITATION = "\nTherefore, the answer (arabic numerals) is"
 ANSWER_TOKENS = 12

@@ -1,17 +1,25 @@
-"""Turning a question into the tokens that a policy reads."""
+"""Turning a question, or a conversation, into the tokens that a policy reads."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from convert.artifact import PromptFormat
+from convert.prompt_presets import CHAT, ZERO_SHOT
+from convert.refusal import Refusal
 from runtime.chat_template import render
-from runtime.engine import Engine
+from runtime.engine import Engine, Tokenizer
+from runtime.examples import EXAMPLES, Example
 from runtime.valid_text import utf8
 
-ZERO_SHOT = "Q: {question}\nA: Let's think step by step."  # zero-shot chain of thought
-INSTRUCTION = (
-    "Solve the problem step by step, with a blank line between the steps. "
-    "End with a line 'The answer is: N', where N is a number."
-)
+Turn = Mapping[str, str]  # role: system, user, assistant or tool; and content
+WAYS = {  # how a chat is told to part its steps, by what ends one
+    "\n\n": ", with a blank line between the steps",
+    "\n": ", each step on a line of its own",
+}
+NO_VARIABLES: Mapping[str, Any] = {}
 
 
 def prompt_format(engine: Engine) -> PromptFormat:
@@ -21,22 +29,133 @@ def prompt_format(engine: Engine) -> PromptFormat:
 
 def prompt_tokens(engine: Engine, question: str) -> list[int]:
     """Ids of the prompt: the model's own template, its chat template, or a zero-shot prompt."""
-    utf8(question)  # refused here, it is not taken for the template's fault
-    template = prompt_format(engine).template
-    if template is None and engine.tokenizer.chat_template:
-        return engine.tokenizer.encode_chat(_chat(engine, question))
-    return engine.tokenizer.encode((template or ZERO_SHOT).replace("{question}", question))
+    return conversation_tokens(engine, [{"role": "user", "content": question}], instruct=True)
 
 
-def _chat(engine: Engine, question: str) -> str:
-    tokenizer = engine.tokenizer
-    variables = {
-        "messages": [{"role": "user", "content": f"{question}\n\n{INSTRUCTION}"}],
+def conversation_tokens(
+    engine: Engine,
+    turns: Sequence[Turn],
+    *,
+    instruct: bool = False,
+    variables: Mapping[str, Any] = NO_VARIABLES,
+) -> list[int]:
+    """Ids of `conversation_text`.
+
+    Raises:
+        Refusal: for a conversation that the model's template refuses, in its words.
+    """
+    text = conversation_text(engine, turns, instruct=instruct, variables=variables)
+    tokenizer, template = engine.tokenizer, _template(engine)
+    if template is None:
+        return tokenizer.encode_chat(text)
+    return tokenizer.encode(text, special=_names_tokens(tokenizer, template))
+
+
+def conversation_text(
+    engine: Engine,
+    turns: Sequence[Turn],
+    *,
+    instruct: bool = False,
+    variables: Mapping[str, Any] = NO_VARIABLES,
+) -> str:
+    """A conversation as the model reads it, up to where it is to go on.
+
+    With `instruct` a chat is told, in its last user turn, how to part its steps and to mark its
+    answer, and gets the system message and the examples of its format. Without a chat template
+    every turn is written with the model's own template, or the zero-shot prompt.
+    """
+    for turn in turns:
+        utf8(turn["content"])  # refused here, it is not taken for the template's fault
+    form, template = prompt_format(engine), _template(engine)
+    if template is not None:
+        return _text(form, template, turns)
+    stated = json.loads(form.variables) if form.variables else {}
+    given = {
+        "messages": _instructed(form, turns) if instruct else [dict(turn) for turn in turns],
         "tools": None,
         "documents": None,
         "add_generation_prompt": True,
         "enable_thinking": False,
-        "bos_token": tokenizer.bos,
-        "eos_token": tokenizer.eos,
+        "bos_token": engine.tokenizer.bos,
+        "eos_token": engine.tokenizer.eos,
     }
-    return render(engine.artifact.path.name, tokenizer.chat_template or "", variables)
+    template = engine.tokenizer.chat_template or ""
+    return render(engine.artifact.path.name, template, given | stated | dict(variables))
+
+
+def instruction(form: PromptFormat) -> str:
+    """What a chat is told: how to part its steps and to mark its answer."""
+    way = WAYS.get(form.step_stop, f", and end each step with {form.step_stop.strip()!r}")
+    marker = form.answer_marker.rstrip().rstrip(":")
+    return (
+        f"Solve the problem step by step{way}. End with a line '{marker}: N', where N is a number."
+    )
+
+
+def _template(engine: Engine) -> str | None:
+    """The text around a question; None where the model's chat template has that place."""
+    form = prompt_format(engine)
+    if form.template is not None:
+        return form.template
+    if engine.tokenizer.chat_template:
+        return None
+    if form.name == CHAT:
+        raise Refusal(
+            f"{engine.artifact.path.name} has no chat template; choose --prompt few-shot or "
+            "zero-shot, or a file"
+        )
+    return ZERO_SHOT
+
+
+def _names_tokens(tokenizer: Tokenizer, template: str) -> bool:
+    """Whether a template holds control tokens, which the texts put into it may then name too."""
+    return tokenizer.encode(template, special=True) != tokenizer.encode(template)
+
+
+def _instructed(form: PromptFormat, turns: Sequence[Turn]) -> list[dict[str, str]]:
+    """A chat with the system message and the examples of a format, and told what it is to do."""
+    told = f"\n\n{instruction(form)}"
+    talk = [dict(turn) for turn in turns]
+    for turn in reversed(talk):
+        if turn["role"] == "user":
+            turn["content"] += told
+            break
+    shown = []
+    for example in EXAMPLES[: form.shots]:
+        shown.append({"role": "user", "content": example.question + told})
+        shown.append({"role": "assistant", "content": _solution(form, example)})
+    if talk and talk[0]["role"] == "system":
+        shown.insert(0, talk.pop(0))
+    elif form.system is not None:
+        shown.insert(0, {"role": "system", "content": form.system})
+    return shown + talk
+
+
+def _text(form: PromptFormat, template: str, turns: Sequence[Turn]) -> str:
+    """A conversation without a chat template: examples before it, and its turns in order."""
+    parts = [form.system] if form.system is not None else []
+    for example in EXAMPLES[: form.shots]:
+        shown = template.replace("{question}", example.question)
+        parts.append(_answered(shown, _solution(form, example)))
+    asked: str | None = None
+    for turn in turns:
+        if turn["role"] == "user":
+            asked = template.replace("{question}", turn["content"])
+            parts.append(asked)
+        elif turn["role"] == "assistant" and asked is not None:
+            parts[-1], asked = _answered(asked, turn["content"]), None
+        else:
+            parts.append(turn["content"])
+    return "\n\n".join(parts)
+
+
+def _answered(asked: str, answer: str) -> str:
+    return asked + ("" if asked[-1:].isspace() else " ") + answer
+
+
+def _solution(form: PromptFormat, example: Example) -> str:
+    """An example's steps, parted as the model is to part its own, and its answer, marked."""
+    stop = form.step_stop
+    end = "" if stop.isspace() else f" {stop.strip()}"
+    last = f"{form.answer_marker} {example.answer}."
+    return (stop if stop.isspace() else "\n").join(step + end for step in (*example.steps, last))

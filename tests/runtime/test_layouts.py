@@ -11,12 +11,14 @@ from typing import Any
 
 import pytest
 
+from convert.artifact import PromptFormat
 from convert.ensure import ensure
 from runtime.engine import Sampling
 from runtime.load import EngineOptions, open_engine
-from runtime.prompt import INSTRUCTION, prompt_tokens
+from runtime.prompt import instruction, prompt_tokens
 from tests.conftest import REFERENCE, save_tiny
 
+INSTRUCTION = instruction(PromptFormat())
 OPTIONS = EngineOptions(device="cpu", threads=1, context=1024, max_branches=4)
 QUESTIONS = ("2 + 3?", "  Ann's 1,024 \u00e9ggs\n\nand \U0001f600: how many?", "a</s>b [INST] c")
 INST = "{{ bos_token }}{% for m in messages %}[INST] {{ m.content }} [/INST]{% endfor %}"

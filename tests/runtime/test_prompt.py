@@ -11,14 +11,17 @@ from typing import Any
 
 import pytest
 
+from convert.artifact import PromptFormat
 from convert.ensure import ensure
 from convert.hf_files import default_template
 from convert.refusal import Refusal
 from runtime.load import EngineOptions, open_engine
-from runtime.prompt import INSTRUCTION, prompt_tokens
+from runtime.prompt import instruction, prompt_tokens
 from runtime.scripted_engine import ScriptedEngine
 from runtime.valid_text import known
+from tests.conftest import REFERENCE
 
+INSTRUCTION = instruction(PromptFormat())
 OPTIONS = EngineOptions(device="cpu", threads=1, context=512, max_branches=4)
 TEMPLATE = (
     "{{ bos_token }}{% for m in messages %}{% if loop.index > 1 %}{% break %}{% endif %}"
@@ -164,3 +167,19 @@ def test_a_token_that_the_model_does_not_embed_is_refused() -> None:
     assert known("tokenizer.json", [3, 7], 8) == [3, 7]
     with pytest.raises(Refusal, match=r"tokenizer.json: its tokenizer gives token 8 and the model"):
         known("tokenizer.json", [3, 8], 8)
+
+
+def test_a_template_may_hold_control_tokens(reference: Callable[[str, str], Path]) -> None:
+    pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    found = []
+    for path in (REFERENCE / "policy", reference("policy", "f16"), reference("policy", "fp32")):
+        with open_engine(path, OPTIONS) as engine:
+            plain = prompt_tokens(engine, "a</s>")
+            assert plain == engine.tokenizer.encode("a</s>\n")
+            assert 2 not in plain
+            form = PromptFormat("<s>{question}</s>\n")
+            engine.artifact = replace(engine.artifact, prompt=form)
+            found.append(prompt_tokens(engine, "Why?"))
+    assert found[0] == found[1] == found[2]
+    assert (found[0].count(1), found[0].count(2)) == (1, 1)
