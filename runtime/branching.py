@@ -81,6 +81,17 @@ class BranchEngine(ABC):
     def cut(self, slot: int, length: int) -> None:
         """Drop what a slot holds beyond `length` tokens."""
 
+    copies = False  # whether cells can be saved in main memory
+    padded = False  # whether a call costs its longest branch for every branch
+
+    def save(self, slot: int, spare: int, begin: int, end: int) -> bytes:
+        """A copy of the cells at positions `begin` to `end`, made through a slot that is empty."""
+        raise NotImplementedError
+
+    def restore(self, slot: int, spare: int, saved: bytes) -> None:
+        """Let a slot go on with saved cells."""
+        raise NotImplementedError
+
     @abstractmethod
     def close(self) -> None:
         """Free the model and its memory."""

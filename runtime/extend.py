@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from runtime.engine import Branch, Engine, Finish, Sampling, Step
@@ -11,24 +11,27 @@ from runtime.sampling import Sampler
 
 
 @dataclass(slots=True)
-class _Draft:
+class Draft:
     """A step being written."""
 
-    branch: Branch
-    position: int
+    ends: Ends
     token_ids: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
     text: bytearray = field(default_factory=bytearray)
     finish: Finish | None = None
 
-    def take(self, token: int, logprob: float, piece: bytes, limits: _Limits) -> None:
+    def take(self, token: int, logprob: float) -> None:
+        """The token that was drawn: it goes on, or it ends the step."""
+        if token in self.ends.eos_ids:
+            self.finish = "eos"
+            return
+        piece = self.ends.pieces[token]
         self.token_ids.append(token)
         self.logprobs.append(logprob)
         self.text += piece
-        self.position += 1
-        if limits.stops and limits.stopped(self.text, len(piece)):
+        if self.ends.stops and self.ends.stopped(self.text, len(piece)):
             self.finish = "stop"
-        elif len(self.token_ids) >= limits.max_tokens:
+        elif len(self.token_ids) >= self.ends.max_tokens:
             self.finish = "length"
 
     def step(self) -> Step:
@@ -38,15 +41,26 @@ class _Draft:
 
 
 @dataclass(frozen=True, slots=True)
-class _Limits:
+class Ends:
+    """What ends a step."""
+
     max_tokens: int
     stops: tuple[bytes, ...]
+    eos_ids: Collection[int]
+    pieces: Sequence[bytes]  # the text of every id
 
     def stopped(self, text: bytearray, added: int) -> bool:
         """Whether a stop string ends inside the bytes just added."""
         return any(
             text.find(stop, max(0, len(text) - added - len(stop) + 1)) >= 0 for stop in self.stops
         )
+
+
+def step_ends(engine: Engine, sampling: Sampling) -> Ends:
+    """What ends a step of an engine."""
+    stops = tuple(stop.encode() for stop in sampling.stop)
+    tokenizer = engine.tokenizer
+    return Ends(sampling.max_tokens, stops, tokenizer.eos_ids, tokenizer.pieces)
 
 
 def extend(
@@ -61,26 +75,24 @@ def extend(
     Raises:
         ContextFull: if the KV cache cannot hold another round.
     """
-    limits = _Limits(sampling.max_tokens, tuple(stop.encode() for stop in sampling.stop))
-    pieces, eos_ids = engine.tokenizer.pieces, engine.tokenizer.eos_ids
-    drafts = [_Draft(branch, engine.length(branch)) for branch in branches]
-    live, logits, sampling_s = drafts, engine.logits(branches), 0.0
+    ends = step_ends(engine, sampling)
+    drafts = [Draft(ends) for _ in branches]
+    starts = [engine.length(branch) for branch in branches]
+    live, logits, sampling_s = list(range(len(branches))), engine.logits(branches), 0.0
     while live:
         started = time.perf_counter()
-        ids, positions = [d.branch.id for d in live], [d.position for d in live]
+        ids = [branches[n].id for n in live]
+        positions = [starts[n] + len(drafts[n].token_ids) for n in live]
         tokens, logprobs = sampler.draw(logits, sampling, ids, positions)
-        for draft, token, logprob in zip(live, tokens.tolist(), logprobs.tolist(), strict=True):
-            if token in eos_ids:
-                draft.finish = "eos"
-            else:
-                draft.take(token, logprob, pieces[token], limits)
+        for n, token, logprob in zip(live, tokens.tolist(), logprobs.tolist(), strict=True):
+            drafts[n].take(token, logprob)
         sampling_s += time.perf_counter() - started
-        fed = [draft for draft in live if draft.finish != "eos"]
+        fed = [n for n in live if drafts[n].finish != "eos"]
         if fed:
             output = engine.feed(
-                [d.branch for d in fed], [d.token_ids[-1:] for d in fed], work="decode"
+                [branches[n] for n in fed], [drafts[n].token_ids[-1:] for n in fed], work="decode"
             )
-            rows = [row for row, draft in enumerate(fed) if draft.finish is None]
+            rows = [row for row, n in enumerate(fed) if drafts[n].finish is None]
             logits = output.logits if len(rows) == len(fed) else output.logits[rows]
-        live = [draft for draft in fed if draft.finish is None]
+        live = [n for n in fed if drafts[n].finish is None]
     return [draft.step() for draft in drafts], sampling_s

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import sys
 from collections.abc import Sequence
@@ -38,6 +39,8 @@ CONTEXT_STEP = 256  # llama.cpp rounds the cache up to this
 
 class GgufEngine(BranchEngine):
     """A GGUF on CUDA, the CPU, or both."""
+
+    copies = True
 
     def __init__(self, artifact: Artifact, options: EngineOptions) -> None:
         if not 1 <= options.max_branches <= MAX_BRANCHES:
@@ -170,6 +173,21 @@ class GgufEngine(BranchEngine):
                 f"{self.artifact.path.name} is a recurrent model: it cannot take back tokens, "
                 "as scores and thoughts do; choose a model of attention alone"
             )
+
+    def save(self, slot: int, spare: int, begin: int, end: int) -> bytes:
+        llama.llama_memory_seq_cp(self._memory, slot, spare, begin, end)
+        size = llama.llama_state_seq_get_size(self._context, spare)
+        buffer = (ctypes.c_uint8 * size)()
+        llama.llama_state_seq_get_data(self._context, buffer, size, spare)
+        self.cut(spare, 0)
+        return bytes(buffer)
+
+    def restore(self, slot: int, spare: int, saved: bytes) -> None:
+        buffer = (ctypes.c_uint8 * len(saved)).from_buffer_copy(saved)
+        if not llama.llama_state_seq_set_data(self._context, buffer, len(saved), spare):
+            raise RuntimeError(f"llama.cpp takes its own cells not back: {llama_log.last_error()}")
+        llama.llama_memory_seq_cp(self._memory, spare, slot, -1, -1)
+        self.cut(spare, 0)
 
     def close(self) -> None:
         if self._context:

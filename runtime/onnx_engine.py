@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -62,9 +63,9 @@ class OnnxEngine(BranchEngine):
         self._logits.reserve(len(last))
         self._hidden.reserve(len(last))
         try:
-            for begin in range(0, len(token), CALL_TOKENS):
-                part = slice(begin, begin + CALL_TOKENS)
-                first, end = map(int, np.searchsorted(last, (begin, begin + CALL_TOKENS)))
+            for begin, until in pairwise(self._bounds([len(t) for t in tokens])):
+                part = slice(begin, until)
+                first, end = map(int, np.searchsorted(last, (begin, until)))
                 self._logits.bind(self._binding, first, end)
                 self._hidden.bind(self._binding, first, end)
                 self._run(token[part], position[part], slot[part], last[first:end] - begin)
@@ -75,6 +76,16 @@ class OnnxEngine(BranchEngine):
         rows = len(last)
         output = Output(self._logits.values[:rows], self._hidden.values[:rows] if hidden else None)
         return output, rows if self._logits.width else 0
+
+    def _bounds(self, sizes: Sequence[int]) -> list[int]:
+        """Where calls begin and end among so many tokens of each branch.
+
+        In an empty cache onnxruntime takes a whole call for one prompt and counts its positions
+        itself: the first branch goes alone then.
+        """
+        alone = min(sizes[0], CALL_TOKENS) if self._cells.used == 0 else 0
+        total = sum(sizes)
+        return sorted({0, alone, *range(alone, total, CALL_TOKENS), total})
 
     def _run(self, token: Ints, position: Ints, slot: Ints, rows: Ints) -> None:
         """One call on tokens of any branches: as one row, whose bias tells them apart."""

@@ -22,9 +22,12 @@ ONES = np.ones(BLOCK, np.float32)
 Floats = npt.NDArray[np.float64]
 
 
-def uniform(seed: int, branches: Sequence[int], positions: Sequence[int]) -> Floats:
+def uniform(
+    seeds: int | Sequence[int], branches: Sequence[int], positions: Sequence[int]
+) -> Floats:
     """(B,) numbers in [0, 1): a hash of seed, branch id and position (splitmix64's finalizer)."""
-    key = np.full(len(branches), seed & 0xFFFFFFFFFFFFFFFF, np.uint64)
+    each = [seeds] * len(branches) if isinstance(seeds, int) else seeds
+    key = np.array([seed & 0xFFFFFFFFFFFFFFFF for seed in each], np.uint64)
     for word in (np.asarray(branches, np.uint64), np.asarray(positions, np.uint64)):
         key = _mix(key ^ (word * np.uint64(0x9E3779B97F4A7C15) + np.uint64(0x632BE59BD9B4E019)))
     return np.asarray((key >> np.uint64(11)).astype(np.float64) * 2.0**-53)
@@ -48,8 +51,11 @@ class Sampler:
         sampling: Sampling,
         branches: Sequence[int],
         positions: Sequence[int],
+        seeds: Sequence[int] | None = None,
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
         """(B,) token ids and their log-probabilities from (B, V) logits, which stay unchanged.
+
+        Rows of several trees may have a seed each.
 
         Temperature comes before the nucleus. Log-probabilities are of the tempered distribution
         before truncation; at temperature 0 they are of the untempered one.
@@ -64,7 +70,7 @@ class Sampler:
         if sampling.temperature == 0:
             tokens = logits.argmax(axis=1)
         else:
-            u = uniform(sampling.seed, branches, positions)
+            u = uniform(sampling.seed if seeds is None else seeds, branches, positions)
             if sampling.top_p < 1:
                 tokens = _nucleus(weights, totals, u, sampling.top_p)
             else:

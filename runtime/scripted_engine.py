@@ -86,7 +86,7 @@ class ScriptedEngine(BranchEngine):
         hidden: bool,
         tails: Sequence[int],
     ) -> tuple[Output, int]:
-        if sum(len(t) for t in self._texts.values()) + sum(map(len, tokens)) > self.context:
+        if self._cells() + sum(map(len, tokens)) > self.context:
             raise ContextFull(f"the script's cache of {self.context} tokens is full")
         self.batches.append(len(slots))
         logits = np.full((sum(tails), END + 1), -math.inf, np.float32)
@@ -100,6 +100,11 @@ class ScriptedEngine(BranchEngine):
                 row += 1
         states = np.ones((len(logits), 1), np.float32) if hidden else None
         return Output(logits, states), len(logits)
+
+    def _cells(self) -> int:
+        """Tokens that the branches hold; one that they share counts once."""
+        texts = sorted(self._texts.values())
+        return sum(map(len, texts)) - sum(map(_common, texts, texts[1:]))
 
     def _next(self, text: bytes) -> dict[int, float]:
         """Weights of the next byte."""
@@ -125,6 +130,12 @@ class ScriptedEngine(BranchEngine):
 
     def close(self) -> None:
         self._texts.clear()
+
+
+def _common(one: bytes, other: bytes) -> int:
+    """How many bytes two texts begin with alike."""
+    ends = (n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b)
+    return next(ends, min(len(one), len(other)))
 
 
 def _continue(written: bytes, continuations: Mapping[str, float]) -> dict[int, float]:

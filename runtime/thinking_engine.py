@@ -78,6 +78,10 @@ class ThinkingEngine:
         self._seed = 0
         self._usage = Usage()  # what the engine inside cannot know
 
+    def over(self, engine: Engine) -> ThinkingEngine:
+        """The same thinking over another engine of the same model, with books of its own."""
+        return ThinkingEngine(engine, self._head, gate=self._gate, temperature=self._temperature)
+
     @property
     def usage(self) -> Usage:
         return self.inner.usage + self._usage

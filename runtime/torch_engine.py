@@ -33,6 +33,8 @@ FIRST_TOKENS = 256  # of cache a slot starts with
 class TorchEngine(BranchEngine):
     """A checkpoint in float32 on the CPU, or bfloat16 on CUDA. Forks copy their prefix."""
 
+    padded = True
+
     def __init__(self, artifact: Artifact, options: EngineOptions) -> None:
         super().__init__(options.max_branches)
         self.context, self.on_card = options.context, _choose_cuda(options)

@@ -11,6 +11,8 @@ import pytest
 from runtime.engine import ContextFull, Engine, Sampling
 from runtime.options import EngineOptions
 from runtime.scripted_engine import ScriptedEngine
+from runtime.shared_engine import SharedEngine
+from tests.runtime.shared import shared
 
 CONTEXT = 512
 
@@ -47,13 +49,18 @@ def _onnx(reference: Callable[[str, str], Path], options: EngineOptions) -> Engi
 ENGINES = {"scripted": _scripted, "gguf": _gguf, "torch": _torch, "onnx": _onnx}
 
 
-@pytest.fixture(params=ENGINES)
+@pytest.fixture(params=[*ENGINES, *(f"shared-{name}" for name in ENGINES)])
 def engine(
     request: pytest.FixtureRequest, reference: Callable[[str, str], Path]
 ) -> Iterator[Engine]:
+    name = request.param.removeprefix("shared-")
     options = EngineOptions(device="cpu", context=CONTEXT, max_branches=12, threads=1)
-    with ENGINES[request.param](reference, options) as opened:
-        yield opened
+    with ENGINES[name](reference, options) as opened:
+        if name == request.param:
+            yield opened
+        else:
+            with shared(opened, company=1) as view:
+                yield view
 
 
 @pytest.fixture
@@ -91,6 +98,16 @@ def test_forks_are_independent(engine: Engine, prompt: list[int]) -> None:
     for row, tokens in enumerate((one, two)):
         with engine.open([*prompt, *tokens]) as fresh:
             assert _close(engine.logits([fresh])[0], fed[row])
+
+
+def test_branches_begin_together_in_an_empty_cache(engine: Engine, prompt: list[int]) -> None:
+    texts = [prompt, prompt[: len(prompt) // 2]]
+    with engine.open([]) as one, engine.open([]) as two:
+        engine.feed([one, two], [text[:-3] for text in texts])
+        rows = engine.feed([one, two], [text[-3:] for text in texts]).logits.copy()
+    for row, text in zip(rows, texts, strict=True):
+        with engine.open(text) as fresh:
+            assert _close(engine.logits([fresh])[0], row)
 
 
 def test_rows_survive_calls_they_sit_out(engine: Engine, prompt: list[int]) -> None:
@@ -169,6 +186,8 @@ def test_nothing_stays_live(engine: Engine, prompt: list[int]) -> None:
 
 
 def test_too_many_branches(engine: Engine, prompt: list[int]) -> None:
+    if isinstance(engine, SharedEngine):
+        pytest.skip("branches of a shared engine take turns")
     with engine.open(prompt) as root, pytest.raises(ContextFull, match="12 branches"):
         engine.fork(root, 12)
 

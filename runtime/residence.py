@@ -1,0 +1,238 @@
+"""Which branches are in the KV cache, cell by cell; the others wait in main memory."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from runtime.branching import BranchEngine
+from runtime.chains import Chain, Link
+
+HEADROOM = 32  # cells that must be left for a branch to come in, or it would leave at once
+COPY_BYTES_PER_S = 2e9  # out and in, measured on main memory; a card's bus is faster
+COPY_S = 2e-4  # of one copy of any size
+CPU_FLOPS, CARD_FLOPS = 2e11, 5e13  # of reading tokens anew, to the order of magnitude
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What a branch wants of the next call."""
+
+    chain: Chain
+    count: int  # tokens to append
+
+
+class Residence:
+    """The slots of an engine and every cell in them.
+
+    A slot holds the beginning of one chain. What several slots hold of a link is counted once, as
+    the engines do. A chain that must leave has the cells that nobody else holds copied to main
+    memory, or is read again, whichever takes less by a fixed model: never by a clock, so that the
+    same run repeats. `used` never exceeds the engine's context.
+    """
+
+    def __init__(self, engine: BranchEngine) -> None:
+        self._engine = engine
+        self.capacity, self.used = engine.context, 0
+        self.copied_tokens = 0  # to main memory, so far
+        self._cuts: dict[int, int] = {}  # slot -> length, still to be done
+        self._spare = engine.max_branches - 1  # the slot through which copies go
+        self._free = list(range(self._spare - 1, -1, -1))
+        self._links: dict[int, list[Link]] = {}  # slot -> what it holds
+        self._chains: dict[int, Chain] = {}  # slot -> whose it is
+        self._least_copy = _least_copy(engine)
+
+    @property
+    def slots(self) -> int:
+        """Branches that may be in one call."""
+        return self._spare
+
+    @property
+    def resident(self) -> int:
+        """Branches that have a slot."""
+        return len(self._chains)
+
+    def choose(self, demands: Sequence[Demand]) -> list[int]:
+        """Those that fit into one call, the first ones first; at least one."""
+        needed: dict[Link, int] = {}
+        total = 0
+        chosen: list[int] = []
+        for n, demand in enumerate(demands):
+            grown = {link: used for link, used in demand.chain.links if used > needed.get(link, 0)}
+            cells = demand.count + sum(u - needed.get(link, 0) for link, u in grown.items())
+            room = 0 if demand.chain.slot is not None else HEADROOM
+            full = total + cells + room > self.capacity or len(chosen) == self.slots
+            if chosen and full:
+                continue
+            needed |= grown
+            total += cells
+            chosen.append(n)
+        return chosen
+
+    def make_room(self, demands: Sequence[Demand], live: Iterable[Chain]) -> None:
+        """Let branches leave until a call fits, the youngest tree's first."""
+        staying = {id(demand.chain) for demand in demands}
+        newcomers = [demand.chain for demand in demands if demand.chain.slot is None]
+        needed: dict[Link, int] = {}
+        for demand in demands:
+            for link, used in demand.chain.links:
+                needed[link] = max(needed.get(link, 0), used)
+        count = sum(demand.count for demand in demands)
+        idle = [c for c in live if c.slot is not None and id(c) not in staying]
+        idle.sort(key=lambda c: -c.age)
+        for chain in idle:
+            newcomers = [c for c in newcomers if c.slot is None]
+            crowded = len(newcomers) > len(self._free)
+            missing = sum(max(0, used - link.cells) for link, used in needed.items())
+            if not crowded and self.used + missing + count <= self.capacity:
+                return
+            idle_links = self._links[chain.slot] if chain.slot is not None else []
+            if crowded or any(link.cells > needed.get(link, 0) for link in idle_links):
+                self.leave(chain, newcomers)
+
+    def bring(self, chain: Chain) -> int:
+        """Give a branch a slot; how many of its tokens are there. The others must be read again."""
+        self.settle()
+        if chain.slot is None:
+            chain.slot = slot = self._free.pop()
+            self._chains[slot], self._links[slot] = chain, []
+            start = self._share(chain, slot)
+        else:
+            slot, start = chain.slot, self._shared(chain, chain.slot)
+            if start < self._elsewhere(chain, slot):
+                self._cut(slot, 0)
+                self.settle()
+                start = self._share(chain, slot)
+        if start == chain.length:
+            return start
+        for link, used in chain.links:
+            if link.start < start or used <= link.held.get(slot, 0):
+                continue
+            if link.saved is None or link.saved_count < used or link.start > start:
+                break
+            self._engine.restore(slot, self._spare, link.saved)
+            if link.saved_count > used:
+                self._engine.cut(slot, link.start + used)
+            self._hold(link, slot, used)
+            start = link.start + used
+        return start
+
+    def settle(self) -> None:
+        """Carry out the cuts; before every call."""
+        for slot, length in self._cuts.items():
+            self._engine.cut(slot, length)
+        self._cuts.clear()
+
+    def grown(self, chain: Chain) -> None:
+        """A branch was evaluated up to its whole length."""
+        assert chain.slot is not None
+        for link, used in chain.links:
+            self._hold(link, chain.slot, used)
+
+    def trim(self, chain: Chain) -> None:
+        """A branch was cut: so is its slot."""
+        if chain.slot is not None:
+            self._cut(chain.slot, chain.length)
+
+    def leave(self, chain: Chain, heirs: Iterable[Chain] = ()) -> None:
+        """Put a branch out of the cache; what nobody else holds is copied first."""
+        slot = chain.slot
+        assert slot is not None
+        alone = [
+            (link, used)
+            for link, used in chain.links
+            if used > max(link.saved_count, self._others(link, slot)) and slot in link.held
+        ]
+        if sum(used for _, used in alone) >= self._least_copy:
+            self.settle()
+            for link, _ in alone:
+                link.saved_count = link.held[slot]
+                end = link.start + link.saved_count
+                link.saved = self._engine.save(slot, self._spare, link.start, end)
+                self.copied_tokens += link.saved_count
+        self.forget(chain, heirs)
+
+    def forget(self, chain: Chain, heirs: Iterable[Chain]) -> None:
+        """Free a branch's slot, or hand it to the heir that needs most of it, if any does."""
+        slot = chain.slot
+        if slot is None:
+            return
+        chain.slot, best, most = None, None, 0
+        for heir in heirs:
+            if heir.slot is None and (shared := self._shared(heir, slot)) > most:
+                best, most = heir, shared
+        if best is not None and most > self._elsewhere(best, slot):
+            best.slot, self._chains[slot] = slot, best
+            self._cut(slot, most)
+            return
+        self._cut(slot, 0)
+        del self._links[slot], self._chains[slot]
+        self._free.append(slot)
+
+    def _others(self, link: Link, slot: int) -> int:
+        """How much of a link the other slots hold."""
+        return max((n for s, n in link.held.items() if s != slot), default=0)
+
+    def _shared(self, chain: Chain, slot: int) -> int:
+        """How many of the first tokens of a chain a slot holds."""
+        end = 0
+        for link, used in chain.links:
+            if not (held := link.held.get(slot, 0)):
+                break
+            end = link.start + min(held, used)
+            if held < used:
+                break
+        return end
+
+    def _elsewhere(self, chain: Chain, slot: int) -> int:
+        """How many of the first tokens of a chain another slot holds."""
+        for link, used in reversed(chain.links):
+            if held := self._others(link, slot):
+                return link.start + min(held, used)
+        return 0
+
+    def _share(self, chain: Chain, slot: int) -> int:
+        """Let a slot begin with what other slots hold of a chain; its length."""
+        for link, used in reversed(chain.links):
+            if link.held:
+                source = max(link.held, key=lambda s: (link.held[s], -s))
+                length = link.start + min(link.held[source], used)
+                self._engine.share(source, slot, length)
+                for part, count in chain.links:
+                    if part.start < length:
+                        self._hold(part, slot, min(count, length - part.start))
+                return length
+        return 0
+
+    def _hold(self, link: Link, slot: int, count: int) -> None:
+        before = link.cells
+        if slot not in link.held:
+            self._links[slot].append(link)
+        link.held[slot] = count
+        self.used += link.cells - before
+
+    def _cut(self, slot: int, length: int) -> None:
+        """Drop what a slot holds beyond a length."""
+        kept = []
+        for link in self._links[slot]:
+            before = link.cells
+            if link.start >= length:
+                del link.held[slot]
+            else:
+                link.held[slot] = min(link.held[slot], length - link.start)
+                kept.append(link)
+            self.used += link.cells - before
+        self._links[slot] = kept
+        self._cuts[slot] = min(length, self._cuts.get(slot, length))
+
+
+def _least_copy(engine: BranchEngine) -> float:
+    """From how many tokens on a copy out and in takes less than reading them again."""
+    if not engine.copies:
+        return math.inf
+    shape = engine.artifact.shape
+    flops = CARD_FLOPS if engine.on_card else CPU_FLOPS
+    anew = 2 * shape.linear_parameters / flops
+    copied = 2 * shape.kv_bytes_per_token(engine.kv_value_bytes) / COPY_BYTES_PER_S
+    return 2 * COPY_S / (anew - copied) if anew > copied else math.inf
