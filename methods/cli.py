@@ -41,7 +41,7 @@ def _solve(options: argparse.Namespace, given: Sequence[str]) -> None:
         outputs.check([options.tree], force=options.force)
     question = _question(options.question)
     warn_unused("solve", given, unused(options))
-    answer = _answer(options, Problem("0", question))
+    answer = _answer(options, Problem("0", question, task=options.task))
     if options.tree:
         write_json(options.tree, show.tree(question, answer))
     say(

@@ -9,7 +9,7 @@ from typing import Any
 from convert.refusal import Refusal
 from methods.answers import exact
 from methods.answers.plain import boxes, plain
-from methods.answers.reader import TaskName
+from methods.answers.tasks import TaskName
 from methods.answers.written import normalise
 
 LETTERS = "ABCDE"

@@ -14,7 +14,8 @@ import numpy as np
 
 from convert.files import regular
 from convert.refusal import Refusal
-from methods.answers.reader import Reader, TaskName
+from methods.answers.reader import Reader
+from methods.answers.tasks import TaskName
 from methods.fields import EXPECTED, detect, kind, question_and_gold
 
 UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)

@@ -9,6 +9,7 @@ from typing import get_args
 from convert.artifact import Aggregation
 from methods import arguments as kinds
 from methods import catalog
+from methods.answers.tasks import HELP, TASKS
 from runtime.options import Device, GateBy, KvType, Thinking
 
 EPILOG = """\
@@ -31,6 +32,7 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     p.add_argument("question", help="the question, or - to read it from standard input")
+    p.add_argument("--task", choices=TASKS, default="gsm8k", help=f"{HELP} (default: gsm8k)")
     _models(p.add_argument_group("models"))
     _search(p.add_argument_group("search"))
     _thinking(p.add_argument_group("thinking (Quiet-STaR models)"))

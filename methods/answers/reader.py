@@ -9,15 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, get_args
+from typing import Literal, Protocol
 
 from methods.answers import choice, exact, gsm8k, latex
 from methods.answers.marks import AnswerMark, marks
+from methods.answers.tasks import TaskName
 
-TaskName = Literal["gsm8k", "math", "choice", "exact"]
 Rule = Literal["marker", "last-number", "last", "none"]
 
-TASKS: tuple[TaskName, ...] = get_args(TaskName)
 ASKS = re.compile(r"\n(?:Q|Question):|\n\n\n")  # a base model begins to invent the next question
 STOPS = ("\nQ:", "\nQuestion:", "\n\n\n")  # the same, to end its path there
 NEAR = 300  # characters from the end in which words about an answer are its conclusion

@@ -14,11 +14,15 @@ from convert.artifact import Format
 from convert.files import regular
 from convert.onnx_files import model_files
 from methods import catalog
+from methods.answers.tasks import TaskName
 from methods.build import MethodSpec
 from methods.catalog import ProtocolName, Selection
+from methods.problem import Problem, read_problems
 from profiles.stored_json import parse
 from runtime.options import EngineOptions, Thinking
 
+# What version 0.1.0 could not say, with what it did: its runs keep their digests.
+ADDED: dict[str, object] = {"task": "gsm8k"}
 PLACES = ("policy", "reward", "data", "limit", "baseline")  # change no answer to a question
 FINGERPRINT_BYTES = 1 << 20
 
@@ -41,6 +45,7 @@ class Configuration:
     limit: int | None = None
     shuffle: int | None = None  # seed of the order that `limit` cuts
     seed: int = 0
+    task: TaskName = "gsm8k"  # how answers are read and compared
     baseline: bool = False  # full precision, what the others are compared with
 
     @property
@@ -63,6 +68,10 @@ class Configuration:
         parts += {"off": [], "on": ["thinking"], "gated": ["gated"]}[self.thinking]
         parts += [] if self.protocol is ProtocolName.FAIR else [self.protocol]
         return re.sub(r"[^A-Za-z0-9._-]+", "_", "-".join(parts))
+
+    def problems(self) -> list[Problem]:
+        """The questions in their order, those that cannot be asked too."""
+        return read_problems(self.data, self.limit, self.shuffle, self.task)
 
     @property
     def selections(self) -> tuple[Selection, ...]:
@@ -91,7 +100,7 @@ class Configuration:
                 flat |= {f"{key}.{name}": inner for name, inner in value.items()}
             else:
                 flat[key] = value
-        return flat
+        return {k: v for k, v in flat.items() if k not in ADDED or v != ADDED[k]}
 
     def digest(self) -> str:
         """A hash of all that is decisive; only equal ones may share a file of records."""
@@ -123,9 +132,9 @@ def read_configuration(path: Path) -> Configuration:
 
 def differences(old: Configuration, new: Configuration) -> list[str]:
     """What keeps two configurations from sharing records: `spec.temperature 1.0 -> 0.7`."""
-    before, after = old.decisive(), new.decisive()
+    before, after = ADDED | old.decisive(), ADDED | new.decisive()
     return [
-        f"{key} {_short(before.get(key))} -> {_short(after.get(key))}"
+        f"{key} {_short(before.get(key))} -> {_short(after[key])}"
         for key in after
         if before.get(key) != after[key]
     ]

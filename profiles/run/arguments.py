@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import get_args
 
 from methods import arguments as kinds
+from methods.answers.tasks import HELP, TASKS
 from methods.catalog import METHODS, ProtocolName, listed, unread
 from profiles import arguments
 from profiles.lineup import is_file
@@ -152,7 +153,8 @@ def _questions(group: argparse._ArgumentGroup) -> None:
         "--data",
         metavar="FILE",
         default=BENCHMARK,
-        help="jsonl in GSM8K's format, or the bundled benchmark (default)",
+        help="jsonl with the fields of GSM8K, MATH or a multiple choice, or the bundled benchmark "
+        "(default)",
     )
     group.add_argument(
         "--limit",
@@ -160,6 +162,7 @@ def _questions(group: argparse._ArgumentGroup) -> None:
         metavar="N",
         help="the first N questions (default: 100; 128 in the paper's suite)",
     )
+    group.add_argument("--task", choices=TASKS, help=f"{HELP} (default: as the fields of FILE say)")
     group.add_argument(
         "--shuffle",
         type=kinds.seed,

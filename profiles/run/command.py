@@ -7,7 +7,7 @@ import contextlib
 import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 
 from convert.files import write_json
@@ -75,7 +75,8 @@ def run(options: argparse.Namespace, given: Sequence[str]) -> None:
 
     asked = request(options)
     warn_unused("profile", given, unused(options))
-    problems = read_problems(asked.data, asked.limit, asked.shuffle)
+    problems = read_problems(asked.data, asked.limit, asked.shuffle, asked.task)
+    asked = replace(asked, task=problems[0].task)
     warn_faults([problem.fault for problem in problems if problem.fault], "count as wrong")
     stored_run.check(options.output, resume=options.resume, force=options.force)
     made = configurations(asked, real_sources(offline=asked.offline))

@@ -194,6 +194,7 @@ def _configuration(
         limit=request.limit,
         shuffle=request.shuffle,
         seed=request.seed,
+        task=request.task or "gsm8k",
         baseline=pair.baseline,
     )
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from convert import sources
 from convert.formats import parse
+from methods.answers.tasks import TaskName
 from methods.build import MethodSpec
 from methods.catalog import GREEDY, METHODS, rows_of
 from profiles import paper_suite
@@ -37,6 +38,7 @@ class Request:
     think_levels: tuple[str, ...] | None = None  # None: all
     suite: bool = False  # the paper's systems under both protocols
     shuffle: int | None = None
+    task: TaskName | None = None  # None: as the fields of the data say
     offline: bool = False
 
     @property
@@ -88,6 +90,7 @@ def request(options: argparse.Namespace) -> Request:
         think_levels=tuple(options.think_levels) if options.think_levels else None,
         suite=suite,
         shuffle=paper_suite.SHUFFLE if suite and options.shuffle is None else options.shuffle,
+        task=options.task,
         offline=options.offline,
     )
 

@@ -11,7 +11,6 @@ from typing import Any
 
 from convert import child as children
 from convert.printing import plain
-from methods.problem import read_problems
 from profiles.environment import environment
 from profiles.records import stored_run
 from profiles.records.configuration import Configuration
@@ -44,7 +43,7 @@ def run_all(
         title = f"[{number}/{len(configurations)}] {configuration.slug}"
         records = stored_run.records_path(folder, configuration)
         done = read_records(records)
-        total = len(read_problems(configuration.data, configuration.limit, configuration.shuffle))
+        total = len(configuration.problems())
         correct = sum(record.verdict(configuration.primary).correct for record in done)
         progress.start(title, total, len(done), correct)
         course = Course(_models(configuration), total, len(done))

@@ -26,7 +26,7 @@ from convert.refusal import Refusal
 from methods.build import Method, build
 from methods.candidate import Answer
 from methods.catalog import Selection, search_named
-from methods.problem import Problem, read_problems
+from methods.problem import Problem
 from methods.scorers import ProcessRewardScorer
 from methods.selection import select
 from methods.show import tree
@@ -102,7 +102,7 @@ def _measure(
     report: Callable[[dict[str, Any]], None],
     opener: Opener,
 ) -> None:
-    problems = read_problems(configuration.data, configuration.limit, configuration.shuffle)
+    problems = configuration.problems()
     done = {record.id for record in read_records(out)}
     todo = [problem for problem in problems if problem.id not in done]
     if not todo and worker_facts_path(out).exists():

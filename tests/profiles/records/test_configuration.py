@@ -53,8 +53,17 @@ def test_digest_follows_what_changes_answers_and_nothing_else(configuration: Mad
         replace(made, options=EngineOptions(kv_type="q8_0")),
         replace(made, policy_fingerprint="another model"),
         replace(made, data_sha256="1" * 64),
+        replace(made, task="math"),
     ):
         assert other.digest() != made.digest()
+
+
+def test_an_option_that_came_later_is_named_only_where_it_is_given(configuration: Made) -> None:
+    made = configuration("sample")
+    other = replace(made, task="choice")
+    assert "task" not in made.decisive()
+    assert differences(made, other) == ["task gsm8k -> choice"]
+    assert differences(other, made) == ["task choice -> gsm8k"]
 
 
 def test_differences_name_the_field_and_both_values(configuration: Made) -> None:
