@@ -13,6 +13,19 @@ CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True, slots=True)
+class Estimate:
+    """A figure and the bounds of its interval."""
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def holds_zero(self) -> bool:
+        return self.low <= 0 <= self.high
+
+
+@dataclass(frozen=True, slots=True)
 class Paired:
     """One system against another on the same questions. `difference` is ours minus theirs."""
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from profiles.documents import Document
 from profiles.drift.measure import DriftRow
+from profiles.flat_rows import flat
 from profiles.text_formats import NONE, percent, significant
 
 TITLES = (
@@ -29,24 +29,27 @@ def document(rows: Sequence[DriftRow], header: Mapping[str, Any]) -> Document:
     return Document(
         "What quantization does inside the thinker",
         header,
-        [asdict(row) for row in rows],
+        [flat(row) for row in rows],
         [TITLES, *map(_cells, rows)],
     )
 
 
-def _cells(row: DriftRow) -> tuple[str, ...]:
-    kl = NONE
-    if row.kl_mean_nats is not None:
-        kl = f"{significant(row.kl_mean_nats)} ± {significant(row.kl_mean_se_nats, 2)}"
-    return (
+def _cells(row: DriftRow) -> list[str]:
+    w, drift = row.weights, row.drift
+    cells = [
         f"{row.format} {row.level}",
         f"{row.bits_per_weight:.2f}",
-        f"{row.w_mean:.3f}",
-        f"{row.w_p1:.2f} / {row.w_p50:.2f} / {row.w_p99:.2f}",
-        significant(row.w_change_rms),
-        NONE if row.w_correlation is None else f"{row.w_correlation:.4f}",
-        percent(row.sign_changes),
-        kl,
-        significant(row.kl_p99_nats),
-        percent(row.same_top),
-    )
+        f"{w.w_mean:.3f}",
+        f"{w.w_p1:.2f} / {w.w_p50:.2f} / {w.w_p99:.2f}",
+    ]
+    if drift is None:
+        return cells + [NONE] * (len(TITLES) - len(cells))
+    return [
+        *cells,
+        significant(drift.w_change_rms),
+        f"{drift.w_correlation:.4f}",
+        percent(drift.sign_changes),
+        f"{significant(drift.kl_mean_nats)} ± {significant(drift.kl_mean_se_nats, 2)}",
+        significant(drift.kl_p99_nats),
+        percent(drift.same_top),
+    ]

@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -56,24 +55,38 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
+class MixingWeights:
+    """How the share of the thought, `w`, is distributed over the positions."""
+
+    w_mean: float
+    w_p1: float
+    w_p50: float
+    w_p99: float
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """What changed position by position; KL is from the baseline's mixed distribution."""
+
+    w_change_rms: float
+    w_correlation: float
+    sign_changes: float  # share of the positions
+    kl_mean_nats: float
+    kl_mean_se_nats: float
+    kl_p99_nats: float
+    same_top: float
+
+
+@dataclass(frozen=True, slots=True)
 class DriftRow:
-    """One line. `w` is the share of the thought; KL is from the baseline's mixed distribution."""
+    """One line. The baseline has no drift."""
 
     format: str
     level: str
     bits_per_weight: float
     positions: int
-    w_mean: float
-    w_p1: float
-    w_p50: float
-    w_p99: float
-    w_change_rms: float | None = None
-    w_correlation: float | None = None
-    sign_changes: float | None = None  # share of the positions
-    kl_mean_nats: float | None = None
-    kl_mean_se_nats: float | None = None
-    kl_p99_nats: float | None = None
-    same_top: float | None = None
+    weights: MixingWeights
+    drift: Drift | None = None
 
 
 def read(
@@ -98,31 +111,31 @@ def read(
 
 def row(ours: Reading, base: Reading | None) -> DriftRow:
     """The line of one model; without a baseline it is the baseline's own."""
-    w = ours.weights
-    p1, p50, p99 = np.percentile(w, [1, 50, 99])
-    values: dict[str, Any] = {
-        "format": ours.model.format,
-        "level": ours.model.level,
-        "bits_per_weight": ours.model.bits_per_weight,
-        "positions": len(w),
-        "w_mean": float(w.mean()),
-        "w_p1": float(p1),
-        "w_p50": float(p50),
-        "w_p99": float(p99),
-    }
-    if base is not None:
-        p, q = base.logprobs, ours.logprobs
-        kl = (np.exp(p) * (p - q)).sum(axis=1)
-        values |= {
-            "w_change_rms": float(np.sqrt(((w - base.weights) ** 2).mean())),
-            "w_correlation": float(np.corrcoef(w, base.weights)[0, 1]),
-            "sign_changes": float((np.sign(w) != np.sign(base.weights)).mean()),
-            "kl_mean_nats": float(kl.mean()),
-            "kl_mean_se_nats": float(kl.std(ddof=1) / np.sqrt(len(kl))),
-            "kl_p99_nats": float(np.percentile(kl, 99)),
-            "same_top": float((p.argmax(axis=1) == q.argmax(axis=1)).mean()),
-        }
-    return DriftRow(**values)
+    p1, p50, p99 = (float(p) for p in np.percentile(ours.weights, [1, 50, 99]))
+    return DriftRow(
+        ours.model.format,
+        ours.model.level,
+        ours.model.bits_per_weight,
+        len(ours.weights),
+        MixingWeights(float(ours.weights.mean()), p1, p50, p99),
+        None if base is None else drift(ours, base),
+    )
+
+
+def drift(ours: Reading, base: Reading) -> Drift:
+    """What changed from the baseline, which read the same tokens and thought the same thoughts."""
+    w, before = ours.weights, base.weights
+    p, q = base.logprobs, ours.logprobs
+    kl = (np.exp(p) * (p - q)).sum(axis=1)
+    return Drift(
+        w_change_rms=float(np.sqrt(((w - before) ** 2).mean())),
+        w_correlation=float(np.corrcoef(w, before)[0, 1]),
+        sign_changes=float((np.sign(w) != np.sign(before)).mean()),
+        kl_mean_nats=float(kl.mean()),
+        kl_mean_se_nats=float(kl.std(ddof=1) / np.sqrt(len(kl))),
+        kl_p99_nats=float(np.percentile(kl, 99)),
+        same_top=float((p.argmax(axis=1) == q.argmax(axis=1)).mean()),
+    )
 
 
 def measure(

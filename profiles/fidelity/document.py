@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 from profiles.documents import Document
 from profiles.fidelity.measure import Fidelity
-from profiles.fidelity.rows import FidelityRow
+from profiles.fidelity.rows import BaselineDivergence, FidelityRow, KlExcess
+from profiles.flat_rows import flat
 from profiles.text_formats import NONE, signed, significant
 
 TITLES = (
@@ -36,7 +36,7 @@ def document(found: Fidelity, header: Mapping[str, Any]) -> Document:
             "chunks": found.chunks,
             "scored_positions_per_chunk": found.scored,
         },
-        rows=[asdict(row) for row in found.rows],
+        rows=[flat(row) for row in found.rows],
         table=[TITLES, *map(_cells, found.rows)],
         findings=findings(found),
         texts=3,
@@ -61,42 +61,52 @@ def findings(found: Fidelity) -> list[str]:
 
 def verdict(row: FidelityRow) -> str:
     """Whether a level differs from the baseline in KL and in perplexity."""
-    return f"{row.model} at {row.level}: {_divergence(row)}; {_perplexity(row)}."
-
-
-def _noise(row: FidelityRow) -> str:
+    assert row.divergence is not None
     return (
-        f"Self-noise: the baseline against itself at {row.batch_tokens} tokens a call has a mean "
-        f"KL of {nats(row.kl_mean_nats)} nats; less than that is no finding."
+        f"{row.model} at {row.level}: {_divergence(row.divergence, row.excess)}; "
+        f"{_perplexity(row.divergence)}."
     )
 
 
-def _divergence(row: FidelityRow) -> str:
-    low, high = row.kl_excess_low_nats, row.kl_excess_high_nats
-    if row.kl_excess_nats is None or low is None or high is None:
-        return f"mean KL {nats(row.kl_mean_nats)} nats"
+def _noise(row: FidelityRow) -> str:
+    assert row.divergence is not None
+    return (
+        f"Self-noise: the baseline against itself at {row.batch_tokens} tokens a call has a mean "
+        f"KL of {nats(row.divergence.kl_mean_nats)} nats; less than that is no finding."
+    )
+
+
+def _divergence(found: BaselineDivergence, excess: KlExcess | None) -> str:
+    low, high = (
+        (None, None) if excess is None else (excess.kl_excess_low_nats, excess.kl_excess_high_nats)
+    )
+    if excess is None or low is None or high is None:
+        return f"mean KL {nats(found.kl_mean_nats)} nats"
     if low <= 0:
         return (
             "no difference detected in KL; "
             f"a mean above the self-noise by {nats(high)} nats would have been"
         )
     return (
-        f"mean KL {nats(row.kl_excess_nats)} nats above the self-noise "
+        f"mean KL {nats(excess.kl_excess_nats)} nats above the self-noise "
         f"[{nats(low)}, {nats(high)}]: detected"
     )
 
 
-def _perplexity(row: FidelityRow) -> str:
-    low, high = row.perplexity_ratio_low, row.perplexity_ratio_high
-    assert row.perplexity_ratio is not None
+def _perplexity(found: BaselineDivergence) -> str:
+    ratio, low, high = _ratio(found)
     if low is None or high is None:
-        return f"perplexity {change(row.perplexity_ratio)} %"
+        return f"perplexity {change(ratio)} %"
     if low <= 1 <= high:
         return (
             "no difference detected in perplexity; "
             f"a rise above {100 * (high - 1):.2g} % would have been"
         )
-    return f"perplexity {change(row.perplexity_ratio)} % [{change(low)}, {change(high)}]: detected"
+    return f"perplexity {change(ratio)} % [{change(low)}, {change(high)}]: detected"
+
+
+def _ratio(found: BaselineDivergence) -> tuple[float, float | None, float | None]:
+    return found.perplexity_ratio, found.perplexity_ratio_low, found.perplexity_ratio_high
 
 
 def _cells(row: FidelityRow) -> list[str]:
@@ -106,31 +116,27 @@ def _cells(row: FidelityRow) -> list[str]:
         level,
         row.format,
         significant(row.bits_per_weight),
-        _with(row.perplexity, row),
+        f"{row.perplexity:.4f} ± {row.perplexity_se:.5f}",
     ]
-    if row.kl_mean_nats is None:
+    found = row.divergence
+    if found is None:
         return cells + [NONE] * (len(TITLES) - len(cells))
     return [
         *cells,
-        _interval(row),
-        _nats_with(row.kl_mean_nats, row.kl_mean_se_nats),
-        _nats_with(row.kl_median_nats, row.kl_median_se_nats),
-        _nats_with(row.kl_p99_nats, row.kl_p99_se_nats),
-        _percent_with(row.same_top, row.same_top_se),
-        _percent_with(row.probability_change_rms, row.probability_change_rms_se),
+        _interval(found),
+        _nats_with(found.kl_mean_nats, found.kl_mean_se_nats),
+        _nats_with(found.kl_median_nats, found.kl_median_se_nats),
+        _nats_with(found.kl_p99_nats, found.kl_p99_se_nats),
+        _percent_with(found.same_top, found.same_top_se),
+        _percent_with(found.probability_change_rms, found.probability_change_rms_se),
     ]
 
 
-def _with(perplexity: float, row: FidelityRow) -> str:
-    return f"{perplexity:.4f} ± {row.perplexity_se:.5f}"
-
-
-def _interval(row: FidelityRow) -> str:
-    assert row.perplexity_ratio is not None
-    if row.perplexity_ratio_low is None or row.perplexity_ratio_high is None:
-        return change(row.perplexity_ratio)
-    low, high = change(row.perplexity_ratio_low), change(row.perplexity_ratio_high)
-    return f"{change(row.perplexity_ratio)} [{low}, {high}]"
+def _interval(found: BaselineDivergence) -> str:
+    ratio, low, high = _ratio(found)
+    if low is None or high is None:
+        return change(ratio)
+    return f"{change(ratio)} [{change(low)}, {change(high)}]"
 
 
 def change(ratio: float) -> str:
@@ -138,18 +144,14 @@ def change(ratio: float) -> str:
     return signed(100 * (ratio - 1), 2)
 
 
-def nats(value: float | None) -> str:
+def nats(value: float) -> str:
     """Nats with six decimals as llama.cpp prints them, smaller ones with an exponent."""
-    if value is None:
-        return NONE
     return f"{value:.6f}" if abs(value) >= 1e-4 or value == 0 else f"{value:.1e}"
 
 
-def _nats_with(value: float | None, error: float | None) -> str:
+def _nats_with(value: float, error: float | None) -> str:
     return nats(value) if error is None else f"{nats(value)} ± {nats(error)}"
 
 
-def _percent_with(value: float | None, error: float | None) -> str:
-    if value is None or error is None:
-        return NONE
+def _percent_with(value: float, error: float) -> str:
     return f"{100 * value:.3f} ± {100 * error:.3f}"

@@ -32,12 +32,40 @@ class ScoredPositions:
 
 
 @dataclass(frozen=True, slots=True)
+class BaselineDivergence:
+    """How far a model is from the baseline, whose distribution the divergences start from."""
+
+    perplexity_ratio: float
+    perplexity_ratio_low: float | None  # None: one chunk has no spread
+    perplexity_ratio_high: float | None
+    kl_mean_nats: float
+    kl_mean_se_nats: float
+    kl_median_nats: float
+    kl_median_se_nats: float | None
+    kl_p99_nats: float
+    kl_p99_se_nats: float | None
+    kl_max_nats: float
+    same_top: float
+    same_top_se: float
+    probability_change_rms: float
+    probability_change_rms_se: float
+
+
+@dataclass(frozen=True, slots=True)
+class KlExcess:
+    """The divergence beyond that of the baseline to itself."""
+
+    kl_excess_nats: float
+    kl_excess_low_nats: float | None
+    kl_excess_high_nats: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class FidelityRow:
     """One line. Errors (`_se`) are standard errors over positions, as llama.cpp prints them.
 
-    Divergences are from the baseline's distribution to this one's; None in the baseline's own row.
     The bounds are 95 % intervals with whole chunks as the units: positions of one chunk depend on
-    each other. `kl_excess` is the divergence beyond that of the baseline to itself.
+    each other.
     """
 
     kind: Kind
@@ -51,23 +79,8 @@ class FidelityRow:
     positions: int
     perplexity: float
     perplexity_se: float
-    perplexity_ratio: float | None = None
-    perplexity_ratio_low: float | None = None
-    perplexity_ratio_high: float | None = None
-    kl_mean_nats: float | None = None
-    kl_mean_se_nats: float | None = None
-    kl_median_nats: float | None = None
-    kl_median_se_nats: float | None = None
-    kl_p99_nats: float | None = None
-    kl_p99_se_nats: float | None = None
-    kl_max_nats: float | None = None
-    same_top: float | None = None
-    same_top_se: float | None = None
-    probability_change_rms: float | None = None
-    probability_change_rms_se: float | None = None
-    kl_excess_nats: float | None = None
-    kl_excess_low_nats: float | None = None
-    kl_excess_high_nats: float | None = None
+    divergence: BaselineDivergence | None = None  # None in the baseline's own row
+    excess: KlExcess | None = None  # of levels alone
 
 
 def row(
@@ -75,28 +88,21 @@ def row(
 ) -> FidelityRow:
     """The line of one model against the baseline, and beyond the baseline's own noise."""
     perplexity = math.exp(ours.nll.mean())
-    values: dict[str, Any] = {
-        "kind": ours.kind,
-        "model": ours.model.name,
-        "format": ours.model.format,
-        "level": ours.model.level,
-        "device": ours.model.device,
-        "bits_per_weight": ours.model.bits_per_weight,
-        "size_bytes": ours.model.size_bytes,
-        "batch_tokens": ours.batch_tokens,
-        "positions": len(ours.nll),
-        "perplexity": perplexity,
-        "perplexity_se": perplexity * standard_error(ours.nll),
-    }
-    if ours.divergences is not None:
-        values |= _perplexity_ratio(ours.nll - base.nll, chunks)
-        values |= _divergences(ours.divergences, chunks)
-        if noise is not None and noise.divergences is not None and ours.kind == "level":
-            excess = ours.divergences.kl - noise.divergences.kl
-            low, high = chunk_interval(excess, chunks)
-            values |= {"kl_excess_nats": float(excess.mean())}
-            values |= {"kl_excess_low_nats": low, "kl_excess_high_nats": high}
-    return FidelityRow(**values)
+    return FidelityRow(
+        kind=ours.kind,
+        model=ours.model.name,
+        format=ours.model.format,
+        level=ours.model.level,
+        device=ours.model.device,
+        bits_per_weight=ours.model.bits_per_weight,
+        size_bytes=ours.model.size_bytes,
+        batch_tokens=ours.batch_tokens,
+        positions=len(ours.nll),
+        perplexity=perplexity,
+        perplexity_se=perplexity * standard_error(ours.nll),
+        divergence=_divergence(ours, base, chunks),
+        excess=_excess(ours, noise, chunks),
+    )
 
 
 def standard_error(values: Values) -> float:
@@ -124,32 +130,42 @@ def percentile(values: npt.NDArray[np.floating[Any]], fraction: float) -> float:
     return float((np.float32(1) - share) * low + share * high)
 
 
-def _perplexity_ratio(differences: Values, chunks: int) -> dict[str, float | None]:
-    low, high = chunk_interval(differences, chunks)
-    return {
-        "perplexity_ratio": math.exp(differences.mean()),
-        "perplexity_ratio_low": None if low is None else math.exp(low),
-        "perplexity_ratio_high": None if high is None else math.exp(high),
-    }
-
-
-def _divergences(found: Divergences, chunks: int) -> dict[str, float | None]:
+def _divergence(
+    ours: ScoredPositions, base: ScoredPositions, chunks: int
+) -> BaselineDivergence | None:
+    found = ours.divergences
+    if found is None:
+        return None
+    difference = ours.nll - base.nll
+    low, high = chunk_interval(difference, chunks)
     kl, squares = found.kl, found.probability_change**2
     values = kl.astype(np.float32)  # which llama.cpp's tool sorts
     rms = math.sqrt(squares.mean())
-    return {
-        "kl_mean_nats": float(kl.mean()),
-        "kl_mean_se_nats": standard_error(kl),
-        "kl_median_nats": float(np.median(values)),
-        "kl_median_se_nats": _resampled_error(kl, chunks, lambda v: float(np.median(v))),
-        "kl_p99_nats": percentile(values, 0.99),
-        "kl_p99_se_nats": _resampled_error(kl, chunks, lambda v: percentile(v, 0.99)),
-        "kl_max_nats": float(values.max()),
-        "same_top": float(found.same_top.mean()),
-        "same_top_se": standard_error(found.same_top),
-        "probability_change_rms": rms,
-        "probability_change_rms_se": standard_error(squares) / (2 * rms) if rms else 0.0,
-    }
+    return BaselineDivergence(
+        perplexity_ratio=math.exp(difference.mean()),
+        perplexity_ratio_low=None if low is None else math.exp(low),
+        perplexity_ratio_high=None if high is None else math.exp(high),
+        kl_mean_nats=float(kl.mean()),
+        kl_mean_se_nats=standard_error(kl),
+        kl_median_nats=float(np.median(values)),
+        kl_median_se_nats=_resampled_error(kl, chunks, lambda v: float(np.median(v))),
+        kl_p99_nats=percentile(values, 0.99),
+        kl_p99_se_nats=_resampled_error(kl, chunks, lambda v: percentile(v, 0.99)),
+        kl_max_nats=float(values.max()),
+        same_top=float(found.same_top.mean()),
+        same_top_se=standard_error(found.same_top),
+        probability_change_rms=rms,
+        probability_change_rms_se=standard_error(squares) / (2 * rms) if rms else 0.0,
+    )
+
+
+def _excess(ours: ScoredPositions, noise: ScoredPositions | None, chunks: int) -> KlExcess | None:
+    if ours.kind != "level" or ours.divergences is None:
+        return None
+    if noise is None or noise.divergences is None:
+        return None
+    beyond = ours.divergences.kl - noise.divergences.kl
+    return KlExcess(float(beyond.mean()), *chunk_interval(beyond, chunks))
 
 
 def _resampled_error(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from methods.catalog import BEST_OF_N, WEIGHTED
 from profiles.documents import Document
+from profiles.flat_rows import flat
+from profiles.intervals import Estimate
 from profiles.reward_grid.cells import RewardCell
 from profiles.text_formats import NONE, chance, listed, percent, points, signed, significant
 
@@ -26,7 +27,6 @@ TITLES = (
     "best-of-n %",
     "Δ points [95 % CI]",
 )
-VOTES = ((WEIGHTED.name, "weighted vote"), ("best", BEST_OF_N.name))
 
 
 def document(cells: Sequence[RewardCell], header: Mapping[str, Any]) -> Document:
@@ -34,7 +34,7 @@ def document(cells: Sequence[RewardCell], header: Mapping[str, Any]) -> Document
     return Document(
         "Quantization of the reward model",
         header,
-        [asdict(c) for c in cells],
+        [flat(c) for c in cells],
         [TITLES, *map(_line, cells)],
         findings(cells),
         texts=2,
@@ -79,9 +79,10 @@ def answer(row: Sequence[RewardCell]) -> str:
         head += f"no level of the reward model keeps up with {base.reward_level}"
     else:
         least = good[-1]
+        limits = [f"{percent(-delta.low)} points in the {t}" for t, delta, _ in _votes(least)]
         head += (
             f"down to {_level(least)} no drop detected in either vote; drops above "
-            f"{listed([_limit(least, name, title) for name, title in VOTES])} would have been"
+            f"{listed(limits)} would have been"
         )
     lost = [f"{_level(c)} loses {listed(losses(c))}" for c in levels if losses(c)]
     return "; ".join([head, *lost]) + "."
@@ -90,16 +91,15 @@ def answer(row: Sequence[RewardCell]) -> str:
 def losses(c: RewardCell) -> list[str]:
     """Votes whose whole interval lies below zero, as clauses."""
     found = []
-    for name, title in VOTES:
-        change, low, high, p = _paired(c, name)
-        if high is not None and high < 0:
-            interval = f"[{points(low)}, {points(high)}], {chance(p)}"
-            found.append(f"{percent(-(change or 0))} points {interval} in the {title}")
+    for title, delta, p in _votes(c):
+        if delta.high < 0:
+            interval = f"[{points(delta.low)}, {points(delta.high)}], {chance(p)}"
+            found.append(f"{percent(-delta.value)} points {interval} in the {title}")
     return found
 
 
 def _basis(c: RewardCell) -> str:
-    labels = f"; {c.labelled_steps} steps have labels" if c.labelled_steps else ""
+    labels = f"; {c.labels.labelled_steps} steps have labels" if c.labels.labelled_steps else ""
     return (
         f"Every reward model scores the same solutions: {c.problems} problems, {c.solutions} "
         f"solutions of each policy level (the first level: {c.steps} steps{labels}). The baseline "
@@ -107,18 +107,15 @@ def _basis(c: RewardCell) -> str:
     )
 
 
-def _limit(c: RewardCell, name: str, title: str) -> str:
-    _, low, _, _ = _paired(c, name)
-    return f"{percent(-(low or 0))} points in the {title}"
-
-
-def _paired(
-    c: RewardCell, name: str
-) -> tuple[float | None, float | None, float | None, float | None]:
-    """Difference, bounds and p-value of a vote."""
-    if name == WEIGHTED.name:
-        return c.delta_weighted, c.delta_weighted_low, c.delta_weighted_high, c.weighted_mcnemar_p
-    return c.delta_best, c.delta_best_low, c.delta_best_high, c.best_mcnemar_p
+def _votes(c: RewardCell) -> list[tuple[str, Estimate, float]]:
+    """Name, paired difference and p-value of both votes; none for the baseline."""
+    if c.change is None:
+        return []
+    votes = c.change.votes
+    return [
+        (f"{WEIGHTED.name} vote", votes.delta_weighted, votes.weighted_mcnemar_p),
+        (BEST_OF_N.name, votes.delta_best, votes.best_mcnemar_p),
+    ]
 
 
 def _level(c: RewardCell) -> str:
@@ -127,36 +124,34 @@ def _level(c: RewardCell) -> str:
 
 def _line(c: RewardCell) -> list[str]:
     reward = f"{c.reward_level} (baseline)" if c.baseline else c.reward_level
-    auc = NONE if c.step_auc is None else f"{c.step_auc:.4f}"
+    auc = NONE if c.labels.step_auc is None else f"{c.labels.step_auc:.4f}"
     cells = [c.policy_level, reward, significant(c.reward_bits_per_weight)]
-    if c.baseline:
-        return [
-            *(*cells, NONE, NONE, auc, NONE, NONE, NONE, percent(c.accuracy_weighted)),
-            *(NONE, percent(c.accuracy_best), NONE),
-        ]
-    changed = f"{percent(c.answers_changed_weighted)} / {percent(c.answers_changed_best)}"
+    weighted = percent(c.accuracy.accuracy_weighted.value)
+    best = percent(c.accuracy.accuracy_best.value)
+    if c.change is None:
+        return [*cells, NONE, NONE, auc, NONE, NONE, NONE, weighted, NONE, best, NONE]
+    error, order, allocation = c.change.score_error, c.change.order, c.change.allocation
+    votes, widths = c.change.votes, allocation.widths_changed
     return [
         *cells,
-        significant(c.score_error, 2),
-        NONE if c.kendall_tau is None else f"{c.kendall_tau:.3f}",
+        NONE if error is None else significant(error.value, 2),
+        NONE if order.kendall_tau is None else f"{order.kendall_tau.value:.3f}",
         auc,
-        _auc_change(c),
-        f"{percent(c.widths_changed)} / {percent(c.children_moved)}",
-        changed,
-        percent(c.accuracy_weighted),
-        _delta(c, WEIGHTED.name),
-        percent(c.accuracy_best),
-        _delta(c, "best"),
+        _auc_change(c.labels.step_auc_change),
+        f"{percent(widths.value if widths else None)} / {percent(allocation.children_moved)}",
+        f"{percent(votes.answers_changed_weighted)} / {percent(votes.answers_changed_best)}",
+        weighted,
+        _delta(votes.delta_weighted),
+        best,
+        _delta(votes.delta_best),
     ]
 
 
-def _auc_change(c: RewardCell) -> str:
-    found = (c.step_auc_change, c.step_auc_change_low, c.step_auc_change_high)
-    if found[0] is None or found[1] is None or found[2] is None:
+def _auc_change(found: Estimate | None) -> str:
+    if found is None:
         return NONE
-    return f"{signed(found[0], 4)} [{signed(found[1], 4)}, {signed(found[2], 4)}]"
+    return f"{signed(found.value, 4)} [{signed(found.low, 4)}, {signed(found.high, 4)}]"
 
 
-def _delta(c: RewardCell, name: str) -> str:
-    change, low, high, _ = _paired(c, name)
-    return f"{points(change)} [{points(low)}, {points(high)}]"
+def _delta(found: Estimate) -> str:
+    return f"{points(found.value)} [{points(found.low)}, {points(found.high)}]"

@@ -1,6 +1,6 @@
 """What quantizing a reward model changes in scores, orders, allocations and answers.
 
-Every measure returns fields of a `RewardCell`. Bounds are 95 % intervals over resampled problems,
+Bounds are 95 % intervals over resampled problems,
 since the solutions of one problem depend on each other; those of accuracies are as everywhere.
 """
 
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,16 +16,16 @@ from scipy.stats import kendalltau, rankdata
 from convert.artifact import Aggregation
 from methods.allocate import allocate
 from methods.candidate import AGGREGATIONS, Candidate
-from methods.catalog import BEST_OF_N, MAJORITY, SELECTIONS, WEIGHTED
+from methods.catalog import BEST_OF_N, MAJORITY, WEIGHTED, Selection
 from methods.selection import select
-from profiles.intervals import compare, wilson
+from profiles.intervals import Estimate, compare, wilson
 from profiles.opened_model import OpenedModel
 from profiles.reward_grid.candidate_pool import Pool
 from profiles.reward_grid.step_labels import label_steps
 
 RESAMPLES = 500
 TIE_DIGITS = 4  # scores are told apart to 0.0001: below that rounding decides, not the weights
-VOTES = [(SELECTIONS[row.selection].suffix, row.selection) for row in (WEIGHTED, BEST_OF_N)]
+VOTES = (WEIGHTED.selection, BEST_OF_N.selection)
 
 Floats = npt.NDArray[np.float64]
 Draw = npt.NDArray[np.int64]
@@ -48,39 +47,100 @@ class Scored:
         return [c.scores[: len(s.steps)] for c, s in pairs]
 
 
-def accuracies(ours: Scored, base: Scored | None, aggregation: Aggregation) -> dict[str, Any]:
-    """Of votes on the same solutions; paired with full-precision reward by problem."""
-    gold = [pool.problem.gold for pool in ours.pools]
-    majority = [select(c, MAJORITY.selection) for c in ours.candidates]
-    values: dict[str, Any] = {"accuracy_majority": float(np.mean(_right(majority, gold)))}
-    for name, selection in VOTES:
-        answers = [select(c, selection, aggregation) for c in ours.candidates]
-        right = _right(answers, gold)
-        low, high = wilson(sum(right), len(right))
-        values |= {
-            f"accuracy_{name}": float(np.mean(right)),
-            f"accuracy_{name}_low": low,
-            f"accuracy_{name}_high": high,
-        }
-        if base is not None:
-            before = [select(c, selection, aggregation) for c in base.candidates]
-            paired = compare(_right(before, gold), right)
-            changed = [a != b for a, b in zip(before, answers, strict=True)]
-            values |= {
-                f"answers_changed_{name}": float(np.mean(changed)),
-                f"delta_{name}": paired.difference,
-                f"delta_{name}_low": paired.low,
-                f"delta_{name}_high": paired.high,
-                f"{name}_mcnemar_p": paired.mcnemar_p,
-            }
-    return values
+@dataclass(frozen=True, slots=True)
+class VoteAccuracies:
+    """Of votes on the same solutions."""
+
+    accuracy_majority: float
+    accuracy_weighted: Estimate
+    accuracy_best: Estimate
+
+
+@dataclass(frozen=True, slots=True)
+class VoteChanges:
+    """Of votes on the same solutions, paired by problem with those of full-precision reward."""
+
+    answers_changed_weighted: float
+    answers_changed_best: float
+    delta_weighted: Estimate
+    weighted_mcnemar_p: float
+    delta_best: Estimate
+    best_mcnemar_p: float
+
+
+@dataclass(frozen=True, slots=True)
+class StepAuc:
+    """The chance that a right step scores above a wrong one; None without both kinds."""
+
+    labelled_steps: int
+    step_auc: float | None = None
+    step_auc_change: Estimate | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OrderChange:
+    """Kendall's tau-b of the solutions' order inside a problem, where both tell some apart."""
+
+    kendall_tau: Estimate | None
+    kendall_problems: int
+
+
+@dataclass(frozen=True, slots=True)
+class AllocationChange:
+    """Shares of stages whose REBASE allocation is another one, and of children that moved."""
+
+    widths_changed: Estimate | None
+    children_moved: float | None
+
+
+def accuracies(ours: Scored, aggregation: Aggregation) -> VoteAccuracies:
+    """Of a majority vote, a weighted vote, and the best solution."""
+    gold = _gold(ours)
+    majority = _right([select(c, MAJORITY.selection) for c in ours.candidates], gold)
+    weighted, best = (_right(_answers(ours, rule, aggregation), gold) for rule in VOTES)
+    return VoteAccuracies(float(np.mean(majority)), _accuracy(weighted), _accuracy(best))
+
+
+def vote_changes(ours: Scored, base: Scored, aggregation: Aggregation) -> VoteChanges:
+    """What the votes gain and lose, and how many answers are others."""
+    gold = _gold(ours)
+    before = [_answers(base, rule, aggregation) for rule in VOTES]
+    now = [_answers(ours, rule, aggregation) for rule in VOTES]
+    changed = [
+        float(np.mean([a != b for a, b in zip(*pair, strict=True)]))
+        for pair in zip(before, now, strict=True)
+    ]
+    weighted, best = (
+        compare(_right(there, gold), _right(here, gold))
+        for there, here in zip(before, now, strict=True)
+    )
+    return VoteChanges(
+        changed[0],
+        changed[1],
+        Estimate(weighted.difference, weighted.low, weighted.high),
+        weighted.mcnemar_p,
+        Estimate(best.difference, best.low, best.high),
+        best.mcnemar_p,
+    )
+
+
+def _gold(scored: Scored) -> list[str | None]:
+    return [pool.problem.gold for pool in scored.pools]
+
+
+def _answers(scored: Scored, rule: Selection, aggregation: Aggregation) -> list[str | None]:
+    return [select(c, rule, aggregation) for c in scored.candidates]
+
+
+def _accuracy(right: Sequence[bool]) -> Estimate:
+    return Estimate(float(np.mean(right)), *wilson(sum(right), len(right)))
 
 
 def _right(answers: Sequence[str | None], gold: Sequence[str | None]) -> list[bool]:
     return [a is not None and a == g for a, g in zip(answers, gold, strict=True)]
 
 
-def score_error(ours: Scored, base: Scored) -> dict[str, Any]:
+def score_error(ours: Scored, base: Scored) -> Estimate | None:
     """The mean absolute change of a step's score."""
     sums, counts = [], []
     for problem in range(len(ours.pools)):
@@ -88,10 +148,10 @@ def score_error(ours: Scored, base: Scored) -> dict[str, Any]:
         there = [x for steps in base.step_scores(problem) for x in steps]
         sums.append(sum(abs(a - b) for a, b in zip(here, there, strict=True)))
         counts.append(len(here))
-    return _ratio("score_error", sums, counts)
+    return _ratio(sums, counts)
 
 
-def rank_correlation(ours: Scored, base: Scored, aggregation: Aggregation) -> dict[str, Any]:
+def rank_correlation(ours: Scored, base: Scored, aggregation: Aggregation) -> OrderChange:
     """Kendall's tau-b of the solutions' order inside a problem, where both tell some apart."""
     aggregate = AGGREGATIONS[aggregation]
     taus = []
@@ -99,12 +159,10 @@ def rank_correlation(ours: Scored, base: Scored, aggregation: Aggregation) -> di
         a, b = ([round(aggregate(c.scores), TIE_DIGITS) for c in found] for found in (here, there))
         if len(set(a)) > 1 and len(set(b)) > 1:
             taus.append(float(kendalltau(a, b).statistic))
-    if not taus:
-        return {"kendall_problems": 0}
-    return _ratio("kendall_tau", taus, [1] * len(taus)) | {"kendall_problems": len(taus)}
+    return OrderChange(_ratio(taus, [1] * len(taus)), len(taus))
 
 
-def allocations(ours: Scored, base: Scored, balance: float) -> dict[str, Any]:
+def allocations(ours: Scored, base: Scored, balance: float) -> AllocationChange:
     """Allocations as if the solutions were a REBASE tree of that width, stage by stage."""
     changed, stages, moved, children = [], [], 0, 0
     for problem in range(len(ours.pools)):
@@ -124,21 +182,18 @@ def allocations(ours: Scored, base: Scored, balance: float) -> dict[str, Any]:
             children += budget
         changed.append(different)
         stages.append(count)
-    return _ratio("widths_changed", changed, stages) | {
-        "children_moved": moved / children if children else None
-    }
+    return AllocationChange(_ratio(changed, stages), moved / children if children else None)
 
 
-def step_auc(ours: Scored, base: Scored | None, gold: Gold) -> dict[str, Any]:
-    """The chance that a right step scores above a wrong one, and its change."""
+def step_auc(ours: Scored, base: Scored | None, gold: Gold) -> StepAuc:
+    """The chance that a right step scores above a wrong one, and its change from `base`."""
     if not gold:
-        return {"labelled_steps": 0}
+        return StepAuc(0)
     labels, here = _labelled(ours, gold)
     count = sum(map(len, labels))
     found = auc(np.concatenate(here), np.concatenate(labels)) if count else None
-    values: dict[str, Any] = {"labelled_steps": count, "step_auc": found}
     if base is None or found is None:
-        return values
+        return StepAuc(count, found)
     _, there = _labelled(base, gold)
 
     def change(draw: Draw) -> float:
@@ -147,12 +202,7 @@ def step_auc(ours: Scored, base: Scored | None, gold: Gold) -> dict[str, Any]:
         return np.nan if a is None or b is None else a - b
 
     everyone = np.arange(len(labels))
-    low, high = resampled(len(labels), change)
-    return values | {
-        "step_auc_change": change(everyone),
-        "step_auc_change_low": low,
-        "step_auc_change_high": high,
-    }
+    return StepAuc(count, found, Estimate(change(everyone), *resampled(len(labels), change)))
 
 
 def _labelled(scored: Scored, gold: Gold) -> tuple[list[Floats], list[Floats]]:
@@ -182,17 +232,13 @@ def auc(scores: Floats, labels: Floats) -> float | None:
     return float(above) / (right * wrong)
 
 
-def _ratio(name: str, sums: Sequence[float], counts: Sequence[float]) -> dict[str, Any]:
+def _ratio(sums: Sequence[float], counts: Sequence[float]) -> Estimate | None:
     """A ratio of sums over problems with its bounds; None where nothing was counted."""
     above, below = np.array(sums, np.float64), np.array(counts, np.float64)
     if not below.sum():
-        return {}
-    low, high = resampled(len(above), lambda draw: above[draw].sum() / max(below[draw].sum(), 1))
-    return {
-        name: float(above.sum() / below.sum()),
-        f"{name}_low": low,
-        f"{name}_high": high,
-    }
+        return None
+    bounds = resampled(len(above), lambda draw: above[draw].sum() / max(below[draw].sum(), 1))
+    return Estimate(float(above.sum() / below.sum()), *bounds)
 
 
 def resampled(count: int, statistic: Callable[[Draw], float]) -> tuple[float, float]:

@@ -78,30 +78,39 @@ def test_figures_equal_an_independent_computation(pair: tuple[Path, Path], text:
     n = torch.arange(len(targets))
     kl = (p.exp() * (p - q)).sum(-1)
     change = q.exp()[n, targets] - p.exp()[n, targets]
+    rms = float(change.pow(2).mean().sqrt())
     assert row.positions == len(targets) == CHUNKS * 15
     assert base.perplexity == pytest.approx(math.exp(-p[n, targets].mean()), rel=1e-5)
     assert row.perplexity == pytest.approx(math.exp(-q[n, targets].mean()), rel=1e-5)
     error = math.exp(-q[n, targets].mean()) * q[n, targets].std() / math.sqrt(len(n))
     assert row.perplexity_se == pytest.approx(float(error), rel=1e-4)
-    ratio = math.exp((p - q)[n, targets].mean())
-    assert row.perplexity_ratio == pytest.approx(ratio, rel=1e-5)
-    assert row.kl_mean_nats == pytest.approx(float(kl.mean()), rel=1e-3)
-    assert row.kl_mean_se_nats == pytest.approx(float(kl.std() / math.sqrt(len(n))), rel=1e-3)
-    assert row.kl_median_nats == pytest.approx(float(np.median(kl)), rel=1e-3)
-    assert row.kl_p99_nats == pytest.approx(float(np.percentile(kl, 99)), rel=1e-3)
-    assert row.same_top == float((p.argmax(-1) == q.argmax(-1)).double().mean()) < 1
-    assert row.probability_change_rms == pytest.approx(float(change.pow(2).mean().sqrt()), rel=1e-3)
-    assert noise.kl_mean_nats == pytest.approx(0, abs=5e-6)  # float32 at log-probabilities of 10
+    ratio, found, own = (
+        math.exp((p - q)[n, targets].mean()),
+        row.divergence,
+        noise.divergence,
+    )
+    assert found is not None
+    assert own is not None
+    assert found.perplexity_ratio == pytest.approx(ratio, rel=1e-5)
+    assert found.kl_mean_nats == pytest.approx(float(kl.mean()), rel=1e-3)
+    assert found.kl_mean_se_nats == pytest.approx(float(kl.std() / math.sqrt(len(n))), rel=1e-3)
+    assert found.kl_median_nats == pytest.approx(float(np.median(kl)), rel=1e-3)
+    assert found.kl_p99_nats == pytest.approx(float(np.percentile(kl, 99)), rel=1e-3)
+    assert found.same_top == float((p.argmax(-1) == q.argmax(-1)).double().mean()) < 1
+    assert found.probability_change_rms == pytest.approx(rms, rel=1e-3)
+    assert own.kl_mean_nats == pytest.approx(0, abs=5e-6)  # float32 at log-probabilities of 10
     assert noise.batch_tokens == 7
-    assert row.kl_excess_low_nats is not None
-    assert row.kl_excess_low_nats > 0
+    assert row.excess is not None
+    assert (row.excess.kl_excess_low_nats or 0) > 0
 
 
 def test_calls_of_any_size_give_the_same_figures(pair: tuple[Path, Path], text: str) -> None:
     whole = compared(pair, text).rows[2]
     parts = measure(FidelityRequest(*pair_plan(pair), text, CONTEXT, CHUNKS, batch=5), cpu).rows[2]
     assert parts.perplexity == pytest.approx(whole.perplexity, rel=1e-5)
-    assert parts.kl_mean_nats == pytest.approx(whole.kl_mean_nats, rel=1e-3)
+    assert parts.divergence is not None
+    assert whole.divergence is not None
+    assert parts.divergence.kl_mean_nats == pytest.approx(whole.divergence.kl_mean_nats, rel=1e-3)
 
 
 def pair_plan(pair: tuple[Path, Path]) -> tuple[Path, list[Path]]:

@@ -21,12 +21,23 @@ from methods.candidate import Candidate
 from methods.problem import Problem
 from methods.scorers import ProcessRewardScorer
 from profiles.cli import main
+from profiles.flat_rows import flat
+from profiles.intervals import Estimate
 from profiles.opened_model import OpenedModel
 from profiles.records.record import question_seed
 from profiles.reward_grid.candidate_pool import Pool, Solution, sample, score
-from profiles.reward_grid.cells import RewardCell, cell
+from profiles.reward_grid.cells import RewardCell, RewardChange, cell
 from profiles.reward_grid.document import answer, document
-from profiles.reward_grid.reward_changes import Scored, auc, resampled
+from profiles.reward_grid.reward_changes import (
+    AllocationChange,
+    OrderChange,
+    Scored,
+    StepAuc,
+    VoteAccuracies,
+    VoteChanges,
+    auc,
+    resampled,
+)
 from profiles.reward_grid.step_labels import label_steps, read_gold_values
 from runtime.engine import Branch, Engine, Sampling, Step
 from runtime.scripted_engine import ScriptedEngine
@@ -111,35 +122,35 @@ def test_measures_worked_by_hand(process: Callable[..., Any]) -> None:
             [("5", [0.9]), ("7", [0.2])],
         ],
     )
-    found = cell(ours, base, {}, "last", 0.1)
-    assert found.score_error == pytest.approx((0.4 + 0.4 + 0.4 + 0.4) / 14)
+    found = flat(cell(ours, base, {}, "last", 0.1))
+    assert found["score_error"] == pytest.approx((0.4 + 0.4 + 0.4 + 0.4) / 14)
     # the first problem keeps its order; in the second one pair of three turns round
-    assert found.kendall_tau == pytest.approx((1 + 1 / 3 + 1) / 3)
-    assert found.kendall_problems == 3
+    assert found["kendall_tau"] == pytest.approx((1 + 1 / 3 + 1) / 3)
+    assert found["kendall_problems"] == 3
     # one level of two problems has three unfinished paths; the second one allocates otherwise:
     # the first path takes all 3 there; here the second does, its 3 * 0.705 rounded up
-    assert found.widths_changed == 0.5
-    assert found.children_moved == 3 / 6
-    assert found.answers_changed_weighted == 1 / 3
-    assert found.answers_changed_best == 1 / 3
-    assert (found.accuracy_weighted, found.accuracy_best) == (2 / 3, 2 / 3)
-    assert (found.delta_weighted, found.delta_best) == (-1 / 3, -1 / 3)
-    assert found.weighted_mcnemar_p == 1.0
-    own = cell(base, base, {}, "last", 0.1)
-    assert own.baseline
-    assert own.accuracy_weighted == own.accuracy_best == 1.0
-    assert own.accuracy_majority == 1 / 3
-    assert own.score_error is None
+    assert found["widths_changed"] == 0.5
+    assert found["children_moved"] == 3 / 6
+    assert found["answers_changed_weighted"] == 1 / 3
+    assert found["answers_changed_best"] == 1 / 3
+    assert (found["accuracy_weighted"], found["accuracy_best"]) == (2 / 3, 2 / 3)
+    assert (found["delta_weighted"], found["delta_best"]) == (-1 / 3, -1 / 3)
+    assert found["weighted_mcnemar_p"] == 1.0
+    own = flat(cell(base, base, {}, "last", 0.1))
+    assert own["baseline"]
+    assert own["accuracy_weighted"] == own["accuracy_best"] == 1.0
+    assert own["accuracy_majority"] == 1 / 3
+    assert own["score_error"] is None
 
 
 def test_copies_that_rounding_tells_apart_are_ties(process: Callable[..., Any]) -> None:
     base = scored(process, "f32", [[("5", [0.9, 0.8]), ("5", [0.9, 0.8]), ("6", [0.9, 0.2])]])
     near = [("5", [0.900001, 0.8]), ("5", [0.900002, 0.800003]), ("6", [0.899999, 0.2])]
-    found = cell(scored(process, "f16", [near]), base, {}, "last", 0.1)
-    assert found.kendall_tau == pytest.approx(1.0)
-    assert found.widths_changed == found.children_moved == 0.0
-    assert found.score_error is not None
-    assert found.score_error > 0
+    found = flat(cell(scored(process, "f16", [near]), base, {}, "last", 0.1))
+    assert found["kendall_tau"] == pytest.approx(1.0)
+    assert found["widths_changed"] == found["children_moved"] == 0.0
+    assert found["score_error"] is not None
+    assert found["score_error"] > 0
 
 
 def test_auc_counts_pairs() -> None:
@@ -172,11 +183,11 @@ def test_step_auc_and_its_change(process: Callable[..., Any]) -> None:
 
     base = seen("f32", [(0.9, 0.8), (0.2, 0.1)])
     ours = seen("q2_k", [(0.9, 0.3), (0.5, 0.1)])
-    found = cell(ours, base, {"0": (3, 5)}, "last", 0.1)
-    assert found.labelled_steps == 8
-    assert cell(base, base, {"0": (3, 5)}, "last", 0.1).step_auc == 1.0
-    assert found.step_auc == 0.75
-    assert found.step_auc_change == found.step_auc_change_low == -0.25
+    found = flat(cell(ours, base, {"0": (3, 5)}, "last", 0.1))
+    assert found["labelled_steps"] == 8
+    assert cell(base, base, {"0": (3, 5)}, "last", 0.1).labels.step_auc == 1.0
+    assert found["step_auc"] == 0.75
+    assert found["step_auc_change"] == found["step_auc_change_low"] == -0.25
 
 
 def test_labels_equal_those_the_reward_model_was_trained_on(solutions: list[str]) -> None:
@@ -225,22 +236,14 @@ def test_resampled_intervals_cover_at_about_the_nominal_rate() -> None:
 
 
 def made(level: str, bits: float, best: tuple[float, float, float] | None) -> RewardCell:
-    base = RewardCell(
+    accuracy = VoteAccuracies(0.7, Estimate(0.8, 0.7, 0.9), Estimate(0.8, 0.7, 0.9))
+    change = None
+    if best is not None:
+        votes = VoteChanges(0, 0, Estimate(0.0, -0.02, 0.02), 1.0, Estimate(*best), 0.01)
+        change = RewardChange(None, OrderChange(None, 0), AllocationChange(None, None), votes)
+    return RewardCell(
         *("p", "q4_k_m", "r", level, "gguf", bits, 1, best is None, 100, 800, 2400),
-        *(0.7, 0.8, 0.7, 0.9, 0.8, 0.7, 0.9, 0),
-    )
-    if best is None:
-        return base
-    change, low, high = best
-    return replace(
-        base,
-        delta_weighted=0.0,
-        delta_weighted_low=-0.02,
-        delta_weighted_high=0.02,
-        delta_best=change,
-        delta_best_low=low,
-        delta_best_high=high,
-        best_mcnemar_p=0.01,
+        *(accuracy, StepAuc(0), change),
     )
 
 
