@@ -1,9 +1,9 @@
-"""One source, several levels: an unquantized master is written once, every level comes from it."""
+"""One source, several levels: a checkpoint is read once for all of them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -16,13 +16,14 @@ from convert.gguf_artifact import artifact_from_gguf
 from convert.gguf_header import read_header
 from convert.heads import SUFFIX, head_tensors, make_head, write_heads
 from convert.identity import Identity
-from convert.levels import UNQUANTIZED, Level
+from convert.levels import LEVELS, Level
 from convert.order import Order, check, sweep
 from convert.progress import Progress
 from convert.quantize import quantize
 from convert.refusal import Refusal
 from convert.sizes import EMBEDDING_LEVEL
-from convert.to_gguf import ExceedsFloat16, write_gguf
+from convert.stream import ExceedsFloat16
+from convert.to_gguf import About, write_ggufs
 from convert.verify import files_of, known_sha256
 
 TOOLS = ("gguf", "llama-cpp-python", "starbase-edge")
@@ -56,7 +57,9 @@ def build(order: Order, progress: Progress | None = None) -> list[Artifact]:
     checkpoint = order.checkpoint()
     identity = order.identity(checkpoint)
     order.folder.mkdir(parents=True, exist_ok=True)
-    need_space(order.folder, order.weights(checkpoint, identity.role).needed_bytes(order.levels))
+    master = checkpoint is not None and order.calibrate is not None
+    weights = order.weights(checkpoint, identity.role)
+    need_space(order.folder, weights.needed_bytes(order.levels, master=master))
     with alone(order.lock):
         check(order)  # another conversion may have been faster
         sweep(order)
@@ -66,14 +69,14 @@ def build(order: Order, progress: Progress | None = None) -> list[Artifact]:
 
 def _build(job: _Job) -> list[Artifact]:
     order = job.order
-    exact = [level for level in order.gguf_levels if job.checkpoint and level.name in UNQUANTIZED]
-    built = {level.name: _export(job, level) for level in exact}
-    built |= {artifact.level: artifact for artifact in _onnx(job)}
-    rest = [level for level in order.gguf_levels if level.name not in built]
-    if rest:
-        with _master(job, built.get("f16")) as master:
-            imatrix = _imatrix(job, master)
-            built |= {level.name: _quantize(job, level, master, imatrix) for level in rest}
+    built = {artifact.level: artifact for artifact in _onnx(job)}
+    if order.gguf_levels:
+        imatrix = _imatrix(job)
+        if job.checkpoint is None:
+            made = [_requantize(job, level, imatrix) for level in order.gguf_levels]
+        else:
+            made = _convert(job, job.checkpoint, imatrix)
+        built |= {artifact.level: artifact for artifact in made}
     return [built[level.name] for level in order.levels]
 
 
@@ -112,33 +115,30 @@ def model_file(out: Path, beside: Sequence[Beside]) -> Iterator[Path]:
         manifest_path(out).unlink(missing_ok=True)
 
 
-@contextmanager
-def _master(job: _Job, f16: Artifact | None) -> Iterator[Path]:
-    """The GGUF to quantize from: the source itself, the f16 level, or an export for the while."""
-    if job.checkpoint is None:
-        yield job.order.source.path
-        return
-    if f16 is not None:
-        yield f16.path
-        return
-    with writing(job.order.master) as path:
-        try:
-            _write(job, path, "f16")
-        except ExceedsFloat16:
-            _write(job, path, "bf16")
-        yield path
-
-
-def _imatrix(job: _Job, master: Path) -> Path | None:
+def _imatrix(job: _Job) -> Path | None:
     """The importance matrix: given, computed from a text, or none."""
     if job.order.calibrate is None:
         return job.order.imatrix
     from convert.calibrate import calibrate
 
     path = job.order.imatrix_path
-    with job.progress.bar("calibrate", 0) as bar:
-        calibrate(master, job.order.calibrate, path, bar.to)
+    with _runnable(job) as model, job.progress.bar("calibrate", 0) as bar:
+        calibrate(model, job.order.calibrate, path, bar.to)
     return path
+
+
+@contextmanager
+def _runnable(job: _Job) -> Iterator[Path]:
+    """The model to calibrate with: the source itself, or an export for the while."""
+    if job.checkpoint is None:
+        yield job.order.source.path
+        return
+    with writing(job.order.master) as path:
+        try:
+            _write(job, job.checkpoint, {path: LEVELS["f16"]}, None)
+        except ExceedsFloat16:
+            _write(job, job.checkpoint, {path: LEVELS["bf16"]}, None)
+        yield path
 
 
 def _onnx(job: _Job) -> list[Artifact]:
@@ -152,44 +152,43 @@ def _onnx(job: _Job) -> list[Artifact]:
     return build_onnx(job.order, job.checkpoint, job.identity, job.heads, job.progress)
 
 
-def _export(job: _Job, level: Level) -> Artifact:
-    out = job.order.path(level)
-    with model_file(out, job.beside) as part:
-        _write(job, part, level.name)
-    return _finish(out, level)
+def _convert(job: _Job, checkpoint: Checkpoint, imatrix: Path | None) -> list[Artifact]:
+    """All GGUF levels of a checkpoint, from one reading."""
+    outs = {level: job.order.path(level) for level in job.order.gguf_levels}
+    with ExitStack() as stack:
+        parts = {stack.enter_context(model_file(outs[it], job.beside)): it for it in outs}
+        _write(job, checkpoint, parts, imatrix)
+    return [_finish(out, level) for level, out in outs.items()]
 
 
-def _quantize(job: _Job, level: Level, master: Path, imatrix: Path | None) -> Artifact:
-    out = job.order.path(level)
-    header = read_header(master)
+def _write(
+    job: _Job, checkpoint: Checkpoint, files: Mapping[Path, Level], imatrix: Path | None
+) -> None:
+    source = job.order.source
+    heads = job.heads.path.name if job.heads else None
+    about = About(job.identity, source.origin, source.revision, heads)
+    title = " ".join(level.name for level in files.values())
+    with job.progress.bar(title, len(checkpoint.tensors)) as bar:
+        write_ggufs(checkpoint, files, about, imatrix=imatrix, progress=bar.step)
+
+
+def _requantize(job: _Job, level: Level, imatrix: Path | None) -> Artifact:
+    """A level of a GGUF."""
+    out, source = job.order.path(level), job.order.source.path
+    header = read_header(source)
     thinks = header.values.get("starbase.role") == "thinker"
     total = len(header.tensors)
     with model_file(out, job.beside) as part, job.progress.bar(level.name, total) as bar:
         quantize(
-            master,
+            source,
             part,
             level.ftype,
             imatrix=imatrix,
-            requantize=job.checkpoint is None,
+            requantize=True,
             keep_embedding=thinks and level.bits < EMBEDDING_LEVEL.bits,
             progress=bar.step,
         )
     return _finish(out, level)
-
-
-def _write(job: _Job, out: Path, level: str) -> None:
-    assert job.checkpoint is not None
-    with job.progress.bar(f"export {level}", len(job.checkpoint.tensors)) as bar:
-        write_gguf(
-            job.checkpoint,
-            job.identity,
-            out,
-            level,
-            origin=job.order.source.origin,
-            revision=job.order.source.revision,
-            heads=job.heads.path.name if job.heads else None,
-            progress=bar.step,
-        )
 
 
 def _finish(out: Path, level: Level) -> Artifact:

@@ -51,9 +51,17 @@ def writing(part: Path) -> Iterator[Path]:
     except OSError as error:
         if error.errno not in NO_ROOM and not (error.errno is None and full(part.parent)):
             raise
-        raise no_room(part, part.stat().st_size if part.exists() else 0) from error
+        raise no_room(part, _written_bytes(part)) from error
     finally:
         part.unlink(missing_ok=True)
+
+
+def _written_bytes(part: Path) -> int:
+    """How much of a file is on the disk; a file may have holes that are to be filled."""
+    if not part.exists():
+        return 0
+    status = part.stat()
+    return min(status.st_size, getattr(status, "st_blocks", status.st_size) * 512)
 
 
 class NoRoom(OSError):

@@ -18,6 +18,7 @@ SUMS = ".in_sum2"
 FLOAT32 = 0  # as a GGUF tensor type
 CHUNKS = (0, (1 << 31) - 1)
 LEGACY_BYTES = 1 << 30
+TEXT_BYTES = 127  # of a text about the matrix that llama-quantize puts into a model
 Floats = npt.NDArray[np.float32]
 
 
@@ -48,6 +49,11 @@ def read_imatrix(path: Path) -> ImportanceMatrix:
                 "below 0"
             )
     return matrix
+
+
+def cut(text: str) -> str:
+    """A text about the matrix as a model says it; no character is halved."""
+    return text.encode()[:TEXT_BYTES].decode("utf-8", "ignore")
 
 
 def _read_gguf(path: Path) -> ImportanceMatrix:

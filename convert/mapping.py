@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -28,7 +29,15 @@ class Mapped:
     source: str
     shape: tuple[int, ...]
     full: bool = False  # norms and vectors stay float32
-    arrange: Callable[[Any], Any] = lambda values: values
+    arrange: Callable[[Any], Any] = lambda values: values  # puts rows in another order
+
+    @property
+    def columns(self) -> int:
+        return self.shape[-1] if len(self.shape) > 1 else 1
+
+    @property
+    def rows(self) -> int:
+        return math.prod(self.shape) // self.columns
 
 
 def permute(heads: int) -> Callable[[Any], Any]:

@@ -1,7 +1,6 @@
-"""Which type llama.cpp's quantizer gives each tensor at each level, so that sizes are known before.
+"""Which type llama.cpp's quantizer gives each tensor at each level.
 
-A port of `llama_tensor_get_type` (src/llama-quant.cpp of llama-cpp-python 0.3.36) for dense models;
-levels that need an importance matrix are taken to have one, the others not.
+A port of `llama_tensor_get_type` (src/llama-quant.cpp of llama-cpp-python 0.3.36) for dense models.
 """
 
 from __future__ import annotations
@@ -79,27 +78,34 @@ def tensor_bytes(tensor: TensorShape, kind: int) -> int:
     return math.prod(tensor.sides) // weights * size
 
 
-def tensor_types(tensors: Iterable[TensorShape], level: Level, shape: Shape) -> dict[str, int]:
-    """The ggml type of every tensor of a model at a level, by name."""
+def tensor_types(
+    tensors: Iterable[TensorShape], level: Level, shape: Shape, *, imatrix: bool | None = None
+) -> dict[str, int]:
+    """The ggml type of every tensor of a model at a level, by name.
+
+    Some types depend on whether there is an importance matrix; by default there is one only where
+    the level needs it.
+    """
     listed = list(tensors)
     tied = all(tensor.name != "output.weight" for tensor in listed)
-    return {tensor.name: _type(tensor, level.name, shape, tied=tied) for tensor in listed}
+    given = level.needs_imatrix if imatrix is None else imatrix
+    return {t.name: _type(t, level.name, shape, tied=tied, imatrix=given) for t in listed}
 
 
-def _type(tensor: TensorShape, level: str, shape: Shape, *, tied: bool) -> int:
+def _type(tensor: TensorShape, level: str, shape: Shape, *, tied: bool, imatrix: bool) -> int:
     if len(tensor.sides) < 2 or tensor.name.endswith("_norm.weight"):
         return F32
     base = BASE[level]
     if base in (F32, F16, BF16):
         return base
-    kind = _mixed(tensor, level, shape, tied=tied)
+    kind = _mixed(tensor, level, shape, tied=tied, imatrix=imatrix)
     if tensor.sides[-1] % BLOCKS[kind][0] == 0:
         return kind
     kind = FALLBACK.get(kind, kind)
     return kind if tensor.sides[-1] % BLOCKS[kind][0] == 0 else F16
 
 
-def _mixed(tensor: TensorShape, level: str, shape: Shape, *, tied: bool) -> int:
+def _mixed(tensor: TensorShape, level: str, shape: Shape, *, tied: bool, imatrix: bool) -> int:
     base = BASE[level]
     if tensor.name == "output.weight" or (tied and tensor.name == "token_embd.weight"):
         return _output(level, fits=tensor.sides[-1] % BLOCKS[base][0] == 0)
@@ -110,11 +116,11 @@ def _mixed(tensor: TensorShape, level: str, shape: Shape, *, tied: bool) -> int:
     _, layer, part, *_ = tensor.name.split(".")
     number, layers, groups = int(layer), shape.layers, shape.heads // shape.kv_heads
     if part == "attn_v":
-        kind = _value(level, number, layers, groups)
+        kind = _value(level, number, layers, groups, imatrix=imatrix)
         large = layers == 80 and groups > 1 and level not in TINY  # 70B and 72B
         return Q5_K if large and kind in (Q3_K, Q4_K) else kind
     if part == "ffn_down":
-        return _down(level, number, layers)
+        return _down(level, number, layers, imatrix=imatrix)
     if part == "attn_output":
         return _attention_output(level)
     if part in ("attn_q", "attn_k"):
@@ -139,14 +145,15 @@ def _embedding(level: str) -> int:
     return special.get(level, BASE[level])
 
 
-def _value(level: str, number: int, layers: int, groups: int) -> int:
+def _value(level: str, number: int, layers: int, groups: int, *, imatrix: bool) -> int:
     base, grouped = BASE[level], groups >= 4
     if level in TINY:
         return Q4_K if grouped else IQ3_S if level in ("iq2_s", "iq2_m") else Q2_K
     if level == "q2_k":
         return Q4_K if grouped else Q3_K
     if level in ("q2_k_s", "iq3_xs", "iq3_s", "iq3_xxs"):
-        return Q4_K if grouped else base
+        ungrouped = IQ3_S if level == "iq3_xxs" and not imatrix else base
+        return Q4_K if grouped else ungrouped
     if level in ("iq4_nl", "iq4_xs"):
         return Q5_K if grouped else base
     if level in ("q4_k_m", "q5_k_m"):
@@ -160,7 +167,7 @@ def _value(level: str, number: int, layers: int, groups: int) -> int:
     return special.get(level, base)
 
 
-def _down(level: str, number: int, layers: int) -> int:
+def _down(level: str, number: int, layers: int, *, imatrix: bool) -> int:
     base, early = BASE[level], number < layers // 8
     if level in TINY:
         return (IQ3_S if level in ("iq2_s", "iq2_m") else Q2_K) if early else base
@@ -172,7 +179,11 @@ def _down(level: str, number: int, layers: int) -> int:
         "q3_k_m": Q5_K if number < layers // 16 else Q4_K,
         "q3_k_l": Q5_K,
         "iq3_m": Q4_K if early else base,
-        **dict.fromkeys(("iq4_nl", "iq4_xs", "q4_k_s"), Q5_K if early else base),
+        "q4_k_s": Q5_K if early else base,
+        "q4_0": Q4_1 if early and imatrix else base,
+        "q5_0": Q5_1 if early and imatrix else base,
+        "iq3_xxs": base if imatrix else Q4_K if early else Q3_K,
+        **dict.fromkeys(("iq4_nl", "iq4_xs"), Q5_K if early and not imatrix else base),
     }
     return special.get(level, base)
 

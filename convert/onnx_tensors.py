@@ -17,7 +17,8 @@ from convert.mapping import tensor_map
 from convert.onnx_levels import OnnxLevel
 from convert.onnx_weights import Floats, WeightFile, quantize
 from convert.refusal import Refusal
-from convert.to_gguf import F16_LIMIT, ExceedsFloat16, own_rows
+from convert.stream import F16_LIMIT, ExceedsFloat16
+from convert.to_gguf import own_rows
 
 Progress = Callable[[str], None]  # is told every weight written
 

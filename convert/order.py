@@ -54,7 +54,7 @@ class Order:
 
     @property
     def master(self) -> Path:
-        """The unquantized export that levels are made from; it is never kept."""
+        """The unquantized export that is run over a text to calibrate; it is never kept."""
         return self.folder / f"{self.source.name}-master.gguf{PART}"
 
     @property

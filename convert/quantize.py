@@ -145,7 +145,7 @@ def _attach_imatrix(parameters: Any, path: str) -> list[Any]:
     """Point the parameters at an importance matrix; returns what must stay alive meanwhile."""
     import llama_cpp.llama_cpp as llama
 
-    from convert.imatrix import read_imatrix
+    from convert.imatrix import cut, read_imatrix
 
     matrix = read_imatrix(Path(path))
     floats = ctypes.POINTER(ctypes.c_float)
@@ -167,7 +167,7 @@ def _attach_imatrix(parameters: Any, path: str) -> list[Any]:
             override.tag, override.value.val_i64 = llama.LLAMA_KV_OVERRIDE_TYPE_INT, value
         else:
             override.tag = llama.LLAMA_KV_OVERRIDE_TYPE_STR
-            override.value.val_str = value.encode()[:127]
+            override.value.val_str = cut(value).encode()
     parameters.kv_overrides = ctypes.cast(overrides, type(parameters.kv_overrides))
     return [matrix, entries, overrides]
 

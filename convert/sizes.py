@@ -42,10 +42,10 @@ class Weights:
         """About how large the model's files become."""
         return int(self.model * self.bits(level) / 8)
 
-    def needed_bytes(self, levels: Sequence[AnyLevel]) -> int:
-        """About what several levels take, the f16 master and the heads file included."""
+    def needed_bytes(self, levels: Sequence[AnyLevel], *, master: bool) -> int:
+        """About what several levels take, the heads file and, with `master`, an f16 file too."""
         files = sum(self.size_bytes(level) for level in levels)
-        return files + 2 * self.model + 4 * self.beside
+        return files + 2 * self.model * master + 4 * self.beside
 
 
 def weights_of_checkpoint(checkpoint: Checkpoint, role: Role) -> Weights:

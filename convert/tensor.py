@@ -40,22 +40,23 @@ class Tensor:
         rows = max(1, BLOCK_WEIGHTS * self.shape[0] // max(1, self.elements))
         for start in range(0, self.shape[0], rows):
             part = slice(start, start + rows)
-            yield part, self._float32(raw[part])
+            yield part, self.widened(raw[part])
 
     def rows(self, part: slice) -> npt.NDArray[np.float32]:
         """Some rows in float32; raises as `blocks` does."""
-        return self._float32(self.read()[part])
+        return self.widened(self.read()[part])
 
     def float32(self) -> npt.NDArray[np.float32]:
         """The whole tensor in float32; raises as `blocks` does."""
         if not self.shape:
-            return self._float32(self.read())
+            return self.widened(self.read())
         values = np.empty(self.shape, np.float32)
         for part, block in self.blocks():
             values[part] = block
         return values
 
-    def _float32(self, raw: Array) -> npt.NDArray[np.float32]:
+    def widened(self, raw: Array) -> npt.NDArray[np.float32]:
+        """Values as they are on disk, in float32; raises as `blocks` does."""
         values = widen(raw) if self.dtype == "bfloat16" else raw.astype(np.float32)
         if not np.isfinite(values).all():
             raise Refusal(f"tensor {self.name} holds NaN or infinite weights")

@@ -1,80 +1,100 @@
-"""Writing a checkpoint as an unquantized GGUF, one tensor in memory at a time."""
+"""A checkpoint as GGUF files at several levels, in one pass over its tensors.
+
+Quantized levels are byte for byte what llama-quantize writes from the f16 file.
+"""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import gguf
 import numpy as np
-from gguf import GGMLQuantizationType as Type
 
 from convert.architectures import ARCHITECTURES
 from convert.artifact import ThoughtProtocol
 from convert.checkpoint import Checkpoint
 from convert.gguf_tokenizer import add_tokenizer
 from convert.identity import Identity
-from convert.levels import parse_level
+from convert.imatrix import ImportanceMatrix, cut, read_imatrix
+from convert.levels import LEVELS, UNQUANTIZED, Level
 from convert.mapping import Mapped, tensor_map
+from convert.placing import Place, file_bytes, places
 from convert.refusal import Refusal
 from convert.rope import add_rope, rope_factors
-from convert.tensors import Tensor
+from convert.sizes import EMBEDDING_LEVEL
+from convert.stream import ExceedsFloat16, LevelFile, TensorSource, stream
+from convert.tensor import Tensor
 from convert.thoughts import TOKENS, thought_rows
 
-TYPES = {"f32": Type.F32, "f16": Type.F16, "bf16": Type.BF16}
-STORED = {"f32": np.float32, "f16": np.float16, "bf16": np.uint16}  # bfloat16 as its bits
-F16_LIMIT = 65520.0  # rounds to infinity
-Progress = Callable[[str], None]  # is told every tensor written
+ROPE_FACTORS = "rope_freqs.weight"
+FILE_TYPE, QUANTIZATION_VERSION = gguf.Keys.General.FILE_TYPE, "general.quantization_version"
+Metadata = dict[str, gguf.GGUFValue]
 
 
-class ExceedsFloat16(Refusal):
-    """A weight is larger than float16 can hold."""
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a file says of what it is, and of where it comes from."""
+
+    identity: Identity
+    origin: str
+    revision: str | None = None
+    heads: str | None = None  # the file beside it
 
 
-def write_gguf(
+def write_ggufs(
     checkpoint: Checkpoint,
-    identity: Identity,
-    out: Path,
-    level: str,
+    files: Mapping[Path, Level],
+    about: About,
     *,
-    origin: str,
-    revision: str | None = None,
-    heads: str | None = None,
-    progress: Progress = lambda *_: None,
+    imatrix: Path | None = None,
+    progress: Callable[[str], None] = lambda _: None,
 ) -> None:
-    """Write a checkpoint to `out` at level f32, f16 or bf16. Norms and vectors stay float32.
+    """Write files at their levels; `progress` is told each tensor. Norms and vectors stay float32.
 
     Raises:
         Refusal: for missing, misshapen or non-finite tensors, a tokenizer or rope setting that
-            llama.cpp lacks, or values that float16 cannot hold.
+            llama.cpp lacks, values that a level cannot hold, or an importance matrix that does
+            not fit.
     """
-    mapped = _placed(checkpoint)
-    extra = rope_factors(checkpoint)
-    thought = identity.thought
-    rows = own_rows(checkpoint, thought)
-    writer = gguf.GGUFWriter(out, ARCHITECTURES[checkpoint.architecture].gguf)
-    try:
-        _add_sizes(writer, checkpoint, origin)
-        writer.add_file_type(parse_level(level).ftype)
-        writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
-        add_rope(writer, checkpoint)
-        control = (
-            dict(zip((thought.start_id, thought.end_id), TOKENS, strict=True)) if thought else {}
-        )
-        add_tokenizer(writer, checkpoint.folder, checkpoint.shape.vocab, control)
-        add_own_keys(writer, own_keys(checkpoint, identity, origin, revision, heads))
-        _add_tensors(writer, mapped, extra, level)
-        for m in mapped:
-            patch = rows if m.name == "token_embd.weight" else {}
-            writer.write_tensor_data(_values(m, checkpoint.tensors[m.source], level, patch))
-            progress(m.name)
-        if extra is not None:
-            writer.write_tensor_data(extra)
-    finally:
-        writer.close()
+    sources = _sources(checkpoint, about.identity.thought)
+    tensors = [source.mapped for source in sources]
+    matrix = None if imatrix is None else read_imatrix(imatrix)
+    metadata = _metadata(checkpoint, about)
+    with ExitStack() as stack:
+        outputs = []
+        for path, level in files.items():
+            keep = about.identity.role == "thinker" and level.bits < EMBEDDING_LEVEL.bits
+            found = places(tensors, level, checkpoint.shape, matrix, keep_embedding=keep)
+            _write_front(path, _at_level(metadata, level, matrix, imatrix), found)
+            start = path.stat().st_size
+            file = stack.enter_context(path.open("r+b"))
+            file.truncate(start + file_bytes(found))
+            outputs.append(LevelFile(file, start, {place.name: place for place in found}))
+        try:
+            stream(sources, outputs, progress=progress)
+        except ExceedsFloat16:
+            if LEVELS["f16"] in files.values():
+                raise
+            stream(sources, outputs, master="bf16", progress=progress)
+
+
+def _sources(checkpoint: Checkpoint, thought: ThoughtProtocol | None) -> list[TensorSource]:
+    """All tensors of the file, in the order in which they are read."""
+    own = own_rows(checkpoint, thought)
+    found = [
+        TensorSource(m, checkpoint.tensors[m.source], own if m.name == "token_embd.weight" else {})
+        for m in _placed(checkpoint)
+    ]
+    factors = rope_factors(checkpoint)
+    if factors is not None:
+        mapped = Mapped(ROPE_FACTORS, ROPE_FACTORS, factors.shape, full=True)
+        tensor = Tensor(ROPE_FACTORS, factors.shape, "float32", lambda: factors)
+        found.append(TensorSource(mapped, tensor))
+    return found
 
 
 def _placed(checkpoint: Checkpoint) -> list[Mapped]:
@@ -89,17 +109,55 @@ def _placed(checkpoint: Checkpoint) -> list[Mapped]:
     return mapped
 
 
-def _add_tensors(writer: Any, mapped: list[Mapped], extra: Any, level: str) -> None:
-    """Write everything before the weights: metadata, and where each tensor will stand."""
-    for m in mapped:
-        kind = Type.F32 if m.full else TYPES[level]
-        size = math.prod(m.shape) * (4 if kind == Type.F32 else 2)
-        writer.add_tensor_info(m.name, m.shape, np.dtype(np.float32), size, raw_dtype=kind)
-    if extra is not None:
-        writer.add_tensor_info("rope_freqs.weight", extra.shape, extra.dtype, extra.nbytes)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_ti_data_to_file()
+def _metadata(checkpoint: Checkpoint, about: About) -> Metadata:
+    """Keys and values of a level not yet said, in the order of llama.cpp's converter."""
+    writer = gguf.GGUFWriter(None, ARCHITECTURES[checkpoint.architecture].gguf)
+    _add_sizes(writer, checkpoint, about.origin)
+    writer.add_file_type(LEVELS["f16"].ftype)
+    writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
+    add_rope(writer, checkpoint)
+    thought = about.identity.thought
+    control = dict(zip((thought.start_id, thought.end_id), TOKENS, strict=True)) if thought else {}
+    add_tokenizer(writer, checkpoint.folder, checkpoint.shape.vocab, control)
+    add_own_keys(writer, own_keys(checkpoint, about))
+    found: Metadata = writer.kv_data[0]
+    return found
+
+
+def _at_level(
+    metadata: Metadata, level: Level, matrix: ImportanceMatrix | None, imatrix: Path | None
+) -> Metadata:
+    """Metadata of a level; llama-quantize moves what it sets to the end."""
+    found = dict(metadata)
+    found[FILE_TYPE] = gguf.GGUFValue(level.ftype, gguf.GGUFValueType.UINT32)
+    if level.name in UNQUANTIZED:
+        return found
+    found |= {key: found.pop(key) for key in (QUANTIZATION_VERSION, FILE_TYPE)}
+    if matrix is not None and imatrix is not None:
+        texts = {"file": imatrix.name, "dataset": matrix.dataset}
+        counts = {"entries_count": len(matrix.importance), "chunks_count": matrix.chunks}
+        for key, text in texts.items():
+            found[f"quantize.imatrix.{key}"] = gguf.GGUFValue(cut(text), gguf.GGUFValueType.STRING)
+        for key, count in counts.items():
+            found[f"quantize.imatrix.{key}"] = gguf.GGUFValue(count, gguf.GGUFValueType.UINT32)
+    return found
+
+
+def _write_front(out: Path, metadata: Metadata, found: Sequence[Place]) -> None:
+    """Everything before the weights: metadata, and where each tensor will stand."""
+    writer = gguf.GGUFWriter(out, "")
+    writer.kv_data = [metadata]
+    try:
+        for place in found:
+            kind: Any = place.kind  # the package has no name for the newest
+            float32 = np.dtype(np.float32)  # not looked at
+            writer.add_tensor_info(place.name, place.shape, float32, place.size_bytes, kind)
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_ti_data_to_file()
+        writer.write_padding(writer.fout[0], writer.fout[0].tell())
+    finally:
+        writer.close()
 
 
 def own_rows(checkpoint: Checkpoint, thought: ThoughtProtocol | None) -> dict[int, Any]:
@@ -108,24 +166,6 @@ def own_rows(checkpoint: Checkpoint, thought: ThoughtProtocol | None) -> dict[in
         return {}
     start, end = thought_rows(checkpoint, thought.embedding)
     return {thought.start_id: start, thought.end_id: end}
-
-
-def _values(mapped: Mapped, tensor: Tensor, level: str, patch: dict[int, Any]) -> Any:
-    """The tensor's values in the type they are written in, some rows replaced."""
-    kind = "f32" if mapped.full else level
-    values = np.empty(mapped.shape, STORED[kind])
-    for part, block in tensor.blocks():
-        for i, row in patch.items():
-            if part.start <= i < part.stop:
-                block[i - part.start] = row
-        if kind == "bf16":
-            bits = gguf.quants.quantize(block, Type.BF16)  # as bytes
-            values[part] = bits.view(np.uint16).reshape(block.shape)
-            continue
-        if kind == "f16" and max(block.max(), -block.min()) >= F16_LIMIT:
-            raise ExceedsFloat16(f"tensor {tensor.name} exceeds float16; choose bf16 or f32")
-        values[part] = block
-    return mapped.arrange(values)
 
 
 def _add_sizes(writer: Any, checkpoint: Checkpoint, origin: str) -> None:
@@ -155,26 +195,20 @@ def add_own_keys(writer: Any, keys: Iterable[tuple[str, str | int]]) -> None:
         writer.add_key_value(key, value, kind)  # an empty string too
 
 
-def own_keys(
-    checkpoint: Checkpoint,
-    identity: Identity,
-    origin: str,
-    revision: str | None,
-    heads: str | None,
-) -> Iterator[tuple[str, str | int]]:
+def own_keys(checkpoint: Checkpoint, about: About) -> Iterator[tuple[str, str | int]]:
     """Keys and values; what is None is left out."""
     plain = {
-        "role": identity.role,
+        "role": about.identity.role,
         "architecture": checkpoint.architecture,
-        "source": origin,
-        "revision": revision,
-        "heads": heads,
+        "source": about.origin,
+        "revision": about.revision,
+        "heads": about.heads,
     }
     groups = {"": plain}
     protocols = {
-        "prompt.": identity.prompt,
-        "reward.": identity.reward,
-        "thought.": identity.thought,
+        "prompt.": about.identity.prompt,
+        "reward.": about.identity.reward,
+        "thought.": about.identity.thought,
     }
     for name, protocol in protocols.items():
         groups[name] = asdict(protocol) if protocol is not None else {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -74,12 +75,38 @@ def divergence(exact: Any, ours: Any) -> float:
     return float((np.exp(p) * (p - q)).sum(axis=-1).mean())
 
 
-def quantize(source: Path, out: Path, ftype: int) -> None:
-    """llama.cpp's quantizer with its defaults, in this process."""
+def quantize(
+    source: Path,
+    out: Path,
+    ftype: int,
+    *,
+    importance: Mapping[str, Any] | None = None,
+    says: Mapping[str, str | int] | None = None,
+) -> None:
+    """llama.cpp's quantizer in this process; `says` is what the file says of an importance matrix.
+
+    Raises:
+        ValueError: if it refuses.
+    """
     llama.llama_log_set(_silent, None)
     parameters = llama.llama_model_quantize_default_params()
     parameters.ftype = ftype
-    code = llama.llama_model_quantize(
-        str(source).encode(), str(out).encode(), ctypes.byref(parameters)
-    )
-    assert code == 0
+    entries = (llama.llama_model_imatrix_data * (len(importance or ()) + 1))()
+    for entry, (name, values) in zip(entries, (importance or {}).items(), strict=False):
+        entry.name, entry.size = name.encode(), values.size
+        entry.data = values.ctypes.data_as(ctypes.POINTER(ctypes.c_float))
+    if importance is not None:
+        parameters.imatrix = ctypes.cast(entries, type(parameters.imatrix))
+    overrides = (llama.llama_model_kv_override * (len(says or ()) + 1))()
+    for override, (key, value) in zip(overrides, (says or {}).items(), strict=False):
+        override.key = f"quantize.imatrix.{key}".encode()
+        if isinstance(value, int):
+            override.tag, override.value.val_i64 = llama.LLAMA_KV_OVERRIDE_TYPE_INT, value
+        else:
+            override.tag = llama.LLAMA_KV_OVERRIDE_TYPE_STR
+            override.value.val_str = value.encode()
+    if says is not None:
+        parameters.kv_overrides = ctypes.cast(overrides, type(parameters.kv_overrides))
+    names = str(source).encode(), str(out).encode()
+    if code := llama.llama_model_quantize(*names, ctypes.byref(parameters)):
+        raise ValueError(f"llama.cpp refuses: {code}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from collections import Counter
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -12,10 +13,12 @@ import pytest
 
 from convert.artifact import read_artifact
 from convert.build import build
+from convert.checkpoint import read_checkpoint
 from convert.gguf_artifact import artifact_from_gguf
 from convert.levels import parse_level
 from convert.order import Order, requantizes
 from convert.sources import resolve
+from convert.tensor import Tensor
 from tests.convert.stock_llama import Stock
 
 
@@ -33,22 +36,19 @@ def test_manifest_and_hashes(tmp_path):
     assert set(artifact.tools) == {"gguf", "llama-cpp-python", "starbase-edge"}
 
 
-def test_levels_come_in_the_order_asked_for_from_one_export(tmp_path, monkeypatch):
-    exports = []
+def test_levels_come_in_the_order_asked_for_from_one_reading(tmp_path, monkeypatch):
+    read = Counter()
 
-    def write(checkpoint, identity, out, level, **options):
-        exports.append(level)
-        return real(checkpoint, identity, out, level, **options)
+    def widened(tensor, raw):
+        read[tensor.name] += raw.size
+        return real(tensor, raw)
 
-    from convert.build import write_gguf as real
-
-    monkeypatch.setattr("convert.build.write_gguf", write)
-    made = build(_order("reference:policy", tmp_path, "q2_k", "q8_0", "f32", "q4_0"))
-    assert [artifact.level for artifact in made] == ["q2_k", "q8_0", "f32", "q4_0"]
-    assert sorted(exports) == ["f16", "f32"]
-    exports.clear()
-    build(_order("reference:policy", tmp_path / "b", "q2_k", "f16"))
-    assert exports == ["f16"]
+    real = Tensor.widened
+    monkeypatch.setattr(Tensor, "widened", widened)
+    order = _order("reference:policy", tmp_path, "q2_k", "q8_0", "f32", "q4_0", "f16")
+    assert [artifact.level for artifact in build(order)] == ["q2_k", "q8_0", "f32", "q4_0", "f16"]
+    tensors = read_checkpoint(order.source.path).tensors
+    assert read == {name: tensor.elements for name, tensor in tensors.items()}
 
 
 def test_existing_files_need_force(tmp_path):
@@ -73,7 +73,7 @@ def test_a_disk_that_fills_up_leaves_nothing(tmp_path, monkeypatch):
     def full(*_args, **_options):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("gguf.GGUFWriter.write_tensor_data", full)
+    monkeypatch.setattr("convert.stream.LevelFile.write", full)
     with pytest.raises(OSError, match="no space left on the disk"):
         build(_order("reference:policy", tmp_path, "f16", "q8_0"))
     assert list(tmp_path.iterdir()) == []

@@ -17,16 +17,21 @@ LOGGED = 0.006  # MiB: the log has two decimals
 UNDIVIDED = ("qwen2.5-0.5b", "smollm2-135m", "smollm2-360m")  # rows that 256 does not divide
 
 
+@pytest.mark.parametrize("imatrix", [False, True])
 @pytest.mark.parametrize("name", KNOWN)
-def test_every_level_has_the_size_that_the_quantizer_states(name: str, tmp_path: Path) -> None:
+def test_every_level_has_the_size_that_the_quantizer_states(
+    name: str, imatrix: bool, tmp_path: Path
+) -> None:
     model = model_tensors(name)
     ghost = write_ghost(tmp_path / "ghost.gguf", model)
     for level in LEVELS.values():
         if level.name == "q1_0" and name in UNDIVIDED:
             continue  # llama.cpp has no type to fall back to
-        types = tensor_types(model.tensors, level, model.shape)
+        if level.needs_imatrix and not imatrix:
+            continue
+        types = tensor_types(model.tensors, level, model.shape, imatrix=imatrix)
         size = sum(tensor_bytes(t, types[t.name]) for t in model.tensors) / MIB
-        stated = quantized_mib(ghost, level.ftype, imatrix=level.needs_imatrix)
+        stated = quantized_mib(ghost, level.ftype, imatrix=imatrix)
         assert size == pytest.approx(stated, abs=LOGGED), level.name
 
 

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from convert.checkpoint import read_checkpoint
 from convert.gguf_artifact import artifact_from_gguf
 from convert.identity import identify
-from convert.to_gguf import ExceedsFloat16
+from convert.stream import ExceedsFloat16
 from tests.conftest import REFERENCE
 from tests.convert.export import export
 from tests.convert.ministral3 import save_ministral3
@@ -149,7 +149,7 @@ def test_sharded_and_pickled_weights_give_the_same_file(mistral):
 
 def test_a_large_tensor_is_written_in_blocks(mistral, monkeypatch):
     whole = _export(mistral, "f16").read_bytes()
-    monkeypatch.setattr("convert.tensor.BLOCK_WEIGHTS", 1000)
+    monkeypatch.setattr("convert.stream.PIECE_WEIGHTS", 1000)
     assert _export(mistral, "f16").read_bytes() == whole
 
 
