@@ -12,8 +12,8 @@ from convert.artifact import Shape
 from convert.bounds import shown
 from convert.config_check import check_config
 from convert.files import read_json, regular
+from convert.hub import WANTED
 from convert.refusal import Refusal
-from convert.sources import WANTED
 from convert.tensors import Tensor, open_tensors
 from convert.tokenizer_files import check_tokenizer
 
@@ -78,7 +78,10 @@ def read_checkpoint(folder: Path) -> Checkpoint:
             f"{', '.join(ARCHITECTURES)}"
         )
     if not any((folder / name).exists() for name in TOKENIZERS):
-        raise FileNotFoundError(f"{folder} has no tokenizer: expected {' or '.join(TOKENIZERS)}")
+        raise FileNotFoundError(
+            f"{folder} has no tokenizer: expected {' or '.join(TOKENIZERS)}; convert --tokenizer "
+            "SOURCE takes that of another one"
+        )
     for found in (file for pattern in WANTED for file in folder.glob(pattern)):
         regular(found)  # a foreign reader waits for a pipe without end
     checkpoint = Checkpoint(folder, config)

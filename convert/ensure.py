@@ -13,6 +13,7 @@ from convert.build import build
 from convert.cache import cache_folder
 from convert.files import alone
 from convert.formats import FORMATS, AnyLevel, FileFormat, parse
+from convert.gguf_header import read_header
 from convert.order import Order
 from convert.progress import Progress
 from convert.refusal import Refusal
@@ -80,9 +81,10 @@ def _ready(order: Order, level: AnyLevel) -> Artifact | None:
 
 def _fingerprint(source: Source, role: Role | None, embedding: ThoughtEmbedding | None) -> str:
     """Changes with a file of the source (name, size or time), the options, or this package."""
-    paths = (
-        [source.path] if source.is_gguf else sorted(p for p in source.path.iterdir() if p.is_file())
-    )
+    if source.is_gguf:
+        paths = sorted({source.path, *(t.path for t in read_header(source.path).tensors)})
+    else:
+        paths = sorted(p for p in source.path.iterdir() if p.is_file())
     facts = [f"{p.name} {p.stat().st_size} {p.stat().st_mtime_ns}" for p in paths]
     facts += [source.origin, role or "", version("starbase-edge"), *filter(None, [embedding])]
     return hashlib.sha256("\n".join(facts).encode()).hexdigest()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from convert.artifact import Artifact, Role, ThoughtEmbedding
 from convert.checkpoint import BYTES, read_checkpoint
+from convert.hub import repository_of
 from convert.identity import identify
 
 LEVEL_OF_DTYPE = {"float32": "f32", "float16": "f16", "bfloat16": "bf16"}
@@ -22,7 +23,7 @@ def artifact_from_folder(
     """
     checkpoint = read_checkpoint(path)
     identity = identify(checkpoint, role, thought_embedding)
-    dtype = checkpoint.dtype
+    dtype, repository = checkpoint.dtype, repository_of(path)
     return Artifact(
         path=path,
         format="torch",
@@ -32,7 +33,8 @@ def artifact_from_folder(
         shape=checkpoint.shape,
         size_bytes=checkpoint.size_bytes,
         bits_per_weight=8.0 * BYTES.get(dtype, 2),
-        source=path.name,
+        source=repository[0] if repository else path.name,
+        revision=repository[1] if repository else None,
         prompt=identity.prompt,
         reward=identity.reward,
         thought=identity.thought,

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import time
 
-import huggingface_hub
 import pytest
-from huggingface_hub.errors import LocalEntryNotFoundError
 
+from convert.checkpoint import read_checkpoint
 from convert.refusal import Refusal
 from convert.sources import resolve
+from convert.torch_artifact import artifact_from_folder
 
 
 def test_reference_models_and_paths(mistral, reference):
@@ -43,38 +43,6 @@ def test_a_file_that_is_no_gguf(tmp_path):
         resolve(str(tmp_path / "model.bin"))
 
 
-def test_a_hub_id_brings_safetensors_or_else_bin(tmp_path, monkeypatch):
-    asked = []
-
-    def download(repository, *, revision, local_files_only, allow_patterns):
-        asked.append((repository, revision, local_files_only, tuple(allow_patterns)))
-        return str(tmp_path)
-
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
-    found = resolve("mistralai/Mistral-7B-v0.1@main")
-    assert (found.name, found.origin) == ("Mistral-7B-v0.1", "mistralai/Mistral-7B-v0.1")
-    assert found.revision == tmp_path.name
-    assert [call[:3] for call in asked] == [("mistralai/Mistral-7B-v0.1", "main", False)] * 2
-    assert "*.safetensors" in asked[0][3]
-    assert "tokenizer*" in asked[0][3]
-    assert asked[1][3] == ("pytorch_model*.bin*",)
-    (tmp_path / "model.safetensors").touch()
-    resolve("mistralai/Mistral-7B-v0.1", offline=True)
-    assert len(asked) == 3
-    assert asked[2][1:3] == (None, True)
-
-
-def test_offline_and_not_there(monkeypatch):
-    def download(*_args, **_options):
-        raise LocalEntryNotFoundError("a page of advice")
-
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
-    with pytest.raises(FileNotFoundError, match=r"owner/name is not in the local cache"):
-        resolve("owner/name", offline=True)
-    with pytest.raises(FileNotFoundError, match=r"owner/name could not be downloaded"):
-        resolve("owner/name")
-
-
 def test_a_pipe_or_a_device_is_no_source(tmp_path):
     os.mkfifo(tmp_path / "x.gguf")
     begin = time.perf_counter()
@@ -95,3 +63,48 @@ def test_a_name_that_no_text_can_hold(tmp_path):
     folder.mkdir()
     with pytest.raises(Refusal, match=r"gives the name 'caf\\udce9'; choose valid Unicode"):
         resolve(str(folder))
+
+
+def test_a_snapshot_goes_by_its_repositorys_name(tmp_path, mistral):
+    folder = tmp_path / "models--owner--name--of-it" / "snapshots" / "0123abcd"
+    folder.parent.mkdir(parents=True)
+    mistral.rename(folder)
+    found = resolve(str(folder))
+    assert (found.name, found.origin) == ("name--of-it", "owner/name--of-it")
+    assert found.revision == "0123abcd"
+    described = artifact_from_folder(folder)
+    assert (described.source, described.revision) == ("owner/name--of-it", "0123abcd")
+
+
+@pytest.mark.parametrize("names", ["x/snapshots/y", "models--/snapshots/y", "models--a--b/refs/y"])
+def test_what_is_no_snapshot(tmp_path, names):
+    (tmp_path / names).mkdir(parents=True)
+    assert resolve(str(tmp_path / names)).name == "y"
+
+
+def test_the_tokenizer_of_another(tmp_path, mistral):
+    other = tmp_path / "other"
+    other.mkdir()
+    for path in [*mistral.glob("tokenizer*")]:
+        path.rename(other / path.name)
+    with pytest.raises(FileNotFoundError, match=r"no tokenizer: .*; convert --tokenizer SOURCE"):
+        read_checkpoint(mistral)
+    (mistral / "vocab.json").write_text("{}")  # half of one
+    for _ in range(2):  # the links stay
+        found = resolve(str(mistral), tokenizer=str(other))
+        assert (found.name, found.origin, found.path.name) == ("mistral", "mistral", "mistral")
+        assert read_checkpoint(found.path).shape.vocab == 1024
+        assert not (found.path / "vocab.json").exists()
+        assert (found.path / "tokenizer.json").read_bytes() == (
+            other / "tokenizer.json"
+        ).read_bytes()
+    (mistral / "vocab.json").unlink()
+    with pytest.raises(Refusal, match=r"mistral holds no tokenizer; choose one that does"):
+        resolve(str(other), tokenizer=str(mistral))
+
+
+def test_a_gguf_keeps_its_tokenizer(mistral, reference):
+    file = str(reference("policy", "q8_0"))
+    for source, tokenizer in ((file, str(mistral)), (str(mistral), file)):
+        with pytest.raises(Refusal, match=r"--tokenizer: policy-q8_0.gguf is a GGUF"):
+            resolve(source, tokenizer=tokenizer)
