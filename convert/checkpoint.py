@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from convert.adapter import CONFIG, merged
 from convert.architectures import ARCHITECTURES
 from convert.artifact import Shape
 from convert.bounds import shown
 from convert.config_check import check_config
 from convert.files import read_json, regular
+from convert.float8 import widened
 from convert.hub import WANTED
+from convert.prequantized import check_floats
 from convert.refusal import Refusal
 from convert.tensors import Tensor, open_tensors
 from convert.tokenizer_files import check_tokenizer
+from convert.wrapped import decoder_config, decoder_tensors, fitted
 
 TOKENIZERS = ("tokenizer.model", "tokenizer.json")
 BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
@@ -27,6 +31,7 @@ class Checkpoint:
 
     folder: Path
     config: dict[str, Any]
+    adapter: Path | None = None  # a LoRA adapter that is merged into it
 
     @property
     def architecture(self) -> str:
@@ -47,8 +52,18 @@ class Checkpoint:
 
     @cached_property
     def tensors(self) -> dict[str, Tensor]:
-        """Name, shape and dtype of every tensor; nothing is read but headers."""
-        return open_tensors(self.folder)
+        """Name, shape and dtype of every tensor of the decoder; nothing is read but headers."""
+        saved = decoder_tensors(open_tensors(self.folder), self.config)
+        check_floats(self.folder, self.config, saved)
+        found = widened(saved, self.config)
+        return found if self.adapter is None else merged(found, self.adapter)
+
+    @property
+    def as_saved(self) -> bool:
+        """Whether transformers finds the decoder in the folder as it is here."""
+        parts = ("text_config", "quantization_config")
+        renamed = any(tensor.name != name for name, tensor in self.tensors.items())
+        return not renamed and self.adapter is None and all(p not in self.config for p in parts)
 
     @property
     def dtype(self) -> str:
@@ -60,17 +75,20 @@ class Checkpoint:
         return sum(t.elements * BYTES.get(t.dtype, 2) for t in self.tensors.values())
 
 
-def read_checkpoint(folder: Path) -> Checkpoint:
-    """Look at a checkpoint folder.
+def read_checkpoint(folder: Path, adapter: Path | None = None) -> Checkpoint:
+    """Look at a checkpoint folder, and at an adapter to merge into it.
 
     Raises:
         FileNotFoundError: if config, tokenizer or weights are missing; names them.
         Refusal: if the architecture is not one of `ARCHITECTURES`, or a file cannot be read.
     """
     path = folder / "config.json"
+    if (folder / CONFIG).exists() and not path.exists():
+        base = read_json(folder / CONFIG).get("base_model_name_or_path") or "its base model"
+        raise Refusal(f"{folder} is a LoRA adapter; convert {base} --adapter {folder}")
     if not path.exists():
         raise FileNotFoundError(f"{folder} has no config.json: not a checkpoint folder")
-    config = read_json(path)
+    config = decoder_config(read_json(path))
     model_type = config.get("model_type")
     if not isinstance(model_type, str) or model_type not in ARCHITECTURES:
         raise Refusal(
@@ -84,7 +102,8 @@ def read_checkpoint(folder: Path) -> Checkpoint:
         )
     for found in (file for pattern in WANTED for file in folder.glob(pattern)):
         regular(found)  # a foreign reader waits for a pipe without end
-    checkpoint = Checkpoint(folder, config)
+    checkpoint = Checkpoint(folder, config, adapter)
+    checkpoint = replace(checkpoint, config=fitted(path, config, checkpoint.tensors))
     _ = checkpoint.shape
     check_tokenizer(folder)
     return checkpoint

@@ -55,6 +55,7 @@ def parser() -> argparse.ArgumentParser:
         help="how a thinker's thoughts begin and end: trained (default), or the embedding of ---",
     )
     p.add_argument("--tokenizer", metavar="SOURCE", help="take that of another checkpoint")
+    p.add_argument("--adapter", type=Path, metavar="FOLDER", help="merge a LoRA adapter into it")
     p.add_argument("-o", "--output", type=Path, metavar="FOLDER", default=Path("models"))
     p.add_argument("--imatrix", type=Path, metavar="FILE", help="importance matrix to use")
     p.add_argument("--calibrate", type=Path, metavar="TEXT", help="compute one from a text")
@@ -98,7 +99,12 @@ def _convert(options: argparse.Namespace) -> None:
     if options.imatrix and options.calibrate:
         raise Refusal("give --imatrix or --calibrate, not both")
     order = Order(
-        resolve(options.source, tokenizer=options.tokenizer, offline=options.offline),
+        resolve(
+            options.source,
+            tokenizer=options.tokenizer,
+            adapter=options.adapter,
+            offline=options.offline,
+        ),
         options.quant,
         options.output,
         options.role,

@@ -7,6 +7,7 @@ from pathlib import Path
 from convert.config_check import token_ids
 from convert.files import read_json
 from convert.tokenizer_files import SETTINGS, token_id
+from convert.wrapped import decoder_config
 
 STATED_IN = ("config.json", "generation_config.json")
 
@@ -20,7 +21,11 @@ def end_ids(folder: Path, vocab: int) -> list[int]:
     found: set[int] = set()
     for name in STATED_IN:
         path = folder / name
-        found.update(token_ids(path, "eos_token_id", read_json(path).get("eos_token_id"), vocab))
+        found.update(
+            token_ids(
+                path, "eos_token_id", decoder_config(read_json(path)).get("eos_token_id"), vocab
+            )
+        )
     own = _own(folder)
     return sorted(found if own is None or own >= vocab else {*found, own})
 

@@ -64,7 +64,9 @@ class Order:
 
     def checkpoint(self) -> Checkpoint | None:
         """The source as a checkpoint; None where it is a GGUF."""
-        return None if self.source.is_gguf else read_checkpoint(self.source.path)
+        return (
+            None if self.source.is_gguf else read_checkpoint(self.source.path, self.source.adapter)
+        )
 
     def identity(self, checkpoint: Checkpoint | None) -> Identity:
         """What the source is, which what is made of it will be too.

@@ -15,7 +15,13 @@ from convert.files import regular
 from convert.refusal import Refusal
 from convert.tensor import NUMPY, Array, Tensor
 
-DTYPES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
+DTYPES = {
+    "F32": "float32",
+    "F16": "float16",
+    "BF16": "bfloat16",
+    "F8_E4M3": "float8_e4m3fn",
+    "F8_E5M2": "float8_e5m2",
+}
 HEADER_BYTES = 100_000_000  # the format's own limit
 SIDE = 1 << 48
 

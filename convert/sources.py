@@ -26,20 +26,35 @@ class Source:
     path: Path
     origin: str  # as written into the artifact
     revision: str | None = None
+    adapter: Path | None = None  # of LoRA, merged into it
 
     @property
     def is_gguf(self) -> bool:
         return self.path.is_file()
 
 
-def resolve(source: str, *, tokenizer: str | None = None, offline: bool = False) -> Source:
-    """Find a source, and download it if it is a hub id. `tokenizer`: a source of another one.
+def resolve(
+    source: str,
+    *,
+    tokenizer: str | None = None,
+    adapter: Path | None = None,
+    offline: bool = False,
+) -> Source:
+    """Find a source, and download it if it is a hub id.
+
+    `tokenizer` is the source of another one, `adapter` a folder of LoRA weights to merge into it.
 
     Raises:
         FileNotFoundError: if there is no such path or repository; says what is accepted.
         Refusal: for an unknown reference model, or a file that is no GGUF by its name.
     """
     found = _find(source, offline=offline)
+    if adapter is not None:
+        if found.is_gguf:
+            raise Refusal(f"--adapter: {found.path.name} is a GGUF; give its checkpoint")
+        name = adapter.resolve().name
+        both = f"{found.name}-{name}"
+        found = replace(found, name=both, origin=f"{found.origin} + {name}", adapter=adapter)
     if tokenizer is None:
         return found
     other = _find(tokenizer, offline=offline, weights=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -13,13 +14,20 @@ import numpy.typing as npt
 from convert.refusal import Refusal
 
 BLOCK_WEIGHTS = 1 << 24  # of one tensor widened to float32 at a time: 64 MiB
-NUMPY = {"float32": "<f4", "float16": "<f2", "bfloat16": "<u2"}  # bfloat16 as its bits
+NUMPY = {  # bfloat16 and float8 as their bits
+    "float32": "<f4",
+    "float16": "<f2",
+    "bfloat16": "<u2",
+    "float8_e4m3fn": "u1",
+    "float8_e5m2": "u1",
+}
+FLOAT8 = ("float8_e4m3fn", "float8_e5m2")
 Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """One tensor on disk. `read` gives its values; bfloat16 comes as uint16 bits."""
+    """One tensor on disk. `read` gives its values; bfloat16 and float8 come as their bits."""
 
     name: str
     shape: tuple[int, ...]
@@ -57,10 +65,29 @@ class Tensor:
 
     def widened(self, raw: Array) -> npt.NDArray[np.float32]:
         """Values as they are on disk, in float32; raises as `blocks` does."""
-        values = widen(raw) if self.dtype == "bfloat16" else raw.astype(np.float32)
+        values = _widen(raw, self.dtype)
         if not np.isfinite(values).all():
             raise Refusal(f"tensor {self.name} holds NaN or infinite weights")
         return values
+
+
+def _widen(raw: Array, dtype: str) -> npt.NDArray[np.float32]:
+    if dtype in FLOAT8:
+        return _of_float8(dtype)[raw]
+    return widen(raw) if dtype == "bfloat16" else raw.astype(np.float32)
+
+
+@cache
+def _of_float8(dtype: str) -> npt.NDArray[np.float32]:
+    """All values of a float of eight bits, (256,), by its bits."""
+    bits = np.arange(256, dtype=np.uint8)
+    if dtype == "float8_e5m2":  # the first half of a float16
+        return (bits.astype(np.uint16) << 8).view(np.float16).astype(np.float32)
+    exponent, mantissa = ((bits >> 3) & 15).astype(np.int32), (bits & 7).astype(np.float32)
+    values = np.asarray(np.ldexp(mantissa / 8 + (exponent > 0), np.maximum(exponent, 1) - 7))
+    values[(bits & 127) == 127] = np.nan
+    values[128:] *= -1
+    return values.astype(np.float32)
 
 
 def widen(bits: Array) -> npt.NDArray[np.float32]:

@@ -12,7 +12,7 @@ from convert.bounds import file_name, shown
 from convert.files import read_json, regular
 from convert.refusal import Refusal
 from convert.safetensors_file import open_safetensors
-from convert.tensor import NUMPY, Array, Tensor, widen
+from convert.tensor import FLOAT8, NUMPY, Array, Tensor, widen
 
 __all__ = ["Tensor", "open_tensors", "widen"]
 
@@ -89,7 +89,8 @@ def _from_torch(path: Path, name: Any, value: Any) -> Tensor:
     def read() -> Array:
         if dtype not in NUMPY or value.layout != torch.strided:
             raise Refusal(f"tensor {name} has dtype {dtype}; expected dense {', '.join(NUMPY)}")
-        bits = value.contiguous().view(torch.uint16) if dtype == "bfloat16" else value.contiguous()
-        return np.asarray(bits.numpy())
+        bits = {"bfloat16": torch.uint16} | dict.fromkeys(FLOAT8, torch.uint8)
+        held = value.contiguous()
+        return np.asarray((held.view(bits[dtype]) if dtype in bits else held).numpy())
 
     return Tensor(name, tuple(value.shape), dtype, read)

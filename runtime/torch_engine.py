@@ -26,6 +26,7 @@ from runtime.branching import BranchEngine
 from runtime.engine import ContextFull, Output
 from runtime.hf_tokenizer import HfTokenizer
 from runtime.options import EngineOptions
+from runtime.torch_decoder import decoder_config, load_decoder, needs_own_loader
 
 FIRST_TOKENS = 256  # of cache a slot starts with
 
@@ -60,12 +61,19 @@ class TorchEngine(BranchEngine):
         reward = self.artifact.reward
         headless = reward is not None and reward.kind != "token_logits"
         path = self.artifact.path
+        checkpoint = read_checkpoint(path)
+        own = needs_own_loader(checkpoint)
         with opening(path):
-            config = AutoConfig.from_pretrained(path, **HERE)
+            found = decoder_config(checkpoint) if own else AutoConfig.from_pretrained(path, **HERE)
+            config: Any = found
+            config.vocab_size = self.artifact.shape.vocab  # as the weights have it
             family: Any = AutoModel if headless else AutoModelForCausalLM
-            if self.artifact.thought is not None:
-                family = _thinker_class(config)
-            model = family.from_pretrained(path, config=config, dtype=dtype, **HERE)
+            if own:
+                model = load_decoder(family, config, checkpoint, dtype)
+            else:
+                if self.artifact.thought is not None:
+                    family = _thinker_class(config)
+                model = family.from_pretrained(path, config=config, dtype=dtype, **HERE)
         self._embed_thoughts(model.get_input_embeddings().weight)
         model = model.eval().to(self._device)
         self._backbone = model if headless else model.model
