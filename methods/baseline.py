@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from convert.artifact import Aggregation
-from methods.answers.reader import STOPS
 from methods.build import MethodSpec
 from methods.candidate import Answer, Candidate
 from methods.catalog import Selection
@@ -35,7 +34,7 @@ class SampleVote:
 
     def solve(self, problem: Problem, seed: int) -> Answer:
         trial = Trial(self.engine, self.scorer)
-        sampling = replace(self.sampling, seed=seed, stop=(*self.sampling.stop, *STOPS))
+        sampling = replace(self.sampling, seed=seed, stop=(*self.sampling.stop, *trial.stops))
         done: list[Candidate] = []
         with trial.open(problem) as root:
             while len(done) < self.n:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 
 from convert.artifact import Aggregation
 from methods.allocate import allocate
-from methods.answers.reader import STOPS
 from methods.build import MethodSpec, Watch
 from methods.candidate import Answer, Candidate, Stage
 from methods.catalog import JUDGED, Allocation, Selection
@@ -67,7 +66,7 @@ class Rebase:
 
     def solve(self, problem: Problem, seed: int) -> Answer:
         trial = Trial(self.engine, self.scorer)
-        stop = (*self.sampling.stop, prompt_format(self.engine).step_stop, *STOPS)
+        stop = (*self.sampling.stop, prompt_format(self.engine).step_stop, *trial.stops)
         sampling = replace(self.sampling, seed=seed, stop=stop)
         stages: list[Stage] = []
         leaves: list[Candidate] = []

@@ -7,16 +7,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from convert.artifact import Aggregation
-from methods.answers.reader import NUMBERS, Reader
+from methods.answers.reader import NUMBERS, STOPS, Reader
+from methods.answers.tasks import ANSWER_TOKENS, WANTED
 from methods.candidate import Answer, Candidate, Stage
 from methods.catalog import Selection
 from methods.problem import Problem
 from methods.scorers import Scorer
 from methods.selection import select
 from runtime.engine import Branch, Engine, Sampling, Step, Usage
-from runtime.prompt import prompt_format, prompt_tokens
-
-ANSWER_TOKENS = 16  # room for a number after the answer marker
+from runtime.prompt import is_chat, prompt_format, prompt_tokens
 
 
 class Trial:
@@ -31,11 +30,16 @@ class Trial:
         self._ttft_s = 0.0
         self.reader = NUMBERS
 
+    @property
+    def stops(self) -> tuple[str, ...]:
+        """Where a model begins to ask itself; a chat does not, and may restate the question."""
+        return () if is_chat(self._engine) else STOPS
+
     @contextmanager
     def open(self, problem: Problem, prompt: Sequence[int] = ()) -> Iterator[Branch]:
         """The root branch, after a prompt, or the model's own; the reward model reads too."""
         self.reader = Reader(problem.task, prompt_format(self._engine).answer_marker)
-        tokens = prompt or prompt_tokens(self._engine, problem.question)
+        tokens = prompt or prompt_tokens(self._engine, problem.question, WANTED[problem.task])
         with self._engine.open(tokens) as root:
             self.first_token()
             if self._scorer is None:
@@ -60,7 +64,7 @@ class Trial:
         ids = self._engine.tokenizer.encode_more(marker)
         branches = [c.branch for c in cut]
         self._engine.feed(branches, [ids] * len(cut))
-        greedy = Sampling(temperature=0, max_tokens=ANSWER_TOKENS, stop=("\n",))
+        greedy = Sampling(temperature=0, max_tokens=ANSWER_TOKENS[self.reader.task], stop=("\n",))
         steps = dict(zip(branches, self._engine.extend(branches, greedy), strict=True))
         return [c if c.finished else c.elicited(marker, steps[c.branch]) for c in candidates]
 

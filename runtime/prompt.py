@@ -19,6 +19,7 @@ WAYS = {  # how a chat is told to part its steps, by what ends one
     "\n\n": ", with a blank line between the steps",
     "\n": ", each step on a line of its own",
 }
+NUMBER = "a number"  # what is wanted as an answer
 NO_VARIABLES: Mapping[str, Any] = {}
 
 
@@ -27,9 +28,18 @@ def prompt_format(engine: Engine) -> PromptFormat:
     return engine.artifact.prompt or PromptFormat()
 
 
-def prompt_tokens(engine: Engine, question: str) -> list[int]:
-    """Ids of the prompt: the model's own template, its chat template, or a zero-shot prompt."""
-    return conversation_tokens(engine, [{"role": "user", "content": question}], instruct=True)
+def is_chat(engine: Engine) -> bool:
+    """Whether a model is asked in its chat template, and so ends its answer by itself."""
+    return _template(engine) is None
+
+
+def prompt_tokens(engine: Engine, question: str, wanted: str = NUMBER) -> list[int]:
+    """Ids of the prompt: the model's own template, its chat template, or a zero-shot prompt.
+
+    A chat is told what is `wanted` as its answer.
+    """
+    turns = [{"role": "user", "content": question}]
+    return conversation_tokens(engine, turns, instruct=True, wanted=wanted)
 
 
 def conversation_tokens(
@@ -38,13 +48,14 @@ def conversation_tokens(
     *,
     instruct: bool = False,
     variables: Mapping[str, Any] = NO_VARIABLES,
+    wanted: str = NUMBER,
 ) -> list[int]:
     """Ids of `conversation_text`.
 
     Raises:
         Refusal: for a conversation that the model's template refuses, in its words.
     """
-    text = conversation_text(engine, turns, instruct=instruct, variables=variables)
+    text = conversation_text(engine, turns, instruct=instruct, variables=variables, wanted=wanted)
     tokenizer, template = engine.tokenizer, _template(engine)
     if template is None:
         return tokenizer.encode_chat(text)
@@ -57,6 +68,7 @@ def conversation_text(
     *,
     instruct: bool = False,
     variables: Mapping[str, Any] = NO_VARIABLES,
+    wanted: str = NUMBER,
 ) -> str:
     """A conversation as the model reads it, up to where it is to go on.
 
@@ -71,7 +83,9 @@ def conversation_text(
         return _text(form, template, turns)
     stated = json.loads(form.variables) if form.variables else {}
     given = {
-        "messages": _instructed(form, turns) if instruct else [dict(turn) for turn in turns],
+        "messages": _instructed(form, turns, wanted)
+        if instruct
+        else [dict(turn) for turn in turns],
         "tools": None,
         "documents": None,
         "add_generation_prompt": True,
@@ -83,12 +97,12 @@ def conversation_text(
     return render(engine.artifact.path.name, template, given | stated | dict(variables))
 
 
-def instruction(form: PromptFormat) -> str:
-    """What a chat is told: how to part its steps and to mark its answer."""
+def instruction(form: PromptFormat, wanted: str = NUMBER) -> str:
+    """What a chat is told: how to part its steps and to mark its answer, and what that is."""
     way = WAYS.get(form.step_stop, f", and end each step with {form.step_stop.strip()!r}")
     marker = form.answer_marker.rstrip().rstrip(":")
     return (
-        f"Solve the problem step by step{way}. End with a line '{marker}: N', where N is a number."
+        f"Solve the problem step by step{way}. End with a line '{marker}: N', where N is {wanted}."
     )
 
 
@@ -112,9 +126,9 @@ def _names_tokens(tokenizer: Tokenizer, template: str) -> bool:
     return tokenizer.encode(template, special=True) != tokenizer.encode(template)
 
 
-def _instructed(form: PromptFormat, turns: Sequence[Turn]) -> list[dict[str, str]]:
+def _instructed(form: PromptFormat, turns: Sequence[Turn], wanted: str) -> list[dict[str, str]]:
     """A chat with the system message and the examples of a format, and told what it is to do."""
-    told = f"\n\n{instruction(form)}"
+    told = f"\n\n{instruction(form, wanted)}"
     talk = [dict(turn) for turn in turns]
     for turn in reversed(talk):
         if turn["role"] == "user":

@@ -17,6 +17,7 @@ from convert.artifact import Aggregation
 from methods.allocate import allocate
 from methods.candidate import AGGREGATIONS, Candidate
 from methods.catalog import BEST_OF_N, MAJORITY, WEIGHTED, Selection
+from methods.problem import Problem
 from methods.selection import select
 from profiles.intervals import Estimate, compare, wilson
 from profiles.opened_model import OpenedModel
@@ -95,15 +96,15 @@ class AllocationChange:
 
 def accuracies(ours: Scored, aggregation: Aggregation) -> VoteAccuracies:
     """Of a majority vote, a weighted vote, and the best solution."""
-    gold = _gold(ours)
-    majority = _right([select(c, MAJORITY.selection) for c in ours.candidates], gold)
-    weighted, best = (_right(_answers(ours, rule, aggregation), gold) for rule in VOTES)
+    problems = _problems(ours)
+    majority = _right([select(c, MAJORITY.selection) for c in ours.candidates], problems)
+    weighted, best = (_right(_answers(ours, rule, aggregation), problems) for rule in VOTES)
     return VoteAccuracies(float(np.mean(majority)), _accuracy(weighted), _accuracy(best))
 
 
 def vote_changes(ours: Scored, base: Scored, aggregation: Aggregation) -> VoteChanges:
     """What the votes gain and lose, and how many answers are others."""
-    gold = _gold(ours)
+    problems = _problems(ours)
     before = [_answers(base, rule, aggregation) for rule in VOTES]
     now = [_answers(ours, rule, aggregation) for rule in VOTES]
     changed = [
@@ -111,7 +112,7 @@ def vote_changes(ours: Scored, base: Scored, aggregation: Aggregation) -> VoteCh
         for pair in zip(before, now, strict=True)
     ]
     weighted, best = (
-        compare(_right(there, gold), _right(here, gold))
+        compare(_right(there, problems), _right(here, problems))
         for there, here in zip(before, now, strict=True)
     )
     return VoteChanges(
@@ -124,8 +125,8 @@ def vote_changes(ours: Scored, base: Scored, aggregation: Aggregation) -> VoteCh
     )
 
 
-def _gold(scored: Scored) -> list[str | None]:
-    return [pool.problem.gold for pool in scored.pools]
+def _problems(scored: Scored) -> list[Problem]:
+    return [pool.problem for pool in scored.pools]
 
 
 def _answers(scored: Scored, rule: Selection, aggregation: Aggregation) -> list[str | None]:
@@ -136,8 +137,8 @@ def _accuracy(right: Sequence[bool]) -> Estimate:
     return Estimate(float(np.mean(right)), *wilson(sum(right), len(right)))
 
 
-def _right(answers: Sequence[str | None], gold: Sequence[str | None]) -> list[bool]:
-    return [a is not None and a == g for a, g in zip(answers, gold, strict=True)]
+def _right(answers: Sequence[str | None], problems: Sequence[Problem]) -> list[bool]:
+    return [p.accepts(answer) for answer, p in zip(answers, problems, strict=True)]
 
 
 def score_error(ours: Scored, base: Scored) -> Estimate | None:
