@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NoReturn
 
 from convert.printing import plain, say
+from methods.catalog import own_options
 
 MAX_TOKENS = 1 << 24  # of a KV cache or a path: more than any model was made for
 MAX_PATHS = 10_000
@@ -103,6 +104,25 @@ tokens = whole(1)
 threads = whole(1, MAX_THREADS)
 natural = whole(0)
 seed = whole(0, MAX_SEED)
+
+
+def add_own_options(group: argparse._ArgumentGroup) -> None:
+    """The options of single searches."""
+    for option in own_options():
+        help_text = f"{option.help} (default: {option.default:g})"
+        group.add_argument(
+            f"--{option.name}",
+            type=option.read,
+            metavar="X",
+            default=option.default,
+            help=help_text,
+        )
+
+
+def own_values(options: argparse.Namespace) -> dict[str, float]:
+    """What was given for them, by name."""
+    names = [option.name for option in own_options()]
+    return {name: getattr(options, name.replace("-", "_")) for name in names}
 
 
 def warn_unused(

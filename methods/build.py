@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pkgutil import resolve_name
 from typing import Protocol
 
@@ -39,6 +39,7 @@ class MethodSpec:
     aggregation: Aggregation | None = None  # None: as the reward model's protocol says
     selection: Selection = catalog.JUDGED
     protocol: ProtocolName = ProtocolName.FAIR
+    own: Mapping[str, int | float] = field(default_factory=dict)  # options of this search alone
 
     def __post_init__(self) -> None:
         catalog.search_named(self.search)
@@ -52,8 +53,7 @@ def paper_spec(search: str, width: int) -> MethodSpec:
     """
     form = catalog.search_named(search).paper
     if form is None:
-        names = catalog.listed(row.name for row in catalog.METHODS.values() if row.in_paper)
-        raise Refusal(f"the paper's protocol has no {search}; choose {names}")
+        raise Refusal(f"the paper's protocol has no {search}")
     return MethodSpec(
         search,
         width,
@@ -112,5 +112,6 @@ def build(
         )
     aggregation = spec.aggregation or (scorer.aggregation if scorer else "last")
     builder: Builder = resolve_name(name)
-    settled = replace(spec, selection=selection, aggregation=aggregation)
+    own = search.settings(spec.own)
+    settled = replace(spec, selection=selection, aggregation=aggregation, own=own)
     return builder(settled, engine, scorer, watch)

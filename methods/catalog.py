@@ -6,7 +6,7 @@ name of a method stands anywhere else. Nothing is loaded here: a class is when i
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
@@ -56,6 +56,16 @@ class PaperForm:
 
 
 @dataclass(frozen=True, slots=True)
+class Option:
+    """A number that a search alone reads: a flag of the commands, and `MethodSpec.own[name]`."""
+
+    name: str  # `beam-width` for `--beam-width`
+    read: Callable[[str], float]  # one of `methods.arguments`
+    default: float
+    help: str
+
+
+@dataclass(frozen=True, slots=True)
 class Search:
     """What is run. Methods of one search share its runs, and differ in how they choose.
 
@@ -65,6 +75,7 @@ class Search:
     name: str
     builder: str
     reads: tuple[str, ...] = ()  # of the fields of `MethodSpec` those that only some searches read
+    own: tuple[Option, ...] = ()
     scored: bool = False  # it cannot be run without a reward model
     tree: bool = False  # it grows in stages, which are kept
     paper: PaperForm | None = None
@@ -76,6 +87,10 @@ class Search:
     def branches(self, width: int) -> int:
         """Branches alive at once: a stage's paths and their parents, the prompt, a spare."""
         return 2 * self.paths(width) + 2
+
+    def settings(self, given: Mapping[str, float]) -> dict[str, float]:
+        """Its own options: as given, else by default."""
+        return {option.name: given.get(option.name, option.default) for option in self.own}
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +182,18 @@ def label(shown: str, width: int) -> str:
     return f"{METHODS[name].label.format(width=width)}, {suffix}"
 
 
+def in_paper(methods: Iterable[str]) -> None:
+    """See that the code of arXiv 2412.16260 has these methods.
+
+    Raises:
+        Refusal: if it has not; lists those it has.
+    """
+    strange = [name for name in methods if not METHODS[name].in_paper]
+    if strange:
+        known = listed(row.name for row in METHODS.values() if row.in_paper)
+        raise Refusal(f"the paper's protocol has no {strange[0]}; choose {known}")
+
+
 def without_reward() -> list[str]:
     """The methods that need no reward model."""
     return [row.name for row in METHODS.values() if not row.needs_reward]
@@ -174,9 +201,19 @@ def without_reward() -> list[str]:
 
 def unread(methods: Iterable[str]) -> tuple[str, ...]:
     """The flags of what some searches read, but none of these methods."""
-    read = {name for method in methods for name in METHODS[method].search.reads}
-    known = dict.fromkeys(name for row in METHODS.values() for name in row.search.reads)
-    return tuple(f"--{name.replace('_', '-')}" for name in known if name not in read)
+    read = {name for method in methods for name in _flags(METHODS[method].search)}
+    known = dict.fromkeys(name for row in METHODS.values() for name in _flags(row.search))
+    return tuple(name for name in known if name not in read)
+
+
+def _flags(search: Search) -> list[str]:
+    names = [*search.reads, *(option.name for option in search.own)]
+    return [f"--{name.replace('_', '-')}" for name in names]
+
+
+def own_options() -> list[Option]:
+    """The options of single searches, each once."""
+    return list({o.name: o for row in METHODS.values() for o in row.search.own}.values())
 
 
 def listed(names: Iterable[str]) -> str:

@@ -13,7 +13,7 @@ from convert.command import run
 from convert.printing import say
 from convert.refusal import Refusal
 from methods import catalog
-from methods.arguments import warn_unused
+from methods.arguments import own_values, warn_unused
 from methods.solve_arguments import parser, unused
 
 if TYPE_CHECKING:
@@ -120,6 +120,7 @@ def _spec(options: argparse.Namespace) -> MethodSpec:
         elicit=not options.no_elicit,
         aggregation=options.aggregation,
         selection=method.selection,
+        own=method.search.settings(own_values(options)),
     )
 
 

@@ -98,6 +98,7 @@ def _search(search: argparse._ArgumentGroup) -> None:
     search.add_argument(
         "--no-elicit", action="store_true", help="leave paths cut off by a limit as they are"
     )
+    kinds.add_own_options(search)
     search.add_argument("--seed", type=kinds.seed, default=0)
 
 

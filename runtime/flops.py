@@ -20,7 +20,7 @@ def flops(usage: Usage, shape: Shape) -> int:
     return projections + logits + attention + talk_head
 
 
-def seed_flops(tokens: int, shape: Shape) -> int:
+def paper_flops(tokens: int, shape: Shape) -> int:
     """What the code of arXiv 2412.16260 would book, its faults kept, to compare with its tables.
 
     It takes the head size for the width of attention, two matrices of SwiGLU instead of three, no

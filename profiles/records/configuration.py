@@ -22,7 +22,7 @@ from profiles.stored_json import parse
 from runtime.options import EngineOptions, Thinking
 
 # What version 0.1.0 could not say, with what it did: its runs keep their digests.
-ADDED: dict[str, object] = {"task": "gsm8k"}
+ADDED: dict[str, object] = {"task": "gsm8k", "spec.own": {}}
 PLACES = ("policy", "reward", "data", "limit", "baseline")  # change no answer to a question
 FINGERPRINT_BYTES = 1 << 20
 

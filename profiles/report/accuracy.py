@@ -14,7 +14,7 @@ from profiles.records.record import Record
 from profiles.records.worker_facts import WorkerFacts
 from profiles.report.rows import Row
 from runtime.engine import Usage
-from runtime.flops import flops, seed_flops
+from runtime.flops import flops, paper_flops
 
 
 def row(
@@ -122,7 +122,7 @@ def _costs(ran: Sequence[Record], process: WorkerFacts, charged: bool) -> dict[s
         "flops_per_question": _ratio(policy_flops + reward_flops, len(ran)),
         "policy_flops_per_question": _ratio(policy_flops, len(ran)),
         "reward_flops_per_question": _ratio(reward_flops, len(ran)),
-        "seed_flops_per_question": _ratio(seed_flops(booked, process.policy.shape), len(ran)),
+        "seed_flops_per_question": _ratio(paper_flops(booked, process.policy.shape), len(ran)),
     }
 
 

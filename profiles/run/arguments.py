@@ -101,6 +101,7 @@ def _search(group: argparse._ArgumentGroup) -> None:
         default=256,
         help="of one path (default: 256)",
     )
+    kinds.add_own_options(group)
     group.add_argument("--seed", type=kinds.seed, default=0)
     group.add_argument(
         "--protocol",

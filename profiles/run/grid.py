@@ -72,20 +72,19 @@ def cells(request: Request) -> list[tuple[Thinking, MethodSpec]]:
     """Ways of thinking times searches; the selection says whether the reward model is read."""
     if request.suite:
         return list(paper_suite.cells(request.spec))
+    paper = request.spec.protocol is ProtocolName.PAPER
+    if paper:
+        catalog.in_paper(request.methods)
     found = []
     for thinking in request.think:
         for search, width in searches(request):
             served = catalog.selections_of(search)
             judged = request.judges(search) and catalog.JUDGED in served
             selection = catalog.JUDGED if judged else served[0]
-            spec = replace(request.spec, search=search, width=width, selection=selection)
-            found.append((thinking, _under_protocol(spec)))
+            own = catalog.search_named(search).settings(request.own)
+            spec = replace(request.spec, search=search, width=width, selection=selection, own=own)
+            found.append((thinking, paper_spec(search, width) if paper else spec))
     return found
-
-
-def _under_protocol(spec: MethodSpec) -> MethodSpec:
-    paper = spec.protocol is ProtocolName.PAPER
-    return paper_spec(spec.search, spec.width) if paper else spec
 
 
 def _wanted(request: Request, pair: Pair, thinking: Thinking) -> bool:

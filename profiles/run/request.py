@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from convert import sources
 from convert.formats import parse
 from methods.answers.tasks import TaskName
+from methods.arguments import own_values
 from methods.build import MethodSpec
 from methods.catalog import GREEDY, METHODS, rows_of
 from profiles import paper_suite
@@ -40,6 +42,7 @@ class Request:
     shuffle: int | None = None
     task: TaskName | None = None  # None: as the fields of the data say
     offline: bool = False
+    own: Mapping[str, float] = field(default_factory=dict)  # options of single searches
 
     @property
     def needs_reward(self) -> bool:
@@ -92,6 +95,7 @@ def request(options: argparse.Namespace) -> Request:
         shuffle=paper_suite.SHUFFLE if suite and options.shuffle is None else options.shuffle,
         task=options.task,
         offline=options.offline,
+        own=own_values(options),
     )
 
 

@@ -126,6 +126,7 @@ def describe(
             "aggregation": _aggregation(made),
             "elicit": request.spec.elicit,
         }
+        | {name: value for one in made for name, value in one.spec.own.items()}
         | _gates(request, made),
         "methods": list(request.methods),
         "configurations": [one.slug for one in made],

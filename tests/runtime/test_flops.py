@@ -8,7 +8,7 @@ import pytest
 
 from convert.artifact import Shape
 from runtime.engine import Usage
-from runtime.flops import flops, seed_flops
+from runtime.flops import flops, paper_flops
 
 MISTRAL_7B = Shape(
     layers=32,
@@ -99,7 +99,7 @@ def test_thoughts_and_prompts_cost_like_any_token() -> None:
 def test_the_papers_own_figure() -> None:
     """7,650,672,640 a visible token (methods.md 1.3), prompt and thoughts free."""
     usage = Usage(prefill_tokens=100, decode_tokens=2, thought_tokens=50, logit_rows=2)
-    assert seed_flops(usage.decode_tokens, MISTRAL_7B) == 2 * 7_650_672_640
+    assert paper_flops(usage.decode_tokens, MISTRAL_7B) == 2 * 7_650_672_640
 
 
 def test_a_thought_costs_its_talk_head() -> None:
