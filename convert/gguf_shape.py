@@ -45,7 +45,7 @@ def shape_of(header: Header) -> Shape:
         vocab=count(values[TOKENS]),
         context=int(values.get(f"{architecture}.context_length", 0)),
         linear=None if plain else sum(_multiplied(t, values, architecture) for t in header.tensors),
-        cached=None if cached == 2 * layers * max(kv_heads) * head_dim else cached,
+        cached=None if cached == 2 * layers * max(1, *kv_heads) * head_dim else cached,
     )
 
 

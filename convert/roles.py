@@ -6,6 +6,7 @@ from pathlib import Path
 
 from convert.artifact import Role
 from convert.checkpoint import Checkpoint
+from convert.hub import repository_of
 from convert.thoughts import THOUGHT_TENSORS
 
 REWARD_CLASSES = (
@@ -42,10 +43,8 @@ def architecture_of(checkpoint: Checkpoint) -> str:
 
 def repository(folder: Path) -> str:
     """The name of the repository that a folder is a copy of, as far as its path tells."""
-    folder = folder.resolve()
-    if folder.parent.name == "snapshots":  # of the hub's cache: its name is a commit
-        folder = folder.parents[1]
-    return folder.name
+    known = repository_of(folder)
+    return known[0] if known else folder.resolve().name
 
 
 def outputs(checkpoint: Checkpoint) -> int | None:

@@ -50,12 +50,13 @@ class Weights:
 
 def weights_of_checkpoint(checkpoint: Checkpoint, role: Role) -> Weights:
     """The weights of a checkpoint; nothing is read but headers."""
-    sizes = {name: tensor.elements for name, tensor in checkpoint.tensors.items()}
+    unread = "lm_head.weight" if checkpoint.tied else ""  # Qwen3 has it stored all the same
+    sizes = {n: tensor.elements for n, tensor in checkpoint.tensors.items() if n != unread}
     beside = sum(size for name, size in sizes.items() if name.startswith(BESIDE))
     embedding = sum(size for name, size in sizes.items() if name.endswith("embed_tokens.weight"))
     kept = embedding if role == "thinker" else 0
-    head = 0 if checkpoint.tied else sizes.get("lm_head.weight", 0)
-    return Weights(sum(sizes.values()) - beside, kept, beside, tables=embedding + head)
+    tables = embedding + sizes.get("lm_head.weight", 0)
+    return Weights(sum(sizes.values()) - beside, kept, beside, tables)
 
 
 def weights_of_gguf(path: Path) -> Weights:

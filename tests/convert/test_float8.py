@@ -49,7 +49,7 @@ def _quantize(folder: Path, scale: torch.Tensor, end: str, block: list[int] | No
     state |= {
         STEM: small,
         f"{STEM}{end}": scale,
-        STEM.replace("weight", "input_scale"): scale[:1].clone(),
+        STEM.replace("weight", "input_scale"): scale.reshape(-1)[:1].clone(),
     }
     save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
     config: dict[str, Any] = json.loads((folder / "config.json").read_text())
@@ -59,6 +59,7 @@ def _quantize(folder: Path, scale: torch.Tensor, end: str, block: list[int] | No
 
 
 SCALES = {
+    "a tensor, as a number": (torch.tensor(2e-4), "_scale_inv", None),
     "a tensor": (torch.tensor([2e-4]), "_scale_inv", None),
     "a row": (torch.rand(512) * 1e-3 + 1e-4, "_scale", None),
     "a row as a column": (torch.rand(512, 1).bfloat16() * 1e-3 + 1e-4, "_scale", None),

@@ -14,8 +14,10 @@ from convert.gguf_artifact import artifact_from_gguf
 from convert.refusal import Refusal
 from runtime.engine import Sampling
 from runtime.load import EngineOptions, open_engine
-from tests.convert.rewritten_gguf import rewrite
+from tests.convert.rewritten_gguf import rewrite, write_mamba
 from tests.convert.small_gguf import write_small
+
+Reference = Callable[[str, str], Path]
 
 
 def test_layers_that_differ_are_counted_one_by_one(tmp_path: Path) -> None:
@@ -43,7 +45,7 @@ def test_experts_count_as_far_as_they_are_used(tmp_path: Path) -> None:
     assert shape.linear_parameters == 64 * 64 + 32 * 64 + 2 * 64 * 128
 
 
-def test_a_plain_decoder_is_counted_as_before(reference: Callable[[str, str], Path]) -> None:
+def test_a_plain_decoder_is_counted_as_before(reference: Reference) -> None:
     shape = artifact_from_gguf(reference("policy", "q8_0")).shape
     assert (shape.linear, shape.cached) == (None, None)
 
@@ -66,9 +68,26 @@ def test_a_file_of_the_other_byte_order_is_told(tmp_path: Path) -> None:
         artifact_from_gguf(tmp_path / "x.gguf")
 
 
-def test_any_architecture_that_llama_cpp_opens(
-    reference: Callable[[str, str], Path], tmp_path: Path
-) -> None:
+def test_a_recurrent_model_keeps_no_keys(reference: Reference, tmp_path: Path) -> None:
+    path = write_mamba(reference("policy", "f16"), tmp_path / "mamba.gguf")
+    options = EngineOptions(device="cpu", threads=1, context=256, max_branches=4)
+    with open_engine(path, options) as engine, engine.open([1, 5, 6, 7]) as root:
+        assert engine.kv_bytes == 0
+        assert engine.artifact.shape.linear == 2 * (
+            256 * 64 + 128 * 4 + 36 * 128 + 128 * 4 + 128 * 16 + 64 * 128
+        )
+        first, second = engine.fork(root, 2)
+        steps = engine.extend([first, second], Sampling(temperature=1, max_tokens=5))
+        assert steps[0].token_ids != steps[1].token_ids
+        forked = engine.logits([first]).copy()
+        with pytest.raises(Refusal, match=r"mamba.gguf is a recurrent model: .* take back tokens"):
+            engine.rewind(first, 3)
+    ids = [1, 5, 6, 7, *steps[0].token_ids]
+    with open_engine(path, options) as engine, engine.open(ids) as root:
+        assert np.abs(engine.logits([root]) - forked).max() < 1e-4
+
+
+def test_any_architecture_that_llama_cpp_opens(reference: Reference, tmp_path: Path) -> None:
     """Gemma's decoder over the reference policy's tensors: GELU, scaled embeddings, no own head."""
     source, path = reference("policy", "f16"), tmp_path / "gemma.gguf"
     tensors = [t for t in gguf.GGUFReader(source).tensors if t.name != "output.weight"]
