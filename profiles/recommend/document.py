@@ -36,14 +36,15 @@ def text(found: Recommendation, limits: RowLimits) -> str:
 
 
 def _accuracy(row: Row) -> str:
-    return (
-        f"{percent(row.accuracy)} % [{percent(row.accuracy_low)}, {percent(row.accuracy_high)}] "
-        f"of {row.n} questions"
-    )
+    right = row.accuracy
+    interval = f"[{percent(right.low)}, {percent(right.high)}]"
+    return f"{percent(right.value)} % {interval} of {row.n} questions"
 
 
 def _latency(row: Row) -> str:
-    return f"p50 {significant(row.latency_p50_s)} s, p95 {significant(row.latency_p95_s)} s"
+    return (
+        f"p50 {significant(row.cost.latency_p50_s)} s, p95 {significant(row.cost.latency_p95_s)} s"
+    )
 
 
 def _limit(value: float | None, unit: str) -> str:
@@ -51,27 +52,26 @@ def _limit(value: float | None, unit: str) -> str:
 
 
 def _memory(row: Row, limits: RowLimits) -> str:
-    said = f"peak RSS {size(row.peak_rss_bytes)}"
+    said = f"peak RSS {size(row.memory.peak_rss_bytes)}"
     if limits.ram_bytes is not None:
         said += f" of {gib(limits.ram_bytes)}"
     need = card_bytes(row)
     if need is None:
         return f"{said}; on a card not measured"
-    how = "measured" if row.peak_vram_bytes is not None else "estimated from file sizes"
+    how = "measured" if row.memory.peak_vram_bytes is not None else "estimated from file sizes"
     card = f" of {gib(limits.vram_bytes)}" if limits.vram_bytes is not None else ""
     return f"{said}; on a card {size(need)}{card}, {how}, 1 GiB left free in it"
 
 
 def _remarks(row: Row, limits: RowLimits) -> list[str]:
     said = []
-    if row.delta_low is not None and row.delta_high is not None:
-        sure = not row.delta_low <= 0 <= row.delta_high
-        verdict = "a real difference" if sure else "no difference detected"
+    if change := row.change:
+        verdict = "no difference detected" if change.holds_zero else "a real difference"
         said.append(
-            f"against the baseline: {points(row.delta_accuracy)} points "
-            f"[{points(row.delta_low)}, {points(row.delta_high)}], {verdict}"
+            f"against the baseline: {points(change.delta_accuracy)} points "
+            f"[{points(change.delta_low)}, {points(change.delta_high)}], {verdict}"
         )
-    if limits.accuracy is not None and row.accuracy_low < limits.accuracy:
+    if limits.accuracy is not None and row.accuracy.low < limits.accuracy:
         said.append(
             f"its interval reaches below the {100 * limits.accuracy:g} % asked for: "
             f"{row.n} questions do not settle it"
@@ -85,7 +85,7 @@ def _runner_up(found: Recommendation) -> list[str]:
         return ["runner-up: none, only this row keeps the limits"]
     return [
         f"runner-up: {row_name(other)}",
-        f"  {_accuracy(other)}; {_latency(other)}; peak RSS {size(other.peak_rss_bytes)}",
+        f"  {_accuracy(other)}; {_latency(other)}; peak RSS {size(other.memory.peak_rss_bytes)}",
         f"  {_verdict(found.against, found.pick.n)}",
     ]
 
@@ -107,4 +107,4 @@ def _verdict(against: RowComparison, questions: int) -> str:
 def _ruled(ruled: Ruled) -> str:
     reasons = " and ".join(breach.text for breach in ruled.breaches)
     unsure = ", not surely better" if ruled.against.same else ""
-    return f"{row_name(ruled.row)}: {percent(ruled.row.accuracy)} %{unsure}; {reasons}"
+    return f"{row_name(ruled.row)}: {percent(ruled.row.accuracy.value)} %{unsure}; {reasons}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from convert.files import regular
 from convert.refusal import Refusal
 from convert.typed import typed
 from convert.units import GIB
+from profiles.flat_rows import flat, nested
 from profiles.recommend.row_comparison import Judge, RowComparison, by_intervals
 from profiles.report.names import row_name
 from profiles.report.rows import Row
@@ -66,8 +68,13 @@ class Recommendation:
 
 @dataclass(frozen=True, slots=True)
 class SummaryRows:
-    """What is read of summary.json; fields of other versions are passed over."""
+    """What is read of summary.json, flat; fields of other versions are passed over."""
 
+    rows: list[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
     rows: list[Row]
 
 
@@ -86,7 +93,9 @@ def read_rows(folder: Path) -> list[Row]:
     what = f"a summary of this version; render it again with profile report {folder}"
     content = regular(path).read_bytes()
     load(content, str(path), what)
-    rows = typed(SummaryRows, content, f"{path} is not {what}").rows
+    tables = typed(SummaryRows, content, f"{path} is not {what}").rows
+    parts = {"rows": [nested(Row, table) for table in tables]}
+    rows = typed(_Rows, json.dumps(parts).encode(), f"{path} is not {what}").rows
     if not rows:
         raise Refusal(f"{path} holds no rows")
     return rows
@@ -109,7 +118,7 @@ def recommend(
     better = [
         Ruled(rows[n], found, judge(rows[n], pick))
         for n, found in broken.items()
-        if found and rows[n].accuracy > pick.accuracy
+        if found and rows[n].accuracy.value > pick.accuracy.value
     ]
     return Recommendation(
         pick=pick,
@@ -125,14 +134,14 @@ def recommend(
 def breaches(row: Row, limits: RowLimits) -> Iterator[Breach]:
     """The limits that a row breaks. What was not measured cannot keep a limit."""
     if limits.latency_s is not None:
-        yield from _breach("p95", row.latency_p95_s, limits.latency_s, " s")
+        yield from _breach("p95", row.cost.latency_p95_s, limits.latency_s, " s")
     if limits.vram_bytes is not None:
         yield from _breach("needs", card_bytes(row), limits.vram_bytes, " GiB of card")
     if limits.ram_bytes is not None:
-        yield from _breach("peak RSS", row.peak_rss_bytes, limits.ram_bytes, " GiB")
-    if limits.accuracy is not None and row.accuracy < limits.accuracy:
-        short = (limits.accuracy - row.accuracy) / limits.accuracy
-        text = f"{100 * row.accuracy:.1f} % right is below {100 * limits.accuracy:g} %"
+        yield from _breach("peak RSS", row.memory.peak_rss_bytes, limits.ram_bytes, " GiB")
+    if limits.accuracy is not None and row.accuracy.value < limits.accuracy:
+        short = (limits.accuracy - row.accuracy.value) / limits.accuracy
+        text = f"{100 * row.accuracy.value:.1f} % right is below {100 * limits.accuracy:g} %"
         yield Breach(text, short)
 
 
@@ -150,28 +159,28 @@ def card_bytes(row: Row) -> int | None:
 
     Both leave a GiB for the driver and the desktop. None for torch that was not measured on a card.
     """
-    if row.peak_vram_bytes is not None:
-        return row.peak_vram_bytes + MARGIN_BYTES
-    if row.format == "torch":
+    if row.memory.peak_vram_bytes is not None:
+        return row.memory.peak_vram_bytes + MARGIN_BYTES
+    if row.setup.format == "torch":
         return None
-    models = 2 if row.reward_model_bytes else 1
-    files = row.model_bytes + row.reward_model_bytes
-    return files + row.kv_bytes + models * COMPUTE_BYTES + MARGIN_BYTES
+    models = 2 if row.memory.reward_model_bytes else 1
+    files = row.memory.file_bytes
+    return files + row.memory.kv_bytes + models * COMPUTE_BYTES + MARGIN_BYTES
 
 
 def document(found: Recommendation, limits: RowLimits) -> dict[str, Any]:
     """A recommendation as JSON data."""
     return {
         "limits": asdict(limits),
-        "pick": found.pick.document(),
+        "pick": flat(found.pick),
         "card_bytes": card_bytes(found.pick),
-        "card_bytes_measured": found.pick.peak_vram_bytes is not None,
-        "runner_up": None if found.runner_up is None else found.runner_up.document(),
+        "card_bytes_measured": found.pick.memory.peak_vram_bytes is not None,
+        "runner_up": None if found.runner_up is None else flat(found.runner_up),
         "against_runner_up": None if found.against is None else asdict(found.against),
-        "thrifty": None if found.thrifty is None else found.thrifty.document(),
+        "thrifty": None if found.thrifty is None else flat(found.thrifty),
         "ruled_out": [
             {
-                "row": ruled.row.document(),
+                "row": flat(ruled.row),
                 "reasons": [breach.text for breach in ruled.breaches],
                 "against_pick": asdict(ruled.against),
             }
@@ -183,11 +192,11 @@ def document(found: Recommendation, limits: RowLimits) -> dict[str, Any]:
 
 
 def _order(row: Row) -> tuple[float, float, int]:
-    return -row.accuracy, _latency(row), row.model_bytes + row.reward_model_bytes
+    return -row.accuracy.value, _latency(row), row.memory.file_bytes
 
 
 def _latency(row: Row) -> float:
-    return float("inf") if row.latency_p50_s is None else row.latency_p50_s
+    return float("inf") if row.cost.latency_p50_s is None else row.cost.latency_p50_s
 
 
 def _nothing(judged: Sequence[tuple[Row, tuple[Breach, ...]]]) -> str:
@@ -196,5 +205,5 @@ def _nothing(judged: Sequence[tuple[Row, tuple[Breach, ...]]]) -> str:
     reasons = " and ".join(breach.text for breach in broken)
     return (
         f"none of {len(judged)} measured rows qualifies; nearest: {row_name(row)}, "
-        f"{100 * row.accuracy:.1f} % right, but {reasons}"
+        f"{100 * row.accuracy.value:.1f} % right, but {reasons}"
     )

@@ -28,7 +28,7 @@ Judge = Callable[[Row, Row], RowComparison]
 
 def by_intervals(a: Row, b: Row) -> RowComparison:
     """By the intervals alone: cautious, since it forgets that the questions are the same."""
-    return RowComparison(a.accuracy_low <= b.accuracy_high and b.accuracy_low <= a.accuracy_high)
+    return RowComparison(a.accuracy.low <= b.accuracy.high and b.accuracy.low <= a.accuracy.high)
 
 
 def by_questions(folder: Path) -> Judge:
@@ -66,13 +66,12 @@ def _records(measured: list[Recorded], row: Row) -> tuple[Selection, tuple[Recor
 
 
 def _is(measured: Recorded, selection: Selection, row: Row) -> bool:
-    c = measured.configuration
-    name = catalog.shown_name(c.spec.search, selection)
-    mine = (c.format, c.spec.search, c.spec.width, c.thinking, c.protocol, c.seed, c.baseline)
-    theirs = (row.format, row.search, row.width, row.thinking, row.protocol, row.seed, row.baseline)
+    c, policy, theirs = measured.configuration, measured.process.policy, row.setup
     return (
-        mine == theirs
-        and name == row.method
-        and (measured.process.policy.name, measured.process.policy.level) == (row.model, row.level)
-        and row.reward_level in (None, c.reward_level)
+        (c.format, policy.level, catalog.shown_name(c.spec.search, selection), c.spec.search)
+        == (theirs.format, theirs.level, theirs.method, theirs.search)
+        and (c.thinking, c.protocol, c.spec.width, c.seed, c.baseline)
+        == (theirs.thinking, theirs.protocol, theirs.width, theirs.seed, theirs.baseline)
+        and policy.name == row.model
+        and theirs.reward_level in (None, c.reward_level)
     )

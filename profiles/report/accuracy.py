@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from statistics import fmean
-from typing import Any
 
 from methods import catalog
 from methods.catalog import Selection
-from profiles.intervals import Paired, compare, percentile, wilson
+from profiles.intervals import Estimate, Paired, compare, percentile, wilson
 from profiles.records.configuration import Configuration
 from profiles.records.record import Record
 from profiles.records.worker_facts import WorkerFacts
-from profiles.report.rows import Row
+from profiles.report.rows import Change, Cost, Counts, Memory, Row, Setup
 from runtime.engine import Usage
 from runtime.flops import flops, paper_flops
 
@@ -30,25 +29,37 @@ def row(
     """
     search = configuration.spec.search
     charged = catalog.search_named(search).scored or catalog.SELECTIONS[selection].scored
-    values: dict[str, Any] = {
-        "format": configuration.format,
-        "level": process.policy.level,
-        "reward_level": configuration.reward_level if charged else None,
-        "method": catalog.shown_name(search, selection),
-        "search": search,
-        "thinking": configuration.thinking,
-        "protocol": configuration.protocol,
-        "width": configuration.spec.width,
-        "seed": configuration.seed,
-        "baseline": configuration.baseline,
-        "model": process.policy.name,
-        "device": process.policy.device,
-    }
-    values |= _accuracies(records, selection)
-    values |= _differences(None if configuration.baseline else pair(baseline, records, selection))
-    values |= _costs([record for record in records if record.failed is None], process, charged)
-    values |= _memory(records, process, charged)
-    return Row(**values)
+    verdicts = [record.verdict(selection) for record in records]
+    correct = [verdict.correct for verdict in verdicts]
+    return Row(
+        setup=Setup(
+            format=configuration.format,
+            level=process.policy.level,
+            reward_level=configuration.reward_level if charged else None,
+            method=catalog.shown_name(search, selection),
+            search=search,
+            thinking=configuration.thinking,
+            protocol=configuration.protocol,
+            width=configuration.spec.width,
+            seed=configuration.seed,
+            baseline=configuration.baseline,
+        ),
+        n=len(records),
+        accuracy=Estimate(fmean(correct), *wilson(sum(correct), len(correct))),
+        accuracy_strict=fmean(verdict.correct_strict for verdict in verdicts),
+        change=None if configuration.baseline else _change(pair(baseline, records, selection)),
+        cost=_cost([record for record in records if record.failed is None], process, charged),
+        memory=_memory(records, process, charged),
+        counts=Counts(
+            unanswered=sum(verdict.answer is None for verdict in verdicts),
+            failed=sum(record.failed is not None for record in records),
+            truncated=sum(record.truncated for record in records),
+            candidates=sum(record.candidates for record in records),
+            dropped=sum(record.dropped for record in records),
+        ),
+        model=process.policy.name,
+        device=process.policy.device,
+    )
 
 
 def pair(
@@ -68,37 +79,21 @@ def pair(
     )
 
 
-def _accuracies(records: Sequence[Record], selection: Selection) -> dict[str, Any]:
-    verdicts = [record.verdict(selection) for record in records]
-    correct = [verdict.correct for verdict in verdicts]
-    low, high = wilson(sum(correct), len(correct))
-    return {
-        "n": len(records),
-        "accuracy": fmean(correct),
-        "accuracy_low": low,
-        "accuracy_high": high,
-        "accuracy_strict": fmean(verdict.correct_strict for verdict in verdicts),
-        "unanswered": sum(verdict.answer is None for verdict in verdicts),
-        "failed": sum(record.failed is not None for record in records),
-        "truncated": sum(record.truncated for record in records),
-        "candidates": sum(record.candidates for record in records),
-        "dropped": sum(record.dropped for record in records),
-    }
+def _change(paired: Paired | None) -> Change | None:
+    if paired is None:
+        return None
+    return Change(
+        delta_accuracy=paired.difference,
+        delta_low=paired.low,
+        delta_high=paired.high,
+        paired_n=paired.n,
+        flips_lost=paired.lost,
+        flips_won=paired.won,
+        mcnemar_p=paired.mcnemar_p,
+    )
 
 
-def _differences(paired: Paired | None) -> dict[str, Any]:
-    return {
-        "delta_accuracy": paired.difference if paired else None,
-        "delta_low": paired.low if paired else None,
-        "delta_high": paired.high if paired else None,
-        "paired_n": paired.n if paired else None,
-        "flips_lost": paired.lost if paired else None,
-        "flips_won": paired.won if paired else None,
-        "mcnemar_p": paired.mcnemar_p if paired else None,
-    }
-
-
-def _costs(ran: Sequence[Record], process: WorkerFacts, charged: bool) -> dict[str, Any]:
+def _cost(ran: Sequence[Record], process: WorkerFacts, charged: bool) -> Cost:
     """Seconds, tokens and operations of the questions that ran."""
     latency = [record.latency_s - (0.0 if charged else record.scorer_s) for record in ran]
     policy = sum((record.policy for record in ran), Usage())
@@ -106,39 +101,38 @@ def _costs(ran: Sequence[Record], process: WorkerFacts, charged: bool) -> dict[s
     booked = sum(_booked(record) for record in ran)
     policy_flops = flops(policy, process.policy.shape)
     reward_flops = flops(reward, process.reward.shape) if process.reward else 0
-    return {
-        "latency_p50_s": percentile(latency, 50) if ran else None,
-        "latency_p95_s": percentile(latency, 95) if ran else None,
-        "latency_mean_s": fmean(latency) if ran else None,
-        "ttft_p50_s": percentile([record.ttft_s for record in ran], 50) if ran else None,
-        "prefill_tok_per_s": _ratio(policy.prefill_tokens, policy.prefill_s),
-        "decode_tok_per_s": _ratio(policy.decode_tokens, policy.decode_s),
-        "sampling_share": _ratio(policy.sampling_s, sum(latency)),
-        "prompt_tokens_per_question": _ratio(policy.prefill_tokens, len(ran)),
-        "decode_tokens_per_question": _ratio(policy.decode_tokens, len(ran)),
-        "thought_tokens_per_question": _ratio(policy.thought_tokens, len(ran)),
-        "thought_share": _ratio(policy.thoughts, policy.thoughts + policy.skipped_thoughts),
-        "reward_tokens_per_question": _ratio(reward.tokens, len(ran)),
-        "flops_per_question": _ratio(policy_flops + reward_flops, len(ran)),
-        "policy_flops_per_question": _ratio(policy_flops, len(ran)),
-        "reward_flops_per_question": _ratio(reward_flops, len(ran)),
-        "seed_flops_per_question": _ratio(paper_flops(booked, process.policy.shape), len(ran)),
-    }
+    return Cost(
+        latency_p50_s=percentile(latency, 50) if ran else None,
+        latency_p95_s=percentile(latency, 95) if ran else None,
+        latency_mean_s=fmean(latency) if ran else None,
+        ttft_p50_s=percentile([record.ttft_s for record in ran], 50) if ran else None,
+        prefill_tok_per_s=_ratio(policy.prefill_tokens, policy.prefill_s),
+        decode_tok_per_s=_ratio(policy.decode_tokens, policy.decode_s),
+        sampling_share=_ratio(policy.sampling_s, sum(latency)),
+        prompt_tokens_per_question=_ratio(policy.prefill_tokens, len(ran)),
+        decode_tokens_per_question=_ratio(policy.decode_tokens, len(ran)),
+        thought_tokens_per_question=_ratio(policy.thought_tokens, len(ran)),
+        thought_share=_ratio(policy.thoughts, policy.thoughts + policy.skipped_thoughts),
+        reward_tokens_per_question=_ratio(reward.tokens, len(ran)),
+        flops_per_question=_ratio(policy_flops + reward_flops, len(ran)),
+        policy_flops_per_question=_ratio(policy_flops, len(ran)),
+        reward_flops_per_question=_ratio(reward_flops, len(ran)),
+        seed_flops_per_question=_ratio(paper_flops(booked, process.policy.shape), len(ran)),
+    )
 
 
-def _memory(records: Sequence[Record], process: WorkerFacts, charged: bool) -> dict[str, Any]:
-    """Bytes. The peaks are of the whole process, the reward model in it whoever is charged."""
+def _memory(records: Sequence[Record], process: WorkerFacts, charged: bool) -> Memory:
     reward = process.reward if charged else None
-    return {
-        "model_bytes": process.policy.size_bytes,
-        "reward_model_bytes": reward.size_bytes if reward else 0,
-        "bits_per_weight": process.policy.bits_per_weight,
-        "kv_bytes": max(record.policy_kv_bytes for record in records)
+    return Memory(
+        model_bytes=process.policy.size_bytes,
+        reward_model_bytes=reward.size_bytes if reward else 0,
+        bits_per_weight=process.policy.bits_per_weight,
+        kv_bytes=max(record.policy_kv_bytes for record in records)
         + (max(record.reward_kv_bytes for record in records) if reward else 0),
-        "peak_rss_bytes": process.peak_rss_bytes,
-        "peak_vram_bytes": process.peak_vram_bytes,
-        "load_s": process.load_s,
-    }
+        peak_rss_bytes=process.peak_rss_bytes,
+        peak_vram_bytes=process.peak_vram_bytes,
+        load_s=process.load_s,
+    )
 
 
 def _booked(record: Record) -> int:

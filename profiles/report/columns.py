@@ -33,69 +33,104 @@ class Column:
 
 def accuracy_cell(row: Row) -> str:
     """Accuracy with its interval."""
-    return with_interval(percent(row.accuracy), row.accuracy_low, row.accuracy_high, sign=False)
+    return with_interval(
+        percent(row.accuracy.value), row.accuracy.low, row.accuracy.high, sign=False
+    )
 
 
 def delta_cell(row: Row) -> str:
     """The difference to the baseline with its interval."""
-    return with_interval(points(row.delta_accuracy), row.delta_low, row.delta_high, sign=True)
+    change = row.change
+    if change is None:
+        return NONE
+    return with_interval(
+        points(change.delta_accuracy), change.delta_low, change.delta_high, sign=True
+    )
 
 
 def flips_cell(row: Row) -> str:
     """Questions lost and won."""
-    return NONE if row.flips_lost is None else f"−{row.flips_lost} / +{row.flips_won}"
+    change = row.change
+    return NONE if change is None else f"−{change.flips_lost} / +{change.flips_won}"
+
+
+def mcnemar_cell(row: Row) -> str:
+    """The p-value of the flips."""
+    return p_value(row.change.mcnemar_p if row.change else None)
+
+
+def truncated_cell(row: Row) -> str:
+    """Candidates that were cut off, of all."""
+    return f"{row.counts.truncated}/{row.counts.candidates}"
+
+
+def prefill_cell(row: Row) -> str:
+    """Prompt tokens a second."""
+    return significant(row.cost.prefill_tok_per_s)
+
+
+def rss_cell(row: Row) -> str:
+    """Main memory at most."""
+    return size(row.memory.peak_rss_bytes)
+
+
+def vram_cell(row: Row) -> str:
+    """Memory of cards at most."""
+    return size(row.memory.peak_vram_bytes)
 
 
 def tokens_cell(row: Row) -> str:
     """Evaluated tokens a question, policy and reward model."""
     policy = [
-        row.prompt_tokens_per_question,
-        row.decode_tokens_per_question,
-        row.thought_tokens_per_question,
+        row.cost.prompt_tokens_per_question,
+        row.cost.decode_tokens_per_question,
+        row.cost.thought_tokens_per_question,
     ]
-    if row.prompt_tokens_per_question is None:
+    if row.cost.prompt_tokens_per_question is None:
         return NONE
-    reward = row.reward_tokens_per_question
+    reward = row.cost.reward_tokens_per_question
     return f"{sum(value or 0 for value in policy):.0f} / {reward or 0:.0f}"
 
 
 def thoughts_cell(row: Row) -> str:
     """Thought tokens a question, and at which share of the tokens there was a thought."""
-    if row.thought_share is None:
+    if row.cost.thought_share is None:
         return NONE
-    return f"{row.thought_tokens_per_question:.0f} at {percent(row.thought_share, 0)} %"
+    return f"{row.cost.thought_tokens_per_question:.0f} at {percent(row.cost.thought_share, 0)} %"
 
 
 def seconds_cell(row: Row) -> str:
     """Latency, median and 95th percentile."""
-    return f"{significant(row.latency_p50_s)} / {significant(row.latency_p95_s)}"
+    return f"{significant(row.cost.latency_p50_s)} / {significant(row.cost.latency_p95_s)}"
 
 
 def gflop_cell(row: Row) -> str:
     """Operations a question, marked as an estimate."""
-    flops = row.flops_per_question
+    flops = row.cost.flops_per_question
     return NONE if flops is None else "≈ " + significant(flops / 1e9)
 
 
 def reward_share_cell(row: Row) -> str:
     """The reward model's part of the operations."""
-    if not row.flops_per_question or not row.reward_flops_per_question:
+    if not row.cost.flops_per_question or not row.cost.reward_flops_per_question:
         return NONE
-    return percent(row.reward_flops_per_question / row.flops_per_question, 0)
+    return percent(row.cost.reward_flops_per_question / row.cost.flops_per_question, 0)
 
 
 def weights_cell(row: Row) -> str:
     """Sizes of the model files."""
-    return size(row.model_bytes) + (
-        f" + {size(row.reward_model_bytes)}" if row.reward_model_bytes else ""
+    return size(row.memory.model_bytes) + (
+        f" + {size(row.memory.reward_model_bytes)}" if row.memory.reward_model_bytes else ""
     )
 
 
 A, C, S, M = "Accuracy", "Cost of a question", "Speed", "Memory"
 
 COLUMNS: tuple[Column, ...] = (
-    Column("", "format", "File format, or torch for full precision.", lambda r: r.format, False),
-    Column("", "level", "Quantization level of the policy.", lambda r: r.level, False),
+    Column(
+        "", "format", "File format, or torch for full precision.", lambda r: r.setup.format, False
+    ),
+    Column("", "level", "Quantization level of the policy.", lambda r: r.setup.level, False),
     Column("", "method", "Search, and how it chooses; its width.", method_name, False),
     Column("", "n", "Questions.", lambda r: str(r.n)),
     Column(A, "% right [95 % CI]", "Flexible extraction; Wilson's interval.", accuracy_cell),
@@ -112,10 +147,18 @@ COLUMNS: tuple[Column, ...] = (
         delta_cell,
     ),
     Column(A, "flips −/+", "Right in the baseline and wrong here / the other way.", flips_cell),
-    Column(A, "McNemar p", "Exact, two-sided.", lambda r: p_value(r.mcnemar_p)),
-    Column(A, "unans.", "Questions without an answer.", lambda r: str(r.unanswered)),
     Column(
-        A, "cut off", "Candidates that a limit cut off.", lambda r: f"{r.truncated}/{r.candidates}"
+        A,
+        "McNemar p",
+        "Exact, two-sided.",
+        mcnemar_cell,
+    ),
+    Column(A, "unans.", "Questions without an answer.", lambda r: str(r.counts.unanswered)),
+    Column(
+        A,
+        "cut off",
+        "Candidates that a limit cut off.",
+        truncated_cell,
     ),
     Column(C, "tokens policy / reward", "Evaluated tokens, prompt included.", tokens_cell),
     Column(C, "GFLOP (est.)", "Computed from counted tokens and shapes, both models.", gflop_cell),
@@ -125,32 +168,37 @@ COLUMNS: tuple[Column, ...] = (
         S,
         "TTFT ms",
         "Median time to the first token's logits.",
-        lambda r: milliseconds(r.ttft_p50_s),
+        lambda r: milliseconds(r.cost.ttft_p50_s),
     ),
     Column(
-        S, "prefill tok/s", "Policy, in the engine.", lambda r: significant(r.prefill_tok_per_s)
+        S,
+        "prefill tok/s",
+        "Policy, in the engine.",
+        prefill_cell,
     ),
     Column(
         S,
         "decode tok/s",
         "Policy, all paths together, in the engine.",
-        lambda r: significant(r.decode_tok_per_s),
+        lambda r: significant(r.cost.decode_tok_per_s),
     ),
     Column(M, "model", "File sizes: policy + reward model.", weights_cell),
-    Column(M, "peak RSS", "Of the process, both models in it.", lambda r: size(r.peak_rss_bytes)),
+    Column(M, "peak RSS", "Of the process, both models in it.", rss_cell),
 )
 THOUGHTS = Column(
     C, "thought tokens", "Included in tokens; at which share of the tokens.", thoughts_cell
 )
-VRAM = Column(M, "peak VRAM", "On the card, this process.", lambda r: size(r.peak_vram_bytes))
+VRAM = Column(M, "peak VRAM", "On the card, this process.", vram_cell)
 
 
 def columns(rows: Sequence[Row]) -> tuple[Column, ...]:
     """The columns that these rows need: VRAM with a card, thoughts where there are any."""
     shown = list(COLUMNS)
-    if any(r.thought_share is not None for r in rows):
+    if any(r.cost.thought_share is not None for r in rows):
         shown.insert(1 + [c.title for c in shown].index("tokens policy / reward"), THOUGHTS)
-    return (*shown, VRAM) if any(r.peak_vram_bytes is not None for r in rows) else tuple(shown)
+    return (
+        (*shown, VRAM) if any(r.memory.peak_vram_bytes is not None for r in rows) else tuple(shown)
+    )
 
 
 def markdown_table(rows: Sequence[Row]) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from methods import catalog
 from profiles.report.names import THINKING, level_name, method_name
-from profiles.report.rows import Row
+from profiles.report.rows import Change, Row
 from profiles.report.summary import Comparison, Summary
 from profiles.report.thinking import Effect, WithoutThoughts
 from profiles.text_formats import chance, listed, percent, points, significant
@@ -18,7 +18,7 @@ EQUAL = 0.05  # token counts that differ by less are equal
 def findings(summary: Summary) -> list[str]:
     """All sentences, the most important first."""
     found = [baseline_sentence(summary), *degradations(summary.rows)]
-    compared = sum(row.delta_low is not None for row in summary.rows)
+    compared = sum(row.change is not None for row in summary.rows)
     if compared > 1:
         found.append(
             f"These are {compared} comparisons at 95 % confidence: about one in twenty intervals "
@@ -29,17 +29,17 @@ def findings(summary: Summary) -> list[str]:
 
 def baseline_sentence(summary: Summary) -> str:
     """What the others are compared with."""
-    bases = [row for row in summary.rows if row.baseline]
+    bases = [row for row in summary.rows if row.setup.baseline]
     if not bases:
         return "The baseline was not measured, so that no degradation can be stated."
     base = bases[0]
-    if base.format == "torch":
+    if base.setup.format == "torch":
         return (
-            f"The baseline is full precision: the checkpoint in torch at {base.level}, "
+            f"The baseline is full precision: the checkpoint in torch at {base.setup.level}, "
             "with the same method, width, seed and questions."
         )
     return (
-        f"There is no full-precision run: the baseline is {base.model} at {base.level}, "
+        f"There is no full-precision run: the baseline is {base.model} at {base.setup.level}, "
         "itself possibly degraded."
     )
 
@@ -49,42 +49,41 @@ def degradations(rows: Sequence[Row]) -> list[str]:
     methods = dict.fromkeys(method_name(row) for row in rows)
     sentences = []
     for method in methods:
-        compared = [r for r in rows if method_name(r) == method and r.delta_low is not None]
-        if compared:
+        mine = [row for row in rows if method_name(row) == method]
+        if compared := [(row.setup.level, row.change) for row in mine if row.change]:
             sentences.append(f"{method} — {'; '.join(_verdicts(compared))}.")
     return sentences
 
 
-def _verdicts(rows: Sequence[Row]) -> list[str]:
-    clauses = [detected(row) for row in rows if not _holds_zero(row)]
-    same = [row for row in rows if _holds_zero(row)]
+def _verdicts(compared: Sequence[tuple[str, Change]]) -> list[str]:
+    clauses = [detected(level, change) for level, change in compared if not change.holds_zero]
+    same = [(level, change) for level, change in compared if change.holds_zero]
     if len(same) == 1:
-        clauses.append(undetected(same[0]))
+        clauses.append(undetected(*same[0]))
     elif same:
-        levels = listed([row.level for row in same])
-        limits = listed([percent(-(row.delta_low or 0)) for row in same])
+        levels = listed([level for level, _ in same])
+        limits = listed([percent(-change.delta_low) for _, change in same])
         clauses.append(
             f"{levels}: no difference detected; drops above {limits} points would have been"
         )
     return clauses
 
 
-def detected(row: Row) -> str:
+def detected(level: str, change: Change) -> str:
     """A difference whose interval excludes zero."""
-    assert row.delta_accuracy is not None
-    verb = "loses" if row.delta_accuracy < 0 else "gains"
+    verb = "loses" if change.delta_accuracy < 0 else "gains"
     return (
-        f"{row.level} {verb} {percent(abs(row.delta_accuracy))} points "
-        f"[{points(row.delta_low)}, {points(row.delta_high)}], {row.flips_lost} questions lost and "
-        f"{row.flips_won} won, {chance(row.mcnemar_p)}"
+        f"{level} {verb} {percent(abs(change.delta_accuracy))} points "
+        f"[{points(change.delta_low)}, {points(change.delta_high)}], "
+        f"{change.flips_lost} questions lost and {change.flips_won} won, {chance(change.mcnemar_p)}"
     )
 
 
-def undetected(row: Row) -> str:
+def undetected(level: str, change: Change) -> str:
     """A difference whose interval holds zero."""
     return (
-        f"{row.level}: no difference detected; "
-        f"a drop above {percent(-(row.delta_low or 0))} points would have been"
+        f"{level}: no difference detected; "
+        f"a drop above {percent(-change.delta_low)} points would have been"
     )
 
 
@@ -149,11 +148,11 @@ def thinking_sentences(effects: Sequence[Effect]) -> list[str]:
 def _thinking(effect: Effect) -> str:
     row = effect.row
     parts = [
-        f"{level_name(row)}: {method_name(row)} {percent(row.accuracy)} % with "
-        f"≈ {significant((row.flops_per_question or 0) / 1e9)} GFLOP a question"
+        f"{level_name(row)}: {method_name(row)} {percent(row.accuracy.value)} % with "
+        f"≈ {significant(row.cost.gflop)} GFLOP a question"
     ]
     if effect.same:
-        ratio = (row.flops_per_question or 0) / (effect.same.row.flops_per_question or 1)
+        ratio = (row.cost.flops_per_question or 0) / (effect.same.row.cost.flops_per_question or 1)
         parts.append(f"{_gain(effect.same)}, for {significant(ratio, 2)} times the operations")
     if effect.rival:
         parts.append(f"{_gain(effect.rival)}, the best without thoughts for no more operations")
@@ -164,7 +163,7 @@ def _gain(versus: WithoutThoughts) -> str:
     paired, row = versus.paired, versus.row
     return (
         f"{points(paired.difference)} points [{points(paired.low)}, {points(paired.high)}] to "
-        f"{method_name(row)} ({percent(row.accuracy)} %)"
+        f"{method_name(row)} ({percent(row.accuracy.value)} %)"
     )
 
 
@@ -179,9 +178,3 @@ def _search(c: Comparison) -> str:
 def _token_ratio(c: Comparison) -> float:
     """The tree's decode tokens over the vote's."""
     return max(c.decode_tokens, 1e-9) / max(c.majority_decode_tokens, 1e-9)
-
-
-def _holds_zero(row: Row) -> bool:
-    assert row.delta_low is not None
-    assert row.delta_high is not None
-    return row.delta_low <= 0 <= row.delta_high

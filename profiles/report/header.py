@@ -24,7 +24,7 @@ def subtitle(summary: Summary) -> str:
     header, data = summary.header, summary.header["data"]
     system = header["environment"]
     where = ", ".join(gpu["name"] for gpu in system["gpus"]) or system["cpu"]
-    levels = len({(row.format, row.level) for row in summary.rows})
+    levels = len({(row.setup.format, row.setup.level) for row in summary.rows})
     return (
         f"{_counted(data['n'], 'question')} of {data['name']} · {_counted(levels, 'level')} · "
         f"{_counted(len(summary.rows), 'row')} · {where} · {system['date'][:10]}"
@@ -38,13 +38,15 @@ def warnings(summary: Summary) -> list[str]:
         for failure in summary.header.get("failures", [])
     ]
     wanted = summary.header["questions"]
-    short = sorted({f"{r.level} {r.method}: {r.n}" for r in summary.rows if r.n < wanted})
+    short = sorted(
+        {f"{r.setup.level} {r.setup.method}: {r.n}" for r in summary.rows if r.n < wanted}
+    )
     if short:
         found.append(f"Not all {wanted} questions were answered everywhere ({'; '.join(short)}).")
     missing = len(summary.header["configurations"]) - summary.header["measured"]
     if missing:
         found.append(f"{missing} configurations were not run; profile run --resume goes on.")
-    if not any(row.format == "torch" and row.baseline for row in summary.rows):
+    if not any(row.setup.format == "torch" and row.setup.baseline for row in summary.rows):
         found.append(
             "There is no full-precision run in this report; differences are against "
             "the first level, not against the original weights."
@@ -57,6 +59,7 @@ def facts(summary: Summary) -> list[tuple[str, str]]:
     header = summary.header
     system, data = header["environment"], header["data"]
     cards = [f"{g['name']}, {g['memory']}, driver {g['driver']}" for g in system["gpus"]]
+    devices = sorted({f"{row.setup.format}: {row.device}" for row in summary.rows})
     return [
         ("command", header["command"]),
         ("policy", header["models"]["policy"]),
@@ -68,7 +71,7 @@ def facts(summary: Summary) -> list[tuple[str, str]]:
         ("search", ", ".join(f"{k} {v}" for k, v in header["search"].items())),
         ("processor", f"{system['cpu']}, {_cores(system)}, {size(system['ram_bytes'])}"),
         ("graphics card", "; ".join(cards) or "none"),
-        ("ran on", "; ".join(sorted({f"{row.format}: {row.device}" for row in summary.rows}))),
+        ("ran on", "; ".join(devices)),
         ("system", f"{system['system']}, Python {system['python']}"),
         ("versions", ", ".join(f"{k} {v}" for k, v in system["packages"].items())),
         ("commit", system["commit"] or "not from a checkout"),

@@ -77,8 +77,8 @@ def _styles(shown: Sequence[Column]) -> list[str]:
 def _lines(rows: Sequence[Row], shown: Sequence[Column]) -> list[dict[str, Any]]:
     lines, before = [], None
     for row in rows:
-        model = (row.format, row.level, row.model)
-        names = (["base"] if row.baseline else []) + (["top"] if model != before else [])
+        model = (row.setup.format, row.setup.level, row.model)
+        names = (["base"] if row.setup.baseline else []) + (["top"] if model != before else [])
         cells = [
             Cell(column.cell(row), f"{css} {_colour(row, column)}".strip())
             for column, css in zip(shown, _styles(shown), strict=True)
@@ -90,9 +90,10 @@ def _lines(rows: Sequence[Row], shown: Sequence[Column]) -> list[dict[str, Any]]
 
 def _colour(row: Row, column: Column) -> str:
     """Whether a difference is sure, and which way."""
-    if not column.title.startswith("Δ") or row.delta_low is None or row.delta_high is None:
+    change = row.change
+    if not column.title.startswith("Δ") or change is None:
         return ""
-    return "lost" if row.delta_high < 0 else "won" if row.delta_low > 0 else ""
+    return "lost" if change.delta_high < 0 else "won" if change.delta_low > 0 else ""
 
 
 def _flips(summary: Summary) -> list[dict[str, Any]]:

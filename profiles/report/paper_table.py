@@ -29,8 +29,8 @@ TITLES = (
 def table(rows: Sequence[Row]) -> list[tuple[str, ...]]:
     """Titles, then each system's published figures beside ours, per level and protocol."""
     lines: list[tuple[str, ...]] = [TITLES]
-    for level in dict.fromkeys((row.format, row.level) for row in rows):
-        here = [row for row in rows if (row.format, row.level) == level]
+    for level in dict.fromkeys((row.setup.format, row.setup.level) for row in rows):
+        here = [row for row in rows if (row.setup.format, row.setup.level) == level]
         for system in SYSTEMS:
             for protocol in PROTOCOLS:
                 lines += [_line(system, row) for row in here if _is(system, protocol, row)]
@@ -48,20 +48,20 @@ def _is(system: System, protocol: ProtocolName, row: Row) -> bool:
     if protocol is ProtocolName.PAPER and search.paper is not None:
         rule = search.paper.selection
     ours = (system.thinking, system.width, protocol, shown_name(search.name, rule))
-    return (row.thinking, row.width, row.protocol, row.method) == ours
+    return (row.setup.thinking, row.setup.width, row.setup.protocol, row.setup.method) == ours
 
 
 def _line(system: System, row: Row) -> tuple[str, ...]:
-    decoded, thought = row.decode_tokens_per_question, row.thought_tokens_per_question
+    decoded, thought = row.cost.decode_tokens_per_question, row.cost.thought_tokens_per_question
     return (
         system.name,
         f"{100 * system.accuracy:.2f}",
         f"{system.tflop:.2f}",
         f"{system.seconds:.2f}",
-        f"{row.protocol.name.lower()}, {level_name(row)}",
+        f"{row.setup.protocol.name.lower()}, {level_name(row)}",
         accuracy_cell(row),
-        significant((row.seed_flops_per_question or 0) / 1e9),
-        significant((row.flops_per_question or 0) / 1e9),
-        significant(row.latency_p50_s),
+        significant((row.cost.seed_flops_per_question or 0) / 1e9),
+        significant((row.cost.flops_per_question or 0) / 1e9),
+        significant(row.cost.latency_p50_s),
         f"{decoded or 0:.0f} / {thought or 0:.0f}",
     )

@@ -36,7 +36,7 @@ class Plot:
 
 def plots(rows: Sequence[Row]) -> list[Plot]:
     """All plots that the rows allow. Other selections of a tree would hide it: left out."""
-    shown = [row for row in rows if row.method in METHODS]
+    shown = [row for row in rows if row.setup.method in METHODS]
     drawn = [
         Plot(
             "Degradation by level",
@@ -62,31 +62,31 @@ COSTS: tuple[tuple[str, str, Cost, Tick], ...] = (
     (
         "Accuracy against time",
         "seconds a question, median",
-        lambda row: row.latency_p50_s,
+        lambda row: row.cost.latency_p50_s,
         lambda x: significant(x, 2),
     ),
     (
         "Accuracy against memory on the card",
         "peak VRAM of the process",
-        lambda row: row.peak_vram_bytes,
+        lambda row: row.memory.peak_vram_bytes,
         size_tick,
     ),
     (
         "Accuracy against main memory",
         "peak RSS of the process, libraries and both models in it",
-        lambda row: row.peak_rss_bytes,
+        lambda row: row.memory.peak_rss_bytes,
         size_tick,
     ),
     (
         "Accuracy against computation",
         "GFLOP a question, estimated",
-        lambda row: (row.flops_per_question or 0) / 1e9,
+        lambda row: row.cost.gflop,
         lambda x: significant(x, 2),
     ),
     (
         "Accuracy against model size",
         "size of policy and reward model",
-        lambda row: row.model_bytes + row.reward_model_bytes,
+        lambda row: row.memory.file_bytes,
         size_tick,
     ),
 )
@@ -103,7 +103,7 @@ def pareto(points: Sequence[tuple[float, float]]) -> list[int]:
 
 
 def _front_rows(rows: Sequence[Row], cost: Cost) -> list[Row]:
-    return [rows[i] for i in pareto([(float(cost(row) or 0), row.accuracy) for row in rows])]
+    return [rows[i] for i in pareto([(float(cost(row) or 0), row.accuracy.value) for row in rows])]
 
 
 def _front(rows: Sequence[Row], cost: Cost) -> str:
@@ -123,13 +123,13 @@ def degradation(rows: Sequence[Row]) -> str:
             for line in _one_format(mine):
                 axes.errorbar(
                     [levels.index(_level(row)) + shift for row in line],
-                    [100 * row.accuracy for row in line],
+                    [100 * row.accuracy.value for row in line],
                     _bars(line),
                     color=colour(searches.index(search_name(mine[0]))),
                     marker="o",
                     markersize=5,
-                    fillstyle=FILLS[mine[0].thinking],
-                    linestyle=LINES[mine[0].thinking],
+                    fillstyle=FILLS[mine[0].setup.thinking],
+                    linestyle=LINES[mine[0].setup.thinking],
                     linewidth=1.6,
                     elinewidth=1,
                 )
@@ -144,7 +144,7 @@ def _one_format(rows: Sequence[Row]) -> list[list[Row]]:
     """The rows apart by format; full precision, which all are compared with, begins the first."""
     lines: dict[str, list[Row]] = {}
     for row in rows:
-        lines.setdefault("" if row.format == "torch" else row.format, []).append(row)
+        lines.setdefault("" if row.setup.format == "torch" else row.setup.format, []).append(row)
     full = lines.pop("", [])
     first, *others = list(lines.values()) or [[]]
     return [full + first, *others]
@@ -160,12 +160,12 @@ def against(rows: Sequence[Row], axis: str, cost: Cost, tick: Tick) -> str:
         for row, x in zip(rows, costs, strict=True):
             axes.errorbar(
                 x,
-                100 * row.accuracy,
+                100 * row.accuracy.value,
                 _bars([row]),
                 color=colour(searches.index(search_name(row))),
                 marker=MARKERS[levels.index(_level(row)) % len(MARKERS)],
                 markersize=7.5,
-                fillstyle=FILLS[row.thinking],
+                fillstyle=FILLS[row.setup.thinking],
                 markerfacecoloralt=PAPER,
                 elinewidth=0.6,
                 linestyle="none",
@@ -173,7 +173,7 @@ def against(rows: Sequence[Row], axis: str, cost: Cost, tick: Tick) -> str:
         front = _front_rows(rows, cost)
         axes.plot(
             [float(cost(row) or 0) for row in front],
-            [100 * row.accuracy for row in front],
+            [100 * row.accuracy.value for row in front],
             color=INK,
             linestyle=(0, (4, 3)),
             linewidth=1,
@@ -188,8 +188,8 @@ def against(rows: Sequence[Row], axis: str, cost: Cost, tick: Tick) -> str:
 
 def _bars(rows: Sequence[Row]) -> list[list[float]]:
     """Lengths of the interval's arms below and above, (2, rows)."""
-    below = [100 * max(0.0, row.accuracy - row.accuracy_low) for row in rows]
-    above = [100 * max(0.0, row.accuracy_high - row.accuracy) for row in rows]
+    below = [100 * max(0.0, row.accuracy.value - row.accuracy.low) for row in rows]
+    above = [100 * max(0.0, row.accuracy.high - row.accuracy.value) for row in rows]
     return [below, above]
 
 
@@ -208,11 +208,11 @@ def _searches(names: Sequence[str]) -> list[Key]:
 
 def _thinking(rows: Sequence[Row]) -> list[Key]:
     """What the fill of a marker means, where anything thinks."""
-    used = {row.thinking for row in rows}
+    used = {row.setup.thinking for row in rows}
     if len(used) < 2:
         return []
     return [Key(INK, "o", THINKS[t], FILLS[t]) for t in FILLS if t in used]
 
 
 def _level(row: Row) -> str:
-    return level_name(row) if row.format == "torch" else row.level
+    return level_name(row) if row.setup.format == "torch" else row.setup.level

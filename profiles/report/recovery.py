@@ -33,11 +33,11 @@ class Recovery:
 
     def document(self) -> dict[str, Any]:
         return {
-            "format": self.row.format,
-            "level": self.row.level,
-            "method": self.row.method,
-            "width": self.row.width,
-            "thinking": self.row.thinking,
+            "format": self.row.setup.format,
+            "level": self.row.setup.level,
+            "method": self.row.setup.method,
+            "width": self.row.setup.width,
+            "thinking": self.row.setup.thinking,
             "taken_back": self.taken_back,
             "taken_back_low": self.low,
             "taken_back_high": self.high,

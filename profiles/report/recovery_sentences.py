@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from profiles.report.columns import delta_cell
 from profiles.report.names import level_name, method_name
 from profiles.report.recovery import Recovery
+from profiles.report.rows import Row
 from profiles.text_formats import listed, percent, points, significant, with_interval
 
 TITLES = (
@@ -36,10 +38,10 @@ def table(recoveries: Sequence[Recovery]) -> list[list[str]]:
         [
             level_name(r.row),
             method_name(r.row),
-            points(r.greedy.delta_accuracy),
-            points(r.row.delta_accuracy),
+            _loss(r.greedy),
+            _loss(r.row),
             with_interval(points(r.taken_back), r.low, r.high, sign=True),
-            percent(r.row.accuracy),
+            percent(r.row.accuracy.value),
             _against(r),
             significant(_times(r), 2),
         ]
@@ -50,10 +52,7 @@ def table(recoveries: Sequence[Recovery]) -> list[list[str]]:
 
 
 def _sentence(level: Sequence[Recovery]) -> str:
-    greedy = level[0].greedy
-    loss = with_interval(
-        points(greedy.delta_accuracy), greedy.delta_low, greedy.delta_high, sign=True
-    )
+    loss = delta_cell(level[0].greedy)
     sure = [
         f"{method_name(r.row)} " + with_interval(points(r.taken_back), r.low, r.high, sign=True)
         for r in level
@@ -80,9 +79,13 @@ def _against(r: Recovery) -> str:
 
 def _times(r: Recovery) -> float | None:
     """Operations of the search over those of greedy decoding in the baseline."""
-    ours, theirs = r.row.flops_per_question, r.full.flops_per_question
+    ours, theirs = r.row.cost.flops_per_question, r.full.cost.flops_per_question
     return ours / theirs if ours and theirs else None
 
 
 def _lost(r: Recovery) -> bool:
-    return r.greedy.delta_high is not None and r.greedy.delta_high < 0
+    return r.greedy.change is not None and r.greedy.change.delta_high < 0
+
+
+def _loss(row: Row) -> str:
+    return points(row.change.delta_accuracy if row.change else None)

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from methods.catalog import ProtocolName
+from profiles.intervals import Estimate
 from runtime.options import Thinking
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """Means are per question that ran; accuracies count failed questions as wrong.
-
-    None is what does not apply: a comparison of the baseline with itself, memory on a card that is
-    not there, the latency of a configuration in which nothing ran.
-    """
+class Setup:
+    """What ran."""
 
     format: str
     level: str
@@ -27,18 +23,29 @@ class Row:
     width: int
     seed: int
     baseline: bool
-    n: int
-    accuracy: float
-    accuracy_low: float
-    accuracy_high: float
-    accuracy_strict: float
-    delta_accuracy: float | None
-    delta_low: float | None
-    delta_high: float | None
-    paired_n: int | None
-    flips_lost: int | None
-    flips_won: int | None
-    mcnemar_p: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Against the baseline with the same method, paired by question."""
+
+    delta_accuracy: float
+    delta_low: float
+    delta_high: float
+    paired_n: int
+    flips_lost: int
+    flips_won: int
+    mcnemar_p: float
+
+    @property
+    def holds_zero(self) -> bool:
+        return self.delta_low <= 0 <= self.delta_high
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Means of the questions that ran; None where there is nothing to divide by."""
+
     latency_p50_s: float | None
     latency_p95_s: float | None
     latency_mean_s: float | None
@@ -55,20 +62,53 @@ class Row:
     policy_flops_per_question: float | None
     reward_flops_per_question: float | None
     seed_flops_per_question: float | None  # by the formula of arXiv 2412.16260
+
+    @property
+    def gflop(self) -> float:
+        """Of a question, 0 where nothing ran."""
+        return (self.flops_per_question or 0) / 1e9
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Bytes. The peaks are of the whole process, the reward model in it whoever is charged."""
+
     model_bytes: int
     reward_model_bytes: int
     bits_per_weight: float
     kv_bytes: int
     peak_rss_bytes: int
-    peak_vram_bytes: int | None
+    peak_vram_bytes: int | None  # None without a card
     load_s: float
+
+    @property
+    def file_bytes(self) -> int:
+        """Of both models."""
+        return self.model_bytes + self.reward_model_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What went wrong, in questions and candidates."""
+
     unanswered: int  # questions without an answer
     failed: int  # of them, questions that did not run
     truncated: int  # candidates that a limit cut off
     candidates: int
     dropped: int  # scored candidates that got no children
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line; `flat_rows` has it as summary.json does. Failed questions count as wrong."""
+
+    setup: Setup
+    n: int
+    accuracy: Estimate
+    accuracy_strict: float
+    change: Change | None  # None for the baseline, and without one
+    cost: Cost
+    memory: Memory
+    counts: Counts
     model: str
     device: str
-
-    def document(self) -> dict[str, Any]:
-        return asdict(self)

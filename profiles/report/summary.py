@@ -12,6 +12,7 @@ from convert.refusal import Refusal
 from methods import catalog
 from methods.catalog import MAJORITY, MethodRow, ProtocolName, Selection
 from profiles.documents import Document, read_documents
+from profiles.flat_rows import flat
 from profiles.intervals import Paired
 from profiles.records.configuration import Configuration, wanted
 from profiles.records.record import Record
@@ -89,7 +90,7 @@ class Summary:
         """The content of summary.json."""
         return {
             "header": self.header,
-            "rows": [row.document() for row in self.rows],
+            "rows": [flat(row) for row in self.rows],
             "comparisons": [asdict(comparison) for comparison in self.comparisons],
             "recovery": [recovery.document() for recovery in self.recoveries],
             "thinking": [_effect_document(effect) for effect in self.effects],
@@ -212,15 +213,15 @@ def _comparison(tree: Recorded, vote: Recorded, method: MethodRow, paired: Paire
     a = row(tree.configuration, tree.process, tree.records, method.selection)
     b = row(vote.configuration, vote.process, vote.records, MAJORITY.selection)
     return Comparison(
-        a.format,
-        a.level,
-        a.method,
-        a.width,
-        b.width,
-        a.decode_tokens_per_question or 0.0,
-        b.decode_tokens_per_question or 0.0,
-        a.accuracy,
-        b.accuracy,
+        a.setup.format,
+        a.setup.level,
+        a.setup.method,
+        a.setup.width,
+        b.setup.width,
+        a.cost.decode_tokens_per_question or 0.0,
+        b.cost.decode_tokens_per_question or 0.0,
+        a.accuracy.value,
+        b.accuracy.value,
         paired,
         tree.configuration.thinking,
     )

@@ -9,6 +9,7 @@ from methods.catalog import ProtocolName, Selection
 from profiles.intervals import Paired
 from profiles.records.stored_run import Recorded
 from profiles.report.accuracy import pair, row
+from profiles.report.names import level_name
 from profiles.report.rows import Row
 
 EQUAL = 1.05  # operations that exceed others by less are equal
@@ -39,7 +40,7 @@ def effects(measured: Sequence[Recorded]) -> list[Effect]:
         if _plays(one, thinking=True):
             selection = one.configuration.primary
             own = row(one.configuration, one.process, one.records, selection)
-            here = [p for p in plain if (p.row.format, p.row.level) == (own.format, own.level)]
+            here = [p for p in plain if level_name(p.row) == level_name(own)]
             made.append(_effect(own, one, selection, here))
     return made
 
@@ -56,10 +57,14 @@ class _Plain:
 
 
 def _effect(own: Row, one: Recorded, selection: Selection, plain: Sequence[_Plain]) -> Effect:
-    same = [p for p in plain if (p.row.method, p.row.width) == (own.method, own.width)]
-    limit = EQUAL * (own.flops_per_question or 0)
-    cheap = [p for p in plain if (p.row.flops_per_question or 0) <= limit]
-    best = max(cheap, key=lambda p: p.row.accuracy, default=None)
+    same = [
+        p
+        for p in plain
+        if (p.row.setup.method, p.row.setup.width) == (own.setup.method, own.setup.width)
+    ]
+    limit = EQUAL * (own.cost.flops_per_question or 0)
+    cheap = [p for p in plain if (p.row.cost.flops_per_question or 0) <= limit]
+    best = max(cheap, key=lambda p: p.row.accuracy.value, default=None)
     return Effect(
         own,
         same[0].versus(one, selection) if same else None,

@@ -196,7 +196,7 @@ def test_a_doubled_record_counts_once(tmp_path: Path) -> None:
     right, wrong = (make_record(1, made, {"greedy": x}) for x in (True, False))
     store_run(tmp_path / "r", [(made, make_process(), [right, right, wrong])])
     (row,) = summarize(tmp_path / "r").rows
-    assert (row.n, row.accuracy) == (1, 1.0)
+    assert (row.n, row.accuracy.value) == (1, 1.0)
 
 
 def test_a_full_disk_names_the_file_and_leaves_whole_lines(tmp_path: Path) -> None:

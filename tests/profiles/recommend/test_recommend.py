@@ -9,42 +9,60 @@ from typing import Any
 
 import pytest
 
+from convert.typed import typed
 from profiles.cli import main
+from profiles.flat_rows import flat, nested
 from profiles.intervals import Paired
 from profiles.recommend.document import text
 from profiles.recommend.measure import RowLimits, card_bytes, read_rows, recommend
 from profiles.recommend.row_comparison import RowComparison, by_intervals, by_questions
-from profiles.report.rows import Row
+from profiles.report.rows import Cost, Row
 from runtime.devices import COMPUTE_BYTES, MARGIN_BYTES
 
 GIB = 1 << 30
-BLANK: dict[str, Any] = dict.fromkeys(Row.__dataclass_fields__)
+PLAIN: dict[str, Any] = {
+    "format": "gguf",
+    "method": "rebase",
+    "search": "rebase",
+    "thinking": "off",
+    "protocol": "fair",
+    "width": 8,
+    "seed": 0,
+    "baseline": False,
+    "n": 100,
+    "model": "m",
+    "accuracy_strict": 0.5,
+    "model_bytes": 4 * GIB,
+    "reward_model_bytes": 4 * GIB,
+    "bits_per_weight": 4.5,
+    "kv_bytes": GIB,
+    "peak_rss_bytes": 10 * GIB,
+    "load_s": 1.0,
+    **dict.fromkeys(("unanswered", "failed", "truncated", "candidates", "dropped"), 0),
+    "device": "CPU",
+}
+
+
+def of(table: dict[str, Any]) -> Row:
+    blank = dict.fromkeys(Cost.__dataclass_fields__) | {"peak_vram_bytes": None}
+    return typed(Row, json.dumps(nested(Row, blank | table)).encode(), "no row")
+
+
+def changed(row: Row, **changes: Any) -> Row:
+    return of(flat(row) | changes)
 
 
 def row(level: str, accuracy: float, p95: float | None, **changes: Any) -> Row:
-    made = Row(
-        **BLANK
-        | {
-            "format": "gguf",
-            "level": level,
-            "reward_level": level,
-            "method": "rebase",
-            "search": "rebase",
-            "thinking": "off",
-            "width": 8,
-            "n": 100,
-            "accuracy": accuracy,
-            "accuracy_low": accuracy - 0.09,
-            "accuracy_high": accuracy + 0.09,
-            "latency_p50_s": None if p95 is None else p95 / 2,
-            "latency_p95_s": p95,
-            "model_bytes": 4 * GIB,
-            "reward_model_bytes": 4 * GIB,
-            "kv_bytes": GIB,
-            "peak_rss_bytes": 10 * GIB,
-        }
-    )
-    return replace(made, **changes)
+    own = {
+        "level": level,
+        "reward_level": level,
+        "accuracy": accuracy,
+        "accuracy_low": accuracy - 0.09,
+        "accuracy_high": accuracy + 0.09,
+        "latency_p50_s": None if p95 is None else p95 / 2,
+        "latency_p95_s": p95,
+    }
+    return of(PLAIN | own | changes)
 
 
 ROWS = [
@@ -57,12 +75,13 @@ ROWS = [
 
 
 def test_the_most_accurate_row_within_the_limits_is_picked() -> None:
-    assert recommend(ROWS, RowLimits()).pick.level == "f16"
-    assert recommend(ROWS, RowLimits(latency_s=6.0)).pick.level == "q8_0"
-    assert recommend(ROWS, RowLimits(latency_s=5.99)).pick.level == "q4_k_m"
-    assert recommend(ROWS, RowLimits(vram_bytes=11 * GIB)).pick.level == "q8_0"
+    assert recommend(ROWS, RowLimits()).pick.setup.level == "f16"
+    assert recommend(ROWS, RowLimits(latency_s=6.0)).pick.setup.level == "q8_0"
+    assert recommend(ROWS, RowLimits(latency_s=5.99)).pick.setup.level == "q4_k_m"
+    assert recommend(ROWS, RowLimits(vram_bytes=11 * GIB)).pick.setup.level == "q8_0"
     assert (
-        recommend(ROWS, RowLimits(vram_bytes=11 * GIB, ram_bytes=12 * GIB)).pick.level == "q4_k_m"
+        recommend(ROWS, RowLimits(vram_bytes=11 * GIB, ram_bytes=12 * GIB)).pick.setup.level
+        == "q4_k_m"
     )
     shuffled = [ROWS[i] for i in (3, 0, 4, 2, 1)]
     assert recommend(shuffled, RowLimits(latency_s=5)) == recommend(ROWS, RowLimits(latency_s=5))
@@ -71,9 +90,9 @@ def test_the_most_accurate_row_within_the_limits_is_picked() -> None:
 def test_runner_up_and_what_was_ruled_out() -> None:
     found = recommend(ROWS, RowLimits(latency_s=5))
     assert found.runner_up is not None
-    assert found.runner_up.level == "q3_k_s"
+    assert found.runner_up.setup.level == "q3_k_s"
     assert (found.qualified, found.measured) == (3, 5)
-    assert [(j.row.level, [b.text for b in j.breaches]) for j in found.better] == [
+    assert [(j.row.setup.level, [b.text for b in j.breaches]) for j in found.better] == [
         ("f16", ["p95 9 s is above 5"]),
         ("q8_0", ["p95 6 s is above 5"]),
     ]
@@ -88,18 +107,18 @@ def test_runner_up_and_what_was_ruled_out() -> None:
 def test_overlap_is_said_and_the_faster_equal_is_named() -> None:
     found = recommend(ROWS, RowLimits(latency_s=5))
     assert found.thrifty is not None
-    assert found.thrifty.level == "q3_k_s"
+    assert found.thrifty.setup.level == "q3_k_s"
     said = text(found, RowLimits(latency_s=5))
     assert "the intervals overlap: 100 questions do not tell the two apart" in said
     assert "as good as 100 questions can tell, and faster: the runner-up" in said
-    barely = replace(ROWS[3], latency_p50_s=1.7)
+    barely = changed(ROWS[3], latency_p50_s=1.7)
     assert recommend([ROWS[2], barely], RowLimits()).thrifty is None  # 15 % is not worth a word
     apart = recommend([ROWS[2], ROWS[4]], RowLimits())
     assert apart.thrifty is None
     assert "the intervals do not overlap: the difference is real" in text(apart, RowLimits())
     assert by_intervals(ROWS[0], ROWS[3]).same
     assert not by_intervals(ROWS[0], ROWS[4]).same
-    touching = replace(ROWS[4], accuracy_high=ROWS[0].accuracy_low)
+    touching = changed(ROWS[4], accuracy_high=ROWS[0].accuracy.low)
     assert by_intervals(ROWS[0], touching).same
     assert by_intervals(touching, ROWS[0]).same
 
@@ -107,7 +126,7 @@ def test_overlap_is_said_and_the_faster_equal_is_named() -> None:
 def test_equal_rows_go_to_the_faster_then_the_smaller() -> None:
     slow, fast = row("q8_0", 0.7, 3.0), row("q6_k", 0.7, 2.0)
     assert recommend([slow, fast], RowLimits()).pick is fast
-    small = replace(fast, model_bytes=GIB)
+    small = changed(fast, model_bytes=GIB)
     assert recommend([fast, small], RowLimits()).pick is small
 
 
@@ -130,7 +149,7 @@ def test_nothing_within_the_limits_names_the_nearest() -> None:
 
 def test_an_accuracy_that_the_interval_does_not_settle_is_said() -> None:
     found = recommend(ROWS, RowLimits(latency_s=5, accuracy=0.74))
-    assert found.pick.level == "q4_k_m"
+    assert found.pick.setup.level == "q4_k_m"
     assert "its interval reaches below the 74 % asked for" in text(found, RowLimits(accuracy=0.74))
     assert "reaches below" not in text(found, RowLimits(accuracy=0.6))
 
@@ -138,12 +157,12 @@ def test_an_accuracy_that_the_interval_does_not_settle_is_said() -> None:
 def test_memory_on_a_card_is_measured_or_marked_as_estimated() -> None:
     estimated = ROWS[2]
     assert card_bytes(estimated) == 9 * GIB + 2 * COMPUTE_BYTES + MARGIN_BYTES
-    measured = replace(estimated, peak_vram_bytes=7 * GIB)
+    measured = changed(estimated, peak_vram_bytes=7 * GIB)
     assert card_bytes(measured) == 8 * GIB
     assert recommend([measured], RowLimits(vram_bytes=8 * GIB)).pick is measured
     assert "estimated from file sizes" in text(recommend([estimated], RowLimits()), RowLimits())
     assert "8.00 GiB, measured" in text(recommend([measured], RowLimits()), RowLimits())
-    torch = replace(estimated, format="torch", level="f32")
+    torch = changed(estimated, format="torch", level="f32")
     with pytest.raises(ValueError, match="needs GiB of card: not measured"):
         recommend([torch], RowLimits(vram_bytes=80 * GIB))
 
@@ -188,17 +207,17 @@ def test_rows_are_paired_by_question_where_the_records_are(run_folder: Path) -> 
     assert main(["report", str(run_folder)]) == 0
     rows = read_rows(run_folder)
     judge = by_questions(run_folder)
-    base = {(r.method, r.width): r for r in rows if r.baseline}
+    base = {(r.setup.method, r.setup.width): r for r in rows if r.setup.baseline}
     for r in rows:
-        if r.baseline:
+        if r.setup.baseline:
             continue
-        found = judge(r, base[r.method, r.width]).paired  # what the report itself compares
+        found = judge(
+            r, base[r.setup.method, r.setup.width]
+        ).paired  # what the report itself compares
         assert found is not None
-        assert (found.difference, found.low, found.high) == (
-            r.delta_accuracy,
-            r.delta_low,
-            r.delta_high,
-        )
+        assert r.change is not None
+        shown = (r.change.delta_accuracy, r.change.delta_low, r.change.delta_high)
+        assert (found.difference, found.low, found.high) == shown
     best = recommend(rows, RowLimits(vram_bytes=8 * GIB), judge)
     assert "paired by question: " in text(best, RowLimits())
     for file in (run_folder / "records").glob("*.jsonl"):

@@ -45,7 +45,8 @@ def test_each_level_shows_one_flipped_tree_beside_the_baselines(run_folder: Path
         flips = next(
             flips
             for row, flips in zip(summary.rows, summary.flips, strict=True)
-            if f"{row.format} {row.level}" == search.level and row.method == "rebase"
+            if f"{row.setup.format} {row.setup.level}" == search.level
+            and row.setup.method == "rebase"
         )
         assert search.flip in flips
         assert search.flip.lost or not any(flip.lost for flip in flips)

@@ -53,9 +53,11 @@ def found(measured: list[Recorded]) -> Recovery:
 
 def test_taken_back_is_greedys_loss_less_the_searchs(found: Recovery) -> None:
     """Greedy loses 12 of 20, REBASE 4: 8 of 20 are taken back."""
-    assert (found.row.method, found.row.level) == ("rebase", "q2_k")
-    assert found.greedy.delta_accuracy == pytest.approx(-12 / 20)
-    assert found.row.delta_accuracy == pytest.approx(-4 / 20)
+    assert (found.row.setup.method, found.row.setup.level) == ("rebase", "q2_k")
+    assert found.greedy.change is not None
+    assert found.greedy.change.delta_accuracy == pytest.approx(-12 / 20)
+    assert found.row.change is not None
+    assert found.row.change.delta_accuracy == pytest.approx(-4 / 20)
     assert found.taken_back == pytest.approx(8 / 20)
     assert found.against_full.difference == pytest.approx(-2 / 20)
 
@@ -79,7 +81,9 @@ def test_it_is_said_and_tabled(found: Recovery) -> None:
 
 
 def test_where_greedy_lost_nothing_there_is_nothing_to_take_back(found: Recovery) -> None:
-    kept = replace(found, greedy=replace(found.greedy, delta_high=0.01))
+    assert found.greedy.change is not None
+    unsure = replace(found.greedy.change, delta_high=0.01)
+    kept = replace(found, greedy=replace(found.greedy, change=unsure))
     assert recovery_sentences.sentences([kept]) == [
         "At gguf q2_k no loss of greedy decoding was detected to take back."
     ]

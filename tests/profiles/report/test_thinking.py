@@ -48,7 +48,7 @@ def test_against_the_same_search_and_the_best_that_costs_no_more(
     (effect,) = effects(runs)
     assert effect.same is not None
     assert effect.rival is not None
-    assert (effect.same.row.width, effect.rival.row.width) == (8, 16)
+    assert (effect.same.row.setup.width, effect.rival.row.setup.width) == (8, 16)
     assert effect.same.paired.difference == pytest.approx(0.20)
     assert effect.rival.paired.difference == pytest.approx(0.10)
     assert (effect.same.paired.won, effect.same.paired.lost) == (20, 0)
@@ -80,5 +80,5 @@ def test_a_talk_head_and_the_gate_share_are_in_the_row(
     measured: Callable[..., Recorded],
 ) -> None:
     (effect,) = effects([measured("rebase", "gated", range(90), 2000)])
-    assert effect.row.thought_share == pytest.approx(0.3)
-    assert effect.row.thinking == "gated"
+    assert effect.row.cost.thought_share == pytest.approx(0.3)
+    assert effect.row.setup.thinking == "gated"

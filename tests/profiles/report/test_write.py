@@ -58,7 +58,10 @@ def test_page_and_markdown_hold_every_row(run_folder: Path) -> None:
     for row in summary.rows:
         assert accuracy_cell(row) in page
         assert method_name(row) in page
-        assert f"| {row.level} | {method_name(row)} | {row.n} | {accuracy_cell(row)} |" in markdown
+        assert (
+            f"| {row.setup.level} | {method_name(row)} | {row.n} | {accuracy_cell(row)} |"
+            in markdown
+        )
     body = page[page.index('<table class="main">') : page.index("What it says")]
     assert body.count("<tr") == 2 + len(summary.rows)
 
@@ -85,8 +88,9 @@ def test_rendering_again_changes_nothing(run_folder: Path) -> None:
 def test_flips_are_those_of_the_rows(run_folder: Path) -> None:
     summary = summarize(run_folder)
     for row, flips in zip(summary.rows, summary.flips, strict=True):
-        assert sum(flip.lost for flip in flips) == (row.flips_lost or 0)
-        assert sum(not flip.lost for flip in flips) == (row.flips_won or 0)
+        lost, won = (row.change.flips_lost, row.change.flips_won) if row.change else (0, 0)
+        assert sum(flip.lost for flip in flips) == lost
+        assert sum(not flip.lost for flip in flips) == won
 
 
 def test_what_other_commands_wrote_into_the_folder_is_shown(run_folder: Path) -> None:
@@ -121,9 +125,10 @@ def test_pareto_keeps_what_nothing_cheaper_beats() -> None:
 
 def test_a_method_keeps_its_colour_where_it_thinks(run_folder: Path) -> None:
     """There are eight colours; a thinking row differs by its dashes and its hollow marker."""
-    greedy = [row for row in summarize(run_folder).rows if row.method == "greedy"]
+    greedy = [row for row in summarize(run_folder).rows if row.setup.method == "greedy"]
     plain = degradation(greedy)
-    both = degradation(greedy + [replace(row, thinking="gated") for row in greedy])
+    gated = [replace(row, setup=replace(row.setup, thinking="gated")) for row in greedy]
+    both = degradation(greedy + gated)
     assert "var(--c1)" in plain
     assert "var(--c2)" not in both
     assert "stroke-dasharray: 8" in both

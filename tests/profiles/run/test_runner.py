@@ -62,7 +62,7 @@ def folder(grid: list[Configuration], tmp_path: Path, stored: Callable[..., None
 def outcomes(folder: Path) -> list[tuple[Any, ...]]:
     """The summary without what a clock or a memory meter says."""
     return [
-        (r.level, r.method, r.n, r.accuracy, r.delta_accuracy, r.flips_lost, r.flops_per_question)
+        (r.setup, r.n, r.accuracy, r.change, r.cost.flops_per_question)
         for r in summarize(folder).rows
     ]
 
