@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pkgutil import resolve_name
@@ -14,7 +15,7 @@ from methods.candidate import Answer, Stage
 from methods.catalog import Allocation, ProtocolName, Selection
 from methods.problem import Problem
 from methods.scorers import ProcessRewardScorer
-from runtime.engine import Engine
+from runtime.engine import Engine, Sampling
 
 Watch = Callable[[Stage], None]
 
@@ -24,7 +25,7 @@ class MethodSpec:
     """How to search. The runs of one search serve all methods that the catalog has for it.
 
     Raises:
-        Refusal: for a search that is not in the catalog.
+        Refusal: for a search that is not in the catalog, or a number that none can be.
     """
 
     search: str
@@ -43,6 +44,11 @@ class MethodSpec:
 
     def __post_init__(self) -> None:
         catalog.search_named(self.search)
+        Sampling(self.temperature, self.top_p, min(self.max_tokens, self.step_tokens))
+        if self.width < 1:
+            raise Refusal(f"width {self.width} is not positive")
+        if not 0 < self.balance < math.inf:
+            raise Refusal(f"balance {self.balance} is not a positive number")
 
 
 def paper_spec(search: str, width: int) -> MethodSpec:
@@ -99,8 +105,6 @@ def build(
         Refusal: if the description needs a scorer and there is none.
     """
     search = catalog.search_named(spec.search)
-    if spec.width < 1:
-        raise Refusal(f"width {spec.width} is not positive")
     name, served = search.builder, catalog.selections_of(search.name)
     if spec.protocol is ProtocolName.PAPER and search.paper is not None:
         name, served = search.paper.builder, (search.paper.selection,)

@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Literal
 
 from convert.refusal import Refusal
+from runtime.options import MAX_BRANCHES
 
 Selection = Literal["greedy", "majority", "best-of-n", "weighted"]
 Allocation = Literal["ceil", "round", "ceil_fp32"]  # of children, see `methods.allocate`
@@ -85,8 +86,20 @@ class Search:
         return width if "width" in self.reads else 1
 
     def branches(self, width: int) -> int:
-        """Branches alive at once: a stage's paths and their parents, the prompt, a spare."""
-        return 2 * self.paths(width) + 2
+        """Branches to open an engine with: a stage's paths and their parents, the prompt, a spare.
+
+        Where no stage needs its paths at once, those that find no branch wait for one.
+
+        Raises:
+            Refusal: for a tree wider than llama.cpp's branches; says how wide it may be.
+        """
+        wanted = 2 * self.paths(width) + 2
+        if self.tree and wanted > MAX_BRANCHES:
+            raise Refusal(
+                f"--width {width} of {self.name} needs {wanted} branches at once, and llama.cpp "
+                f"has {MAX_BRANCHES}; choose {(MAX_BRANCHES - 2) // 2} at most"
+            )
+        return min(wanted, MAX_BRANCHES)
 
     def settings(self, given: Mapping[str, float]) -> dict[str, float]:
         """Its own options: as given, else by default."""

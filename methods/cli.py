@@ -128,9 +128,10 @@ def _open(model: str, options: argparse.Namespace, think: Thinking = "off") -> E
     """An engine for a path as it stands, or for a source that is converted first."""
     from runtime.gate import DEFAULTS
     from runtime.load import open_engine
-    from runtime.options import MAX_BRANCHES, EngineOptions
+    from runtime.options import EngineOptions
 
-    path, search = Path(model), catalog.METHODS[options.method].search
+    path = Path(model)
+    branches = catalog.METHODS[options.method].search.branches(options.width)
     if not path.exists():
         if model.endswith(".gguf"):
             raise FileNotFoundError(f"{model} does not exist; make it with convert --quant LEVEL")
@@ -142,7 +143,7 @@ def _open(model: str, options: argparse.Namespace, think: Thinking = "off") -> E
         EngineOptions(
             device=options.device,
             context=options.context,
-            max_branches=min(MAX_BRANCHES, search.branches(options.width)),
+            max_branches=branches,
             kv_type=options.kv_type,
             gpu_layers=options.gpu_layers,
             threads=options.threads,

@@ -15,6 +15,7 @@ from runtime.options import Device
 
 positive = whole(1, MAX_SEED)
 LEVELS = ("f16", "q8_0", "q4_k_m", "q3_k_s", "q2_k")
+LEAST_GIB, MOST_GIB = 0.01, 100_000  # of a memory
 SUFFIXES = (".json", ".csv", ".md")
 SOURCE = "a checkpoint folder, a hub id, reference:NAME, or one or more .gguf or .onnx files"
 
@@ -94,8 +95,17 @@ def level(text: str) -> str:
 
 
 def gib(text: str) -> int:
-    """A size in GiB, in bytes."""
-    return int(positive_real(text) * GIB)
+    """A size in GiB, in bytes.
+
+    Raises:
+        argparse.ArgumentTypeError: for what is no size of a memory.
+    """
+    size = positive_real(text)
+    if not LEAST_GIB <= size <= MOST_GIB:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no size in GiB from {LEAST_GIB} to {MOST_GIB}"
+        )
+    return int(size * GIB)
 
 
 def _document(text: str) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields
@@ -47,13 +48,25 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How tokens are drawn. The random stream is (seed, branch id, position)."""
+    """How tokens are drawn. The random stream is (seed, branch id, position).
+
+    Raises:
+        Refusal: for a temperature, a share or a count that none can be.
+    """
 
     temperature: float = 1.0  # 0 is greedy
     top_p: float = 1.0
     max_tokens: int = 256
     stop: tuple[str, ...] = ()
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.temperature < math.inf:
+            raise Refusal(f"temperature {self.temperature} is not a number from 0")
+        if not 0 < self.top_p <= 1:
+            raise Refusal(f"top_p {self.top_p} is not above 0 and at most 1")
+        if self.max_tokens < 1:
+            raise Refusal(f"max_tokens {self.max_tokens} is not positive")
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from methods.arguments import warn_unused
+from methods.arguments import warn_unused, whole
 from profiles import arguments
+from runtime.options import MAX_BRANCHES
 
 EPILOG = """\
 Every level reads the same solutions and thinks the baseline's thoughts, so that what differs comes
@@ -40,7 +41,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     arguments.add_place(models)
     p.add_argument(
         "--problems",
-        type=arguments.positive,
+        type=whole(1, MAX_BRANCHES),
         metavar="N",
         default=32,
         help="gold solutions of the reference benchmark to read (default: 32)",

@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from methods.arguments import MAX_TOKENS, tokens, whole
 from profiles import arguments
+from runtime.options import MAX_BRANCHES
 
 if TYPE_CHECKING:
     from profiles.latency.measure import Bench
@@ -40,8 +42,10 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     arguments.add_place(models)
     tests = p.add_argument_group("tests")
-    _add_counts(tests, "--prefill", [128, 512], "tokens of prompts")
-    _add_counts(tests, "--decode", [1, 4, 16, 64], "branches that decode together")
+    _add_counts(tests, "--prefill", [128, 512], "tokens of prompts", MAX_TOKENS)
+    _add_counts(
+        tests, "--decode", [1, 4, 16, 64], "branches that decode together", MAX_BRANCHES - 1
+    )
     _add_count(tests, "--depth", 128, "tokens before the first decoded one")
     _add_count(tests, "--decode-tokens", 32, "of one branch in a repeat")
     _add_count(tests, "--repeats", 5, "of every test, after one that does not count")
@@ -51,15 +55,15 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def _add_count(group: argparse._ArgumentGroup, name: str, default: int, meaning: str) -> None:
     text = f"{meaning} (default: {default})"
-    group.add_argument(name, type=arguments.positive, metavar="N", default=default, help=text)
+    group.add_argument(name, type=tokens, metavar="N", default=default, help=text)
 
 
 def _add_counts(
-    group: argparse._ArgumentGroup, name: str, default: list[int], meaning: str
+    group: argparse._ArgumentGroup, name: str, default: list[int], meaning: str, most: int
 ) -> None:
     text = f"{meaning} (default: {' '.join(map(str, default))})"
     group.add_argument(
-        name, type=arguments.positive, metavar="N", nargs="+", default=default, help=text
+        name, type=whole(1, most), metavar="N", nargs="+", default=default, help=text
     )
 
 

@@ -38,7 +38,7 @@ class SearchSize:
     @property
     def branches(self) -> int:
         """What `solve` opens an engine for."""
-        return min(MAX_BRANCHES, self.search.branches(self.width))
+        return self.search.branches(self.width)
 
     @property
     def live_cells(self) -> int:

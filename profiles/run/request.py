@@ -58,9 +58,12 @@ def request(options: argparse.Namespace) -> Request:
     """What was asked for, as the grid reads it.
 
     Raises:
-        Refusal: if arguments contradict the suite.
+        Refusal: if arguments contradict the suite, or a tree is wider than can be.
     """
     suite = options.suite == "paper"
+    for method in options.methods:
+        for width in options.width:
+            METHODS[method].search.branches(width)
     return Request(
         policies=tuple(options.policy),
         reward=options.reward,

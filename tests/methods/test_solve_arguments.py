@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 
 from convert.artifact import RewardProtocol
+from convert.refusal import Refusal
+from methods import catalog
+from methods.build import MethodSpec
 from methods.candidate import Answer, Candidate
 from methods.cli import _question, main
 from methods.show import report
@@ -194,3 +197,29 @@ def test_a_reward_models_protocol_says_how_scores_become_one(
     assert main([question, *models, "--aggregation", "last"]) == 0
     for path in json.loads(capsys.readouterr().out)["candidates"]:
         assert path["score"] == path["scores"][-1]
+
+
+def test_a_tree_wider_than_the_branches_is_refused_before_a_model_is_opened(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    policy = tmp_path / "p.gguf"
+    policy.write_bytes(b"never read")
+    assert main(["How many?", "--policy", str(policy), "--width", "200"]) == 1
+    assert "--width 200 of rebase needs 402 branches at once" in capsys.readouterr().err
+    assert catalog.MAJORITY.search.branches(200) == 256  # they come in waves
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("temperature", -1.0, "temperature -1.0 is not a number from 0"),
+        ("top_p", 2.0, "top_p 2.0 is not above 0 and at most 1"),
+        ("max_tokens", 0, "max_tokens 0 is not positive"),
+        ("step_tokens", 0, "max_tokens 0 is not positive"),
+        ("width", 0, "width 0 is not positive"),
+        ("balance", 0.0, "balance 0.0 is not a positive number"),
+    ],
+)
+def test_a_description_is_judged_where_it_is_made(field: str, value: float, said: str) -> None:
+    with pytest.raises(Refusal, match=said):
+        MethodSpec("rebase", **{field: value})  # type: ignore[arg-type]

@@ -64,3 +64,32 @@ def test_a_file_is_read_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "t").write_bytes(b"\xff")
     with pytest.raises(ValueError, match="is not UTF-8 text"):
         read_text(tmp_path / "t")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["latency", "--decode", "256"], "'256' is not a positive number (at most 255)"),
+        (["drift", "--problems", "300"], "'300' is not a positive number (at most 256)"),
+        (["recommend", "--vram", "1e308"], "'1e308' is no size in GiB"),
+        (["recommend", "--vram", "-1"], "'-1' is not a positive number"),
+        (["run", "--temperature", "-1"], "'-1' is not a number from 0"),
+        (["run", "--top-p", "2"], "'2' is not a number above 0 and at most 1"),
+        (["run", "--max-tokens", "0"], "'0' is not a positive number"),
+    ],
+)
+def test_a_number_that_cannot_be_is_bad_usage(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    assert stopped.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_run_with_a_tree_wider_than_the_branches_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = str(tmp_path / "report")
+    assert main(["run", "--methods", "rebase", "--width", "4", "200", "-o", out]) == 1
+    assert "choose 127 at most" in capsys.readouterr().err
