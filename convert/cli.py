@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 from convert.artifact import Role, ThoughtEmbedding
+from convert.bounds import shown
 from convert.command import run
 from convert.formats import DEFAULTS, FORMATS, NAMES, AnyLevel, parse
 from convert.levels import UnknownLevel
@@ -19,8 +20,10 @@ from convert.refusal import Refusal
 
 if TYPE_CHECKING:
     from convert.artifact import Artifact
+    from convert.identity import Identity
     from convert.order import Order
     from convert.sizes import Weights
+    from convert.stated import Stated
 
 EPILOG = """\
 SOURCE is a checkpoint folder, a .gguf file, a hub id (owner/name, optional @revision), or
@@ -31,6 +34,7 @@ examples:
   convert --quant q4_k_m
   convert mistralai/Mistral-7B-v0.1 --quant q8_0 q4_k_m -o models
   convert peiyi9979/math-shepherd-mistral-7b-prm --role reward --quant q4_k_m
+  convert my-prm --protocol scores.json --dry-run
   convert ezelikman/quietstar-8-ahead --quant q4_k_m --thought-embedding dash
   convert model-f16.gguf --quant iq2_xs --calibrate wiki.train.raw
   convert mistralai/Mistral-7B-v0.1 --format onnx --quant int8 int4
@@ -56,6 +60,18 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("--tokenizer", metavar="SOURCE", help="take that of another checkpoint")
     p.add_argument("--adapter", type=Path, metavar="FOLDER", help="merge a LoRA adapter into it")
+    p.add_argument(
+        "--protocol",
+        type=Path,
+        metavar="FILE",
+        help="role, prompt, reward and thought protocol, in the form of protocol.json",
+    )
+    p.add_argument(
+        "--separator",
+        type=lambda text: text.replace("\\n", "\n"),
+        metavar="TEXT",
+        help=r"what a token classifier (TRL) scores steps at: \n or \n\n (default: by its name)",
+    )
     p.add_argument("-o", "--output", type=Path, metavar="FOLDER", default=Path("models"))
     p.add_argument("--imatrix", type=Path, metavar="FILE", help="importance matrix to use")
     p.add_argument("--calibrate", type=Path, metavar="TEXT", help="compute one from a text")
@@ -112,6 +128,8 @@ def _convert(options: argparse.Namespace) -> None:
         options.calibrate,
         options.force,
         options.thought_embedding,
+        _stated(options.protocol),
+        options.separator,
     )
     if warning := requantizes(order):
         say(f"convert: warning: {warning}", sys.stderr)
@@ -120,6 +138,16 @@ def _convert(options: argparse.Namespace) -> None:
         return
     artifacts = build(order, Progress(visible=sys.stderr.isatty() and not options.json))
     _print(options, [_document(a) for a in artifacts], _table(artifacts))
+
+
+def _stated(path: Path | None) -> Stated | None:
+    from convert.stated import read_stated
+
+    if path is None:
+        return None
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} does not exist; give a file as --protocol")
+    return read_stated(path)
 
 
 def _dry_run(options: argparse.Namespace, order: Order) -> None:
@@ -133,12 +161,23 @@ def _dry_run(options: argparse.Namespace, order: Order) -> None:
             "bits_per_weight": weights.bits(level),
             "size_bytes_estimated": weights.size_bytes(level),
             "exists": order.path(level).exists(),
+            "identity": asdict(identity),
         }
         for level in order.levels
     ]
     count = f"{weights.total / 1e6:,.1f} M weights"
     heading = f"{order.source.origin}: {count}, role {identity.role}; nothing written"
-    _print(options, documents, f"{heading}\n\n{_level_table(order.levels, weights)}")
+    lines = [heading, *_protocols(identity), "", _level_table(order.levels, weights)]
+    _print(options, documents, "\n".join(lines))
+
+
+def _protocols(identity: Identity) -> Iterator[str]:
+    """A line for each way in which the model will be used."""
+    for name in ("prompt", "reward", "thought"):
+        protocol = getattr(identity, name)
+        if protocol is not None:
+            said = {key: value for key, value in asdict(protocol).items() if value is not None}
+            yield f"{name}: {', '.join(f'{key} {shown(value)}' for key, value in said.items())}"
 
 
 def _level_table(levels: Iterable[AnyLevel], weights: Weights | None = None) -> str:

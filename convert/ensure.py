@@ -18,6 +18,7 @@ from convert.order import Order
 from convert.progress import Progress
 from convert.refusal import Refusal
 from convert.sources import Source, resolve
+from convert.stated import Stated
 from convert.verify import verify
 
 
@@ -29,10 +30,17 @@ def ensure(
     *,
     offline: bool = False,
     thought_embedding: ThoughtEmbedding | None = None,
+    stated: Stated | None = None,
 ) -> Artifact:
     """The artifact of a source at a level, from the cache or converted now."""
     (artifact,) = ensure_all(
-        source, [level], folder, role, offline=offline, thought_embedding=thought_embedding
+        source,
+        [level],
+        folder,
+        role,
+        offline=offline,
+        thought_embedding=thought_embedding,
+        stated=stated,
     )
     return artifact
 
@@ -47,6 +55,7 @@ def ensure_all(
     progress: Progress | None = None,
     formats: Sequence[FileFormat] = FORMATS,
     thought_embedding: ThoughtEmbedding | None = None,
+    stated: Stated | None = None,
 ) -> list[Artifact]:
     """Artifacts of a source at levels of any format; what is missing or outdated shares one export.
 
@@ -57,9 +66,17 @@ def ensure_all(
         FileNotFoundError: if the source does not exist.
     """
     found, parsed = resolve(source, offline=offline), [parse(level, formats) for level in levels]
-    state = _fingerprint(found, role, thought_embedding)
+    state = _fingerprint(found, role, thought_embedding, stated)
     home = (folder or cache_folder("models")) / state[:16]
-    order = Order(found, parsed, home, role, force=True, thought_embedding=thought_embedding)
+    order = Order(
+        found,
+        parsed,
+        home,
+        role,
+        force=True,
+        thought_embedding=thought_embedding,
+        stated=stated,
+    )
     order.folder.mkdir(parents=True, exist_ok=True)
     with alone(order.folder):  # another process may want the same model
         ready = {level.name: _ready(order, level) for level in parsed}
@@ -79,7 +96,12 @@ def _ready(order: Order, level: AnyLevel) -> Artifact | None:
         return None
 
 
-def _fingerprint(source: Source, role: Role | None, embedding: ThoughtEmbedding | None) -> str:
+def _fingerprint(
+    source: Source,
+    role: Role | None,
+    embedding: ThoughtEmbedding | None,
+    stated: Stated | None,
+) -> str:
     """Changes with a file of the source (name, size or time), the options, or this package."""
     if source.is_gguf:
         paths = sorted({source.path, *(t.path for t in read_header(source.path).tensors)})
@@ -87,4 +109,5 @@ def _fingerprint(source: Source, role: Role | None, embedding: ThoughtEmbedding 
         paths = sorted(p for p in source.path.iterdir() if p.is_file())
     facts = [f"{p.name} {p.stat().st_size} {p.stat().st_mtime_ns}" for p in paths]
     facts += [source.origin, role or "", version("starbase-edge"), *filter(None, [embedding])]
+    facts += [] if stated is None else [repr(stated)]
     return hashlib.sha256("\n".join(facts).encode()).hexdigest()

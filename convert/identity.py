@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
 
 from convert.artifact import (
     Artifact,
@@ -15,17 +14,16 @@ from convert.artifact import (
     ThoughtProtocol,
 )
 from convert.checkpoint import Checkpoint
-from convert.files import read_json
 from convert.prompt_presets import prompt_preset
-from convert.protocols import check_numbers, check_outputs, judged, role_of
+from convert.protocols import check_numbers, check_outputs
 from convert.refusal import Refusal
 from convert.reward_presets import reward_protocol
-from convert.roles import detect_role, outputs
+from convert.roles import detect_role, outputs, repository, reward_head
+from convert.stated import Stated, read_stated
 from convert.thoughts import check_protocol, check_tensors, thought_protocol
 from convert.tokenizer_files import has_chat_template
 
-T = TypeVar("T")
-KEYS = ("role", "prompt", "reward", "thought")  # of protocol.json
+ASKED = Path("--protocol")  # as errors name it
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,23 +45,31 @@ def identify(
     checkpoint: Checkpoint,
     role: Role | None = None,
     thought_embedding: ThoughtEmbedding | None = None,
+    stated: Stated | None = None,
+    separator: str | None = None,
 ) -> Identity:
     """The identity of a checkpoint: as asked, else by its `protocol.json`, else by its layout.
+
+    `stated` goes before `protocol.json`; `separator` is what a token classifier scores at.
 
     Raises:
         Refusal: for a protocol that the checkpoint cannot fulfil, or a thinker's tensor that is
             missing, misshapen or unknown.
     """
     path = checkpoint.folder / "protocol.json"
-    tables = _tables(path)
-    if role is None and "role" in tables:
-        role = role_of(path, "role", tables["role"])
-    role = role or detect_role(checkpoint)
+    said = (stated or Stated()).over(read_stated(path))
+    path = path if stated is None else ASKED
+    role = role or said.role or detect_role(checkpoint)
+    if role != "reward" and (head := reward_head(checkpoint)):
+        raise Refusal(
+            f"{checkpoint.folder} holds {head}, the head of a reward model, and is no {role}; "
+            "choose --role reward"
+        )
     found = Identity(
         role,
-        _stated(path, tables, "prompt", PromptFormat) or _prompt(checkpoint, role),
-        _reward(checkpoint, path, tables) if role == "reward" else None,
-        _thought(checkpoint, path, tables, thought_embedding) if role == "thinker" else None,
+        said.prompt or _prompt(checkpoint, role),
+        _reward(checkpoint, path, said.reward, separator) if role == "reward" else None,
+        _thought(checkpoint, path, said.thought, thought_embedding) if role == "thinker" else None,
     )
     if found.reads_logits and not checkpoint.has_logits:
         raise Refusal(f"{checkpoint.folder} lacks tensor lm_head.weight, which a {role} reads")
@@ -75,34 +81,37 @@ def identity_of(artifact: Artifact) -> Identity:
     return Identity(artifact.role, artifact.prompt, artifact.reward, artifact.thought)
 
 
-def _tables(path: Path) -> dict[str, Any]:
-    """What a protocol file says by key."""
-    found = read_json(path)
-    for key in found:
-        if key not in KEYS:
-            raise Refusal(f"{path} holds {key}; choose {', '.join(KEYS)}")
-    return {key: value for key, value in found.items() if value is not None}
+def as_reward(artifact: Artifact, protocol: RewardProtocol) -> Artifact:
+    """A file that is no checkpoint, taken for a reward model that scores as a protocol says.
 
-
-def _stated(path: Path, tables: dict[str, Any], key: str, kind: type[T]) -> T | None:
-    return judged(kind, path, key, tables[key]) if key in tables else None
+    Raises:
+        Refusal: if it has no such tokens, or no head where the protocol reads one.
+    """
+    check_numbers(ASKED, protocol, None, artifact.shape.vocab)
+    if protocol.kind != "token_logits" and artifact.heads is None:
+        raise Refusal(
+            f"{artifact.path.name} has no reward head, which kind {protocol.kind} reads; choose "
+            "token_logits, or convert the checkpoint with this protocol"
+        )
+    return replace(artifact, role="reward", prompt=None, reward=protocol, thought=None)
 
 
 def _prompt(checkpoint: Checkpoint, role: Role) -> PromptFormat | None:
     """How a policy is asked that says nothing of it."""
     if role == "reward":
         return None
-    folder = checkpoint.folder.resolve()
     return prompt_preset(
-        folder.parents[1].name if folder.parent.name == "snapshots" else folder.name,
-        chat=has_chat_template(folder),
+        repository(checkpoint.folder),
+        chat=has_chat_template(checkpoint.folder),
         thinks=role == "thinker",
         context=checkpoint.shape.context,
     )
 
 
-def _reward(checkpoint: Checkpoint, path: Path, tables: dict[str, Any]) -> RewardProtocol:
-    found = _stated(path, tables, "reward", RewardProtocol) or reward_protocol(checkpoint)
+def _reward(
+    checkpoint: Checkpoint, path: Path, stated: RewardProtocol | None, separator: str | None
+) -> RewardProtocol:
+    found = stated or reward_protocol(checkpoint, separator)
     check_numbers(path, found, None, checkpoint.shape.vocab)
     if (count := outputs(checkpoint)) is not None:
         check_outputs(path, found, count)
@@ -112,11 +121,11 @@ def _reward(checkpoint: Checkpoint, path: Path, tables: dict[str, Any]) -> Rewar
 def _thought(
     checkpoint: Checkpoint,
     path: Path,
-    tables: dict[str, Any],
+    stated: ThoughtProtocol | None,
     embedding: ThoughtEmbedding | None,
 ) -> ThoughtProtocol:
     check_tensors(checkpoint)
-    found = _stated(path, tables, "thought", ThoughtProtocol) or thought_protocol(checkpoint)
+    found = stated or thought_protocol(checkpoint)
     if embedding:
         found = replace(found, embedding=embedding)
     check_protocol(checkpoint.folder, checkpoint.shape.vocab, found)

@@ -20,6 +20,7 @@ from convert.onnx_levels import OnnxLevel
 from convert.refusal import Refusal
 from convert.sizes import Weights, weights_of_checkpoint, weights_of_gguf
 from convert.sources import Source
+from convert.stated import Stated
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,8 @@ class Order:
     calibrate: Path | None = None  # a text to compute the importance matrix from
     force: bool = False
     thought_embedding: ThoughtEmbedding | None = None  # of a thinker; the trained one by default
+    stated: Stated | None = None  # goes before what the checkpoint says of itself
+    separator: str | None = None  # that a token classifier scores at
 
     @property
     def gguf_levels(self) -> list[Level]:
@@ -78,10 +81,20 @@ class Order:
         if checkpoint is None:
             if self.thought_embedding:
                 raise Refusal(f"{asked} is a GGUF, whose embeddings stay; give the checkpoint")
-            return identity_of(artifact_from_gguf(self.source.path))
-        found = identify(checkpoint, self.role, self.thought_embedding)
+            return self._identity_of_file()
+        found = identify(checkpoint, self.role, self.thought_embedding, self.stated, self.separator)
         if found.thought is None and self.thought_embedding:
             raise Refusal(f"{asked} is a {found.role} model; only thinkers have a choice")
+        return found
+
+    def _identity_of_file(self) -> Identity:
+        """What a GGUF is, which it stays."""
+        found = identity_of(artifact_from_gguf(self.source.path))
+        if self.stated or self.separator or self.role not in (None, found.role):
+            raise Refusal(
+                f"{self.source.origin} is a GGUF and stays a {found.role} with its protocols; "
+                "convert its checkpoint, or give --protocol to solve and profile run"
+            )
         return found
 
     def weights(self, checkpoint: Checkpoint | None, role: Role) -> Weights:

@@ -17,6 +17,7 @@ REWARD_CLASSES = (
     "ForPrmModel",
 )
 REWARD_NAMES = ("shepherd", "-prm", "prm-", "-orm-")  # of causal models that score with tokens
+REWARD_HEADS = ("score.", "v_head.")
 POLICY_NAMES = ("math-shepherd-mistral-7b-rl",)
 
 
@@ -25,9 +26,7 @@ def detect_role(checkpoint: Checkpoint) -> Role:
     names = checkpoint.tensors
     if any(name.startswith(THOUGHT_TENSORS) for name in names):
         return "thinker"
-    if architecture_of(checkpoint).endswith(REWARD_CLASSES) or any(
-        name.startswith(("score.", "v_head.")) for name in names
-    ):
+    if architecture_of(checkpoint).endswith(REWARD_CLASSES) or reward_head(checkpoint):
         return "reward"
     name = repository(checkpoint.folder).lower()
     if any(part in name for part in POLICY_NAMES):
@@ -45,6 +44,11 @@ def repository(folder: Path) -> str:
     """The name of the repository that a folder is a copy of, as far as its path tells."""
     known = repository_of(folder)
     return known[0] if known else folder.resolve().name
+
+
+def reward_head(checkpoint: Checkpoint) -> str | None:
+    """A tensor of a head that gives scores; None where there is none."""
+    return next((name for name in checkpoint.tensors if name.startswith(REWARD_HEADS)), None)
 
 
 def outputs(checkpoint: Checkpoint) -> int | None:

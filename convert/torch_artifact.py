@@ -8,12 +8,16 @@ from convert.artifact import Artifact, Role, ThoughtEmbedding
 from convert.checkpoint import BYTES, read_checkpoint
 from convert.hub import repository_of
 from convert.identity import identify
+from convert.stated import Stated
 
 LEVEL_OF_DTYPE = {"float32": "f32", "float16": "f16", "bfloat16": "bf16"}
 
 
 def artifact_from_folder(
-    path: Path, role: Role | None = None, thought_embedding: ThoughtEmbedding | None = None
+    path: Path,
+    role: Role | None = None,
+    thought_embedding: ThoughtEmbedding | None = None,
+    stated: Stated | None = None,
 ) -> Artifact:
     """Describe a checkpoint folder; nothing is loaded but headers.
 
@@ -22,7 +26,7 @@ def artifact_from_folder(
         Refusal: if the folder cannot be used as what it is, or is asked to be.
     """
     checkpoint = read_checkpoint(path)
-    identity = identify(checkpoint, role, thought_embedding)
+    identity = identify(checkpoint, role, thought_embedding, stated)
     dtype, repository = checkpoint.dtype, repository_of(path)
     return Artifact(
         path=path,

@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +18,10 @@ from methods.arguments import own_values, warn_unused
 from methods.solve_arguments import parser, unused
 
 if TYPE_CHECKING:
+    from convert.artifact import Artifact, RewardProtocol
     from methods.build import MethodSpec
     from methods.candidate import Answer, Stage
-    from runtime.engine import Engine
-    from runtime.options import Thinking
+    from runtime.options import EngineOptions
 
 QUESTION_BYTES = 1 << 26  # of standard input, which may have no end
 
@@ -76,17 +77,38 @@ def _question(given: str) -> str:
 def _answer(options: argparse.Namespace, problem: Any) -> Answer:
     from methods.build import build
     from methods.scorers import ProcessRewardScorer
+    from runtime.load import open_engine
     from runtime.prompt import prompt_format
 
-    spec = _spec(options)
-    with _open(_policy(options), options, options.think) as policy:
+    spec, plain, protocol = _spec(options), _engine_options(options), _protocol(options)
+    path, judge = _pair(options, protocol)
+    with open_engine(path, replace(plain, think=options.think)) as policy:
         _say(f"policy: {policy.artifact.path.name}, {policy.artifact.level}; {policy.device}")
-        if not catalog.METHODS[options.method].needs_reward:
+        if judge is None:
             return build(spec, policy, None, _watch()).solve(problem, options.seed)
-        with _open(options.reward or _own_reward(policy), options) as reward:
+        with open_engine(judge, plain, protocol) as reward:
             _say(f"reward: {reward.artifact.path.name}, {reward.artifact.level}; {reward.device}")
             scorer = ProcessRewardScorer(reward, prompt_format(policy).step_stop)
             return build(spec, policy, scorer, _watch()).solve(problem, options.seed)
+
+
+def _pair(options: argparse.Namespace, protocol: RewardProtocol | None) -> tuple[Path, Path | None]:
+    """Policy and reward model, converted where they have to be.
+
+    Raises:
+        Refusal: if one stands in the other's place.
+    """
+    from methods.pairing import check_policy, check_reward
+    from runtime.load import describe_model
+
+    path = _located(_policy(options), options)
+    policy = describe_model(path)
+    check_policy(policy)
+    if not catalog.METHODS[options.method].needs_reward:
+        return path, None
+    judge = _located(options.reward or _own_reward(policy), options, protocol)
+    check_reward(describe_model(judge, protocol))
+    return path, judge
 
 
 def _policy(options: argparse.Namespace) -> str:
@@ -94,11 +116,11 @@ def _policy(options: argparse.Namespace) -> str:
     return options.policy or ("reference:policy" if plain else "reference:thinker")
 
 
-def _own_reward(policy: Engine) -> str:
+def _own_reward(policy: Artifact) -> str:
     """The reward model that goes with a reference policy; nobody else's policy has one."""
-    if policy.artifact.source not in ("reference:policy", "reference:thinker"):
+    if policy.source not in ("reference:policy", "reference:thinker"):
         raise Refusal(
-            f"{policy.artifact.path.name} needs a reward model; give --reward, or choose "
+            f"{policy.path.name} needs a reward model; give --reward, or choose "
             f"--method {catalog.listed(catalog.without_reward())}"
         )
     return "reference:reward"
@@ -124,34 +146,46 @@ def _spec(options: argparse.Namespace) -> MethodSpec:
     )
 
 
-def _open(model: str, options: argparse.Namespace, think: Thinking = "off") -> Engine:
-    """An engine for a path as it stands, or for a source that is converted first."""
+def _protocol(options: argparse.Namespace) -> RewardProtocol | None:
+    """How the reward model scores, where the user says so."""
+    if options.protocol is None:
+        return None
+    from convert.stated import read_reward
+
+    return read_reward(options.protocol)
+
+
+def _located(
+    model: str, options: argparse.Namespace, protocol: RewardProtocol | None = None
+) -> Path:
+    """A path as it stands, or where a source was converted to."""
+    path = Path(model)
+    if path.exists():
+        return path
+    if model.endswith(".gguf"):
+        raise FileNotFoundError(f"{model} does not exist; make it with convert --quant LEVEL")
+    from convert.ensure import ensure
+    from convert.stated import Stated
+
+    stated = None if protocol is None else Stated("reward", reward=protocol)
+    return ensure(model, options.quant, offline=options.offline, stated=stated).path
+
+
+def _engine_options(options: argparse.Namespace) -> EngineOptions:
+    """How both models are opened, but for thinking."""
     from runtime.gate import DEFAULTS
-    from runtime.load import open_engine
     from runtime.options import EngineOptions
 
-    path = Path(model)
-    branches = catalog.METHODS[options.method].search.branches(options.width)
-    if not path.exists():
-        if model.endswith(".gguf"):
-            raise FileNotFoundError(f"{model} does not exist; make it with convert --quant LEVEL")
-        from convert.ensure import ensure
-
-        path = ensure(model, options.quant, offline=options.offline).path
-    return open_engine(
-        path,
-        EngineOptions(
-            device=options.device,
-            context=options.context,
-            max_branches=branches,
-            kv_type=options.kv_type,
-            gpu_layers=options.gpu_layers,
-            threads=options.threads,
-            think=think,
-            gate_by=options.gate_by,
-            gate=DEFAULTS[options.gate_by] if options.gate is None else options.gate,
-            thought_temperature=options.thought_temperature,
-        ),
+    return EngineOptions(
+        device=options.device,
+        context=options.context,
+        max_branches=catalog.METHODS[options.method].search.branches(options.width),
+        kv_type=options.kv_type,
+        gpu_layers=options.gpu_layers,
+        threads=options.threads,
+        gate_by=options.gate_by,
+        gate=DEFAULTS[options.gate_by] if options.gate is None else options.gate,
+        thought_temperature=options.thought_temperature,
     )
 
 

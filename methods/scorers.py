@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from convert.artifact import Aggregation, RewardProtocol
-from convert.refusal import Refusal
 from methods.candidate import Candidate
+from methods.pairing import check_reward
 from methods.problem import Problem
 from methods.reward_text import RewardText
 from runtime.engine import Branch, Engine, Output, Step, Usage
@@ -55,11 +55,9 @@ class ProcessRewardScorer:
     """
 
     def __init__(self, engine: Engine, policy_stop: str) -> None:
+        check_reward(engine.artifact)
         protocol = engine.artifact.reward
-        if protocol is None:
-            raise Refusal(
-                f"{engine.artifact.path} is not a reward model; convert it with --role reward"
-            )
+        assert protocol is not None
         self.engine = engine
         self.seconds = 0.0
         self._protocol = protocol

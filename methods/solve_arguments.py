@@ -54,6 +54,12 @@ def _models(models: argparse._ArgumentGroup) -> None:
         "--reward", metavar="MODEL", help="likewise; a reference policy has its own"
     )
     models.add_argument(
+        "--protocol",
+        type=Path,
+        metavar="FILE",
+        help="how the reward model scores, in the form of protocol.json",
+    )
+    models.add_argument(
         "--quant",
         metavar="LEVEL",
         default="q4_k_m",
@@ -125,7 +131,7 @@ def unused(options: argparse.Namespace) -> list[tuple[bool, tuple[str, ...], str
     models = [options.policy, *([options.reward] if scored else [])]
     named = f"--method {options.method}"
     return [
-        (not scored, ("--reward", "--aggregation"), f"{named} reads no scores"),
+        (not scored, ("--reward", "--protocol", "--aggregation"), f"{named} reads no scores"),
         (True, catalog.unread([options.method]), named),
         (options.think == "off", ("--thought-temperature",), "give --think on or gated"),
         (options.think != "gated", ("--gate", "--gate-by"), "give --think gated"),

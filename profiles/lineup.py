@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
-from convert.artifact import Artifact
+from convert.artifact import Artifact, RewardProtocol
 from convert.refusal import Refusal
 
 REFERENCE = "reference:"
@@ -26,25 +27,46 @@ class Lineup:
         return tuple(path for path in (self.baseline, *self.levels) if is_file(path.name))
 
 
+class Describe(Protocol):
+    """What a file or a checkpoint folder is; with a protocol, a reward model that scores so."""
+
+    def __call__(self, path: Path, protocol: RewardProtocol | None = None, /) -> Artifact: ...
+
+
+class Convert(Protocol):
+    """A source at levels; with a protocol, a reward model that scores so."""
+
+    def __call__(
+        self, source: str, levels: Sequence[str], protocol: RewardProtocol | None = None, /
+    ) -> Sequence[Artifact]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class ModelSources:
     """Where models come from: `convert` outside tests."""
 
-    describe: Callable[[Path], Artifact]  # a file or a checkpoint folder
+    describe: Describe
     folder: Callable[[str], Path]  # the checkpoint of a source
-    convert: Callable[[str, Sequence[str]], Sequence[Artifact]]  # a source at levels
+    convert: Convert
 
 
 def real_sources(*, offline: bool) -> ModelSources:
     """Sources resolved and converted by `convert`."""
     from convert.ensure import ensure_all
     from convert.sources import resolve
+    from convert.stated import Stated
     from runtime.load import describe_model
+
+    def convert(
+        source: str, levels: Sequence[str], protocol: RewardProtocol | None = None, /
+    ) -> Sequence[Artifact]:
+        stated = None if protocol is None else Stated("reward", reward=protocol)
+        return ensure_all(source, levels, offline=offline, stated=stated)
 
     return ModelSources(
         describe=describe_model,
         folder=lambda source: resolve(source, offline=offline).path,
-        convert=lambda source, levels: ensure_all(source, levels, offline=offline),
+        convert=convert,
     )
 
 

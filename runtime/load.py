@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from convert.artifact import Artifact, read_artifact
+from convert.artifact import Artifact, RewardProtocol, read_artifact
 from convert.first_look import first_look
 from convert.refusal import Refusal
+from convert.stated import Stated
 from convert.supervise import doing
 from convert.verify import verify
 from runtime import devices
@@ -17,8 +18,10 @@ from runtime.options import EngineOptions
 __all__ = ["EngineOptions", "describe_model", "open_engine"]
 
 
-def describe_model(path: Path) -> Artifact:
+def describe_model(path: Path, protocol: RewardProtocol | None = None) -> Artifact:
     """What stands at a path: a GGUF, with or without our manifest, ONNX, or a checkpoint folder.
+
+    With a protocol it is taken for a reward model that scores so.
 
     Raises:
         FileNotFoundError: if there is nothing.
@@ -31,9 +34,17 @@ def describe_model(path: Path) -> Artifact:
     if path.is_dir():
         from convert.torch_artifact import artifact_from_folder
 
-        return artifact_from_folder(path)
-    if path.name.endswith(".onnx"):
-        return _describe_onnx(path)
+        stated = None if protocol is None else Stated("reward", reward=protocol)
+        return artifact_from_folder(path, stated=stated)
+    found = _describe_onnx(path) if path.name.endswith(".onnx") else _describe_gguf(path)
+    if protocol is None:
+        return found
+    from convert.identity import as_reward
+
+    return as_reward(found, protocol)
+
+
+def _describe_gguf(path: Path) -> Artifact:
     from convert.gguf_artifact import artifact_from_gguf
 
     found = artifact_from_gguf(path)
@@ -54,8 +65,12 @@ def _describe_onnx(path: Path) -> Artifact:
         ) from error
 
 
-def open_engine(path: Path, options: EngineOptions | None = None) -> Engine:
+def open_engine(
+    path: Path, options: EngineOptions | None = None, protocol: RewardProtocol | None = None
+) -> Engine:
     """An engine for a model: llama.cpp for GGUF, onnxruntime for ONNX, torch for a folder.
+
+    With a protocol it is a reward model that scores so.
 
     Raises:
         FileNotFoundError: if there is nothing at `path`.
@@ -64,7 +79,7 @@ def open_engine(path: Path, options: EngineOptions | None = None) -> Engine:
     """
     options = options or EngineOptions()
     doing(f"opening {path.name}")
-    artifact = describe_model(path)
+    artifact = describe_model(path, protocol)
     engine = _open(artifact, options) if options.think == "off" else _thinking(artifact, options)
     doing(f"working with {path.name}")
     return engine

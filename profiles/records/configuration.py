@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from convert.artifact import Format
+from convert.artifact import Format, RewardProtocol
 from convert.files import regular
 from convert.onnx_files import model_files
 from methods import catalog
@@ -22,7 +22,7 @@ from profiles.stored_json import parse
 from runtime.options import EngineOptions, Thinking
 
 # What version 0.1.0 could not say, with what it did: its runs keep their digests.
-ADDED: dict[str, object] = {"task": "gsm8k", "spec.own": {}}
+ADDED: dict[str, object] = {"task": "gsm8k", "spec.own": {}, "reward_protocol": None}
 PLACES = ("policy", "reward", "data", "limit", "baseline")  # change no answer to a question
 FINGERPRINT_BYTES = 1 << 20
 
@@ -47,6 +47,7 @@ class Configuration:
     seed: int = 0
     task: TaskName = "gsm8k"  # how answers are read and compared
     baseline: bool = False  # full precision, what the others are compared with
+    reward_protocol: RewardProtocol | None = None  # as the user stated it
 
     @property
     def thinking(self) -> Thinking:
@@ -134,9 +135,9 @@ def differences(old: Configuration, new: Configuration) -> list[str]:
     """What keeps two configurations from sharing records: `spec.temperature 1.0 -> 0.7`."""
     before, after = ADDED | old.decisive(), ADDED | new.decisive()
     return [
-        f"{key} {_short(before.get(key))} -> {_short(after[key])}"
-        for key in after
-        if before.get(key) != after[key]
+        f"{key} {_short(before.get(key))} -> {_short(after.get(key))}"
+        for key in dict.fromkeys([*after, *before])
+        if before.get(key) != after.get(key)
     ]
 
 

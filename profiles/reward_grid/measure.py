@@ -8,8 +8,8 @@ from pathlib import Path
 
 from convert.artifact import Aggregation
 from convert.progress import Progress
-from convert.refusal import Refusal
 from methods.candidate import Candidate
+from methods.pairing import check_policy
 from methods.problem import Problem
 from methods.scorers import ProcessRewardScorer
 from profiles.lineup import Lineup
@@ -69,8 +69,7 @@ def measure(
 
 def _sample(request: GridRequest, opener: Opener, path: Path, progress: Progress) -> Sampled:
     with opener(path) as policy:
-        if policy.artifact.role == "reward":
-            raise Refusal(f"{path.name} is a reward model; give it as --reward")
+        check_policy(policy.artifact)
         model, stop = opened_model(policy), prompt_format(policy).step_stop
         pools = []
         with progress.bar(f"sample {model.level}", len(request.problems)) as bar:

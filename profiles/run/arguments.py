@@ -43,6 +43,12 @@ def _models(group: argparse._ArgumentGroup) -> None:
         "--reward", metavar="MODEL", help=f"{source}, or a file (default: reference:reward)"
     )
     group.add_argument(
+        "--reward-protocol",
+        type=Path,
+        metavar="FILE",
+        help="how the reward model scores, in the form of protocol.json",
+    )
+    group.add_argument(
         "--formats",
         nargs="+",
         choices=tuple(LEVELS),
@@ -106,11 +112,12 @@ def _search(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--protocol",
         type=_protocol,
-        metavar="{fair,paper}",
+        metavar="{fair,paper,FILE}",
         default=ProtocolName.FAIR,
         help="the same prompt, budget and extraction for all systems, or the code of arXiv "
         "2412.16260 with its faults "
-        f"({listed(row.name for row in METHODS.values() if row.in_paper)} only)",
+        f"({listed(row.name for row in METHODS.values() if row.in_paper)} only); a FILE is taken "
+        "for --reward-protocol",
     )
     group.add_argument(
         "--suite",
@@ -186,11 +193,13 @@ def _output(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--json", action="store_true", help="print summary.json")
 
 
-def _protocol(text: str) -> ProtocolName:
-    """A protocol by name; `seed` is what the paper's was called first."""
+def _protocol(text: str) -> ProtocolName | Path:
+    """A protocol by name, `seed` for the paper's too, or a file of a reward protocol."""
+    if Path(text).is_file():
+        return Path(text)
     known = {"fair": ProtocolName.FAIR, "paper": ProtocolName.PAPER, "seed": ProtocolName.PAPER}
     if text not in known:
-        raise argparse.ArgumentTypeError(f"unknown protocol {text!r}; choose fair or paper")
+        raise argparse.ArgumentTypeError(f"unknown protocol {text!r}; choose fair, paper or a file")
     return known[text]
 
 
@@ -201,7 +210,7 @@ def unused(options: argparse.Namespace) -> list[tuple[bool, tuple[str, ...], str
     paper = options.protocol is ProtocolName.PAPER
     files = any(map(is_file, options.policy))
     fixed = ("--temperature", "--top-p", "--max-tokens", "--balance", "--aggregation")
-    scored = ("--reward", "--reward-level", "--aggregation")
+    scored = ("--reward", "--reward-level", "--reward-protocol", "--aggregation")
     return [
         (suite, ("--methods", "--width", "--think", "--protocol"), "--suite paper has its own"),
         (paper and not suite, fixed, "--protocol paper has its own"),

@@ -9,12 +9,14 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from functools import partial
+from pathlib import Path
 
 from convert.files import write_json
 from convert.levels import UnknownLevel
 from convert.printing import say
 from convert.refusal import Refusal
 from methods.arguments import warn_unused
+from methods.catalog import ProtocolName
 from profiles.question_faults import warn_faults
 from profiles.run.arguments import add_arguments, unused
 
@@ -48,6 +50,8 @@ def _settle(p: argparse.ArgumentParser, options: argparse.Namespace) -> None:
     """What the parser itself cannot refuse: arguments that depend on each other."""
     from profiles.run.request import resolve_levels
 
+    if isinstance(options.protocol, Path):
+        options.reward_protocol, options.protocol = options.protocol, ProtocolName.FAIR
     if options.resume and options.force:
         p.error("--resume and --force contradict each other")
     try:

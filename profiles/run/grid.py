@@ -13,6 +13,7 @@ from methods import catalog
 from methods.arguments import MAX_TOKENS
 from methods.build import MethodSpec, paper_spec
 from methods.catalog import METHODS, ProtocolName
+from methods.pairing import check_policy, check_reward
 from profiles import paper_suite
 from profiles.lineup import REFERENCE, ModelSources, are_files, is_file
 from profiles.records.configuration import Configuration, fingerprint
@@ -124,6 +125,10 @@ def pairs(request: Request, sources: Sequence[str], models: ModelSources) -> lis
         full = _full_precision(request, sources[0], reward, models) if request.baseline else None
     rewards = _rewards(request, reward, levels, models)
     found = [Pair(policy, judge) for policy, judge in zip(policies, rewards, strict=True)]
+    for pair in (*([full] if full else []), *found):
+        check_policy(pair.policy)
+        if pair.reward is not None:
+            check_reward(pair.reward)
     return [full, *found] if full else [replace(found[0], baseline=True), *found[1:]]
 
 
@@ -135,7 +140,7 @@ def _full_precision(
     judge = None
     if reward is not None:
         path = Path(reward) if is_file(reward) else models.folder(reward)
-        judge = models.describe(path)
+        judge = models.describe(path, request.reward_protocol)
     if judge is not None and judge.format == "torch":
         judge = replace(judge, level=level)
     return Pair(replace(policy, level=level), judge, baseline=True)
@@ -160,10 +165,11 @@ def _rewards(
     if reward is None:
         return [None] * len(levels)
     if is_file(reward):
-        return [models.describe(Path(reward))] * len(levels)
+        return [models.describe(Path(reward), request.reward_protocol)] * len(levels)
     wanted = levels if request.reward_level == SAME else [request.reward_level] * len(levels)
     unique = list(dict.fromkeys(wanted))
-    made = dict(zip(unique, models.convert(reward, unique), strict=True))
+    converted = models.convert(reward, unique, request.reward_protocol)
+    made = dict(zip(unique, converted, strict=True))
     return [made[level] for level in wanted]
 
 
@@ -195,6 +201,7 @@ def _configuration(
         seed=request.seed,
         task=request.task or "gsm8k",
         baseline=pair.baseline,
+        reward_protocol=request.reward_protocol if reward else None,
     )
 
 

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from convert import sources
+from convert.artifact import RewardProtocol
 from convert.formats import parse
+from convert.stated import read_reward
 from methods.answers.tasks import TaskName
 from methods.arguments import own_values
 from methods.build import MethodSpec
@@ -43,6 +45,7 @@ class Request:
     task: TaskName | None = None  # None: as the fields of the data say
     offline: bool = False
     own: Mapping[str, float] = field(default_factory=dict)  # options of single searches
+    reward_protocol: RewardProtocol | None = None  # None: as the reward model says
 
     @property
     def needs_reward(self) -> bool:
@@ -99,6 +102,7 @@ def request(options: argparse.Namespace) -> Request:
         task=options.task,
         offline=options.offline,
         own=own_values(options),
+        reward_protocol=read_reward(options.reward_protocol) if options.reward_protocol else None,
     )
 
 

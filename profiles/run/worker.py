@@ -72,7 +72,7 @@ def open_models(configuration: Configuration) -> Iterator[OpenModels]:
             yield OpenModels(policy, None)
         else:
             plain = replace(configuration.options, think="off")
-            with open_engine(configuration.reward, plain) as reward:
+            with open_engine(configuration.reward, plain, configuration.reward_protocol) as reward:
                 yield OpenModels(policy, reward)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from convert.artifact import RewardProtocol
 from profiles.records.configuration import (
     Configuration,
     differences,
@@ -54,6 +55,7 @@ def test_digest_follows_what_changes_answers_and_nothing_else(configuration: Mad
         replace(made, policy_fingerprint="another model"),
         replace(made, data_sha256="1" * 64),
         replace(made, task="math"),
+        replace(made, reward_protocol=RewardProtocol("value", "\n")),
     ):
         assert other.digest() != made.digest()
 

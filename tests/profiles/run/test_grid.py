@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from convert.artifact import Artifact, Shape, ThoughtProtocol
+from convert.artifact import Artifact, RewardProtocol, Shape, ThoughtProtocol
+from convert.refusal import Refusal
 from methods.build import MethodSpec
 from methods.catalog import ProtocolName
 from profiles.lineup import ModelSources
@@ -18,6 +19,7 @@ from profiles.run.request import Request
 from runtime.options import EngineOptions
 
 SHAPE = Shape(1, 1, 1, 1, 1, 1, 1, 1)
+SCORES = RewardProtocol("value", "\n")
 
 
 class Shelf:
@@ -30,10 +32,12 @@ class Shelf:
     def models(self) -> ModelSources:
         return ModelSources(self.describe, self.checkpoint, self.convert)
 
-    def describe(self, path: Path) -> Artifact:
+    def describe(self, path: Path, protocol: RewardProtocol | None = None) -> Artifact:
         form: Any = "gguf" if path.suffix == ".gguf" else "torch"
         level = path.stem.split("-")[-1] if form == "gguf" else "bf16"
-        return Artifact(path, form, level, "policy", "mistral", SHAPE, 1, 4.0, path.name)
+        policy = Artifact(path, form, level, "policy", "mistral", SHAPE, 1, 4.0, path.name)
+        own = protocol or (SCORES if "reward" in path.name else None)
+        return policy if own is None else replace(policy, role="reward", reward=own)
 
     def checkpoint(self, source: str) -> Path:
         folder = self.root / source.replace(":", "_")
@@ -41,9 +45,12 @@ class Shelf:
         (folder / "model.safetensors").write_text(source)
         return folder
 
-    def convert(self, source: str, levels: Sequence[str]) -> list[Artifact]:
+    def convert(
+        self, source: str, levels: Sequence[str], protocol: RewardProtocol | None = None
+    ) -> list[Artifact]:
         self.converted.append((source, tuple(levels)))
-        return [self.describe(self.file(f"{source.split(':')[-1]}-{level}")) for level in levels]
+        files = [self.file(f"{source.split(':')[-1]}-{level}") for level in levels]
+        return [self.describe(file, protocol) for file in files]
 
     def file(self, name: str) -> Path:
         path = self.root / f"{name}.gguf"
@@ -161,14 +168,39 @@ def test_the_kv_cache_grows_with_the_width(request_: Request, shelf: Shelf) -> N
     assert wide.options.device == "cpu"
 
 
+@pytest.mark.parametrize(
+    ("policy", "reward", "message"),
+    [
+        ("reward-q8_0", "reward-q8_0", r"reward-q8_0.gguf is a reward model: .* as --reward"),
+        ("m-q8_0", "other-q8_0", r"other-q8_0.gguf is a policy, not .* or say .*--protocol FILE"),
+    ],
+)
+def test_models_in_each_others_place(
+    request_: Request, shelf: Shelf, policy: str, reward: str, message: str
+) -> None:
+    asked = replace(request_, policies=(str(shelf.file(policy)),), reward=str(shelf.file(reward)))
+    with pytest.raises(Refusal, match=message):
+        configurations(asked, shelf.models())
+
+
+def test_a_model_may_judge_itself_by_a_stated_protocol(request_: Request, shelf: Shelf) -> None:
+    file = str(shelf.file("m-q8_0"))
+    asked = replace(request_, policies=(file,), reward=file, reward_protocol=SCORES)
+    made = configurations(asked, shelf.models())
+    judged = [c for c in made if c.reward is not None]
+    assert judged
+    assert all(c.reward_protocol == SCORES and c.policy == c.reward for c in judged)
+    assert all(c.reward_protocol is None for c in made if c.reward is None)
+
+
 THOUGHT = ThoughtProtocol(6, 7)
 
 
 class ThinkingShelf(Shelf):
     """Everything called thinker can think."""
 
-    def describe(self, path: Path) -> Artifact:
-        found = super().describe(path)
+    def describe(self, path: Path, protocol: RewardProtocol | None = None) -> Artifact:
+        found = super().describe(path, protocol)
         return replace(found, thought=THOUGHT) if "thinker" in path.name else found
 
 

@@ -1,0 +1,29 @@
+"""Which models go together: a policy writes steps, a reward model scores them."""
+
+from __future__ import annotations
+
+from convert.artifact import Artifact
+from convert.refusal import Refusal
+
+EXAMPLE = "peiyi9979/math-shepherd-mistral-7b-prm"
+
+
+def check_policy(artifact: Artifact) -> None:
+    """Raise Refusal if a model cannot write steps; says what it is."""
+    if artifact.role != "reward":
+        return
+    advice = "give it as --reward, and a language model as --policy"
+    if artifact.reward is None or artifact.reward.kind == "token_logits":
+        advice += "; if it is none, convert its checkpoint with --role policy"
+    raise Refusal(
+        f"{artifact.path.name} is a reward model: it scores steps and writes none; {advice}"
+    )
+
+
+def check_reward(artifact: Artifact) -> None:
+    """Raise Refusal if nothing says how a model scores steps."""
+    if artifact.reward is None:
+        raise Refusal(
+            f"{artifact.path.name} is a {artifact.role}, not a reward model; give one such as "
+            f"{EXAMPLE}, or say how this one scores with --protocol FILE"
+        )
