@@ -97,6 +97,11 @@ class RewardProtocol:
     positive_index: int = 1
     aggregation: Aggregation = "last"
 
+    @property
+    def reads_logits(self) -> bool:
+        """Whether its scores are logits of tokens; if not, a head reads hidden states."""
+        return self.kind == "token_logits"
+
 
 @dataclass(frozen=True, slots=True)
 class ThoughtProtocol:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from gguf.constants import GGML_QUANT_SIZES
 
 from convert.files import regular
 from convert.gguf_split import part_paths
@@ -34,42 +35,10 @@ MOST_KEYS, MOST_TENSORS, MOST_SIDES = 1 << 14, 1 << 17, 4
 LEAST_BYTES = 24  # of a tensor in the header; a key takes 13
 ALIGNMENT, WIDEST = 32, 1 << 16  # llama.cpp ends on a smaller one
 CHECKS = {"tokenizer.ggml.tokens": check_tokens, "tokenizer.ggml.scores": check_scores}
-BLOCKS = {  # ggml type: weights and bytes of a block
-    0: (1, 4),  # f32
-    1: (1, 2),  # f16
-    2: (32, 18),  # q4_0
-    3: (32, 20),  # q4_1
-    6: (32, 22),  # q5_0
-    7: (32, 24),  # q5_1
-    8: (32, 34),  # q8_0
-    9: (32, 36),  # q8_1
-    10: (256, 84),  # q2_k
-    11: (256, 110),  # q3_k
-    12: (256, 144),  # q4_k
-    13: (256, 176),  # q5_k
-    14: (256, 210),  # q6_k
-    15: (256, 292),  # q8_k
-    16: (256, 66),  # iq2_xxs
-    17: (256, 74),  # iq2_xs
-    18: (256, 98),  # iq3_xxs
-    19: (256, 50),  # iq1_s
-    20: (32, 18),  # iq4_nl
-    21: (256, 110),  # iq3_s
-    22: (256, 82),  # iq2_s
-    23: (256, 136),  # iq4_xs
-    24: (1, 1),  # i8
-    25: (1, 2),  # i16
-    26: (1, 4),  # i32
-    27: (1, 8),  # i64
-    28: (1, 8),  # f64
-    29: (256, 56),  # iq1_m
-    30: (1, 2),  # bf16
-    34: (256, 54),  # tq1_0
-    35: (256, 66),  # tq2_0
-    39: (32, 17),  # mxfp4
-    40: (64, 36),  # nvfp4
-    41: (128, 18),  # q1_0
-    42: (64, 18),  # q2_0
+BLOCKS: dict[int, tuple[int, int]] = {  # ggml type: weights and bytes of a block
+    **{int(kind): sizes for kind, sizes in GGML_QUANT_SIZES.items()},
+    9: (32, 36),  # q8_1: llama.cpp keeps its two sums in float16, the gguf package in float32
+    42: (64, 18),  # q2_0, which the package does not know yet
 }
 
 

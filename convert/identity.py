@@ -38,7 +38,7 @@ class Identity:
     @property
     def reads_logits(self) -> bool:
         """Whether the output projection is read, not a head of its own in its place."""
-        return self.reward is None or self.reward.kind == "token_logits"
+        return self.reward is None or self.reward.reads_logits
 
 
 def identify(

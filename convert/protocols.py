@@ -81,7 +81,7 @@ def check_numbers(
     ids: dict[str, int | None] = {}
     if reward is not None:
         ids |= {"reward.good_id": reward.good_id, "reward.bad_id": reward.bad_id}
-        if reward.kind == "token_logits" and None in ids.values():
+        if reward.reads_logits and None in ids.values():
             raise Refusal(f"{path}: reward kind token_logits needs both good_id and bad_id")
     if thought is not None:
         ids |= {"thought.start_id": thought.start_id, "thought.end_id": thought.end_id}

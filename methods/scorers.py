@@ -125,7 +125,7 @@ class ProcessRewardScorer:
         self, branches: Sequence[Branch], tokens: Sequence[Sequence[int]]
     ) -> Sequence[float]:
         """Scores at the last tokens, once they are read."""
-        hidden = self._protocol.kind != "token_logits"
+        hidden = not self._protocol.reads_logits
         return self._read(self.engine.feed(branches, tokens, hidden=hidden))
 
     def _tagged(self, text: str) -> list[list[int]]:
@@ -160,7 +160,7 @@ class ProcessRewardScorer:
 
 def score_reader(engine: Engine, protocol: RewardProtocol) -> Callable[[Output], Sequence[float]]:
     """How scores come out of an engine's rows."""
-    if protocol.kind == "token_logits":
+    if protocol.reads_logits:
         ids = np.array([protocol.good_id, protocol.bad_id])
         return lambda output: _softmax(output.logits[:, ids])[:, 0].tolist()
     from convert.heads import read_heads

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import re
-from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
@@ -13,19 +12,21 @@ import llama_cpp.llama_cpp as llama
 from convert.gguf_vocabulary import END_IDS, PREFIX_ONCE
 from convert.refusal import Refusal
 from convert.typed import typed
+from runtime.text_tokenizer import GUARD, TextTokenizer
 from runtime.valid_text import utf8, without_guard
 
-NEWLINE_ID_GUARD = "\n"  # a byte token in SentencePiece vocabularies: never merges with text
 MISTRAL_TURN = "[INST]"  # a token of its own since Mistral's third vocabulary
 NAMED = llama.LLAMA_TOKEN_ATTR_CONTROL | llama.LLAMA_TOKEN_ATTR_USER_DEFINED
 META_BYTES = 1 << 12
 
 
-class GgufTokenizer:
+class GgufTokenizer(TextTokenizer):
     """Text to ids with the vocabulary inside a GGUF."""
 
     def __init__(self, model: Any) -> None:
+        self._path = "the model"
         self._vocab = llama.llama_model_get_vocab(model)
+        self.bos = self._text(llama.llama_vocab_bos(self._vocab))
         self.size: int = llama.llama_vocab_n_tokens(self._vocab)
         self.eos_ids = self._end_ids(model)
         self._sentencepiece = llama.llama_vocab_type(self._vocab) == llama.LLAMA_VOCAB_TYPE_SPM
@@ -42,31 +43,16 @@ class GgufTokenizer:
         return [self._piece(i) for i in range(self.size)]
 
     @property
-    def bos(self) -> str:
-        return self._text(llama.llama_vocab_bos(self._vocab))
-
-    @property
     def eos(self) -> str:
         return self._text(llama.llama_vocab_eos(self._vocab))
 
-    def encode(self, text: str, *, special: bool = False) -> list[int]:
-        starts_itself = special and bool(self.bos) and text.startswith(self.bos)
-        adds = not starts_itself and llama.llama_vocab_get_add_bos(self._vocab)
-        front = [llama.llama_vocab_bos(self._vocab)] if adds else []
-        return front + self._ids(text, special=special)
-
-    def encode_chat(self, text: str) -> list[int]:
-        return self._ids(text, special=True)
-
     def encode_more(self, text: str) -> list[int]:
-        if not self._sentencepiece:
-            return self._tokenize(text, special=True)
-        if not self._prefix_once:
-            return self._continued(text, special=True)
-        return self._parts(text, self._named)
+        return self._parts(text, self._named) if self._prefix_once else super().encode_more(text)
 
-    def decode(self, ids: Sequence[int]) -> str:
-        return b"".join(self.pieces[i] for i in ids).decode("utf-8", "replace")
+    @cached_property
+    def _front(self) -> list[int]:
+        adds = llama.llama_vocab_get_add_bos(self._vocab)
+        return [llama.llama_vocab_bos(self._vocab)] if adds else []
 
     def _ids(self, text: str, *, special: bool) -> list[int]:
         if not self._prefix_once:
@@ -86,10 +72,9 @@ class GgufTokenizer:
         return ids
 
     def _continued(self, text: str, *, special: bool = False) -> list[int]:
-        """Ids without the space that SentencePiece puts before the first text."""
-        guard = self._tokenize(NEWLINE_ID_GUARD, special=False)
-        whole = self._tokenize(NEWLINE_ID_GUARD + text, special=special)
-        return without_guard("the model", whole, guard)
+        guard = self._tokenize(GUARD, special=False)
+        whole = self._tokenize(GUARD + text, special=special)
+        return without_guard(self._path, whole, guard)
 
     def _tokenize(self, text: str, *, special: bool) -> list[int]:
         raw = utf8(text)

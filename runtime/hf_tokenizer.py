@@ -11,10 +11,11 @@ from transformers import AutoTokenizer
 
 from convert.hf_files import HERE, default_template, opening
 from runtime.pieces import NEWLINE_BYTE, byte_level_bytes, sentencepiece_bytes
-from runtime.valid_text import in_front, known, utf8, without_guard
+from runtime.text_tokenizer import TextTokenizer
+from runtime.valid_text import in_front, known, utf8
 
 
-class HfTokenizer:
+class HfTokenizer(TextTokenizer):
     """Text to ids with the tokenizer files of a checkpoint folder."""
 
     def __init__(self, folder: Path, eos_ids: Sequence[int], size: int) -> None:
@@ -40,27 +41,8 @@ class HfTokenizer:
         pieces = [b"" if i in control else read(piece or "") for i, piece in enumerate(known)]
         return pieces + [b""] * (self.size - len(pieces))
 
-    def encode(self, text: str, *, special: bool = False) -> list[int]:
-        starts_itself = special and bool(self.bos) and text.startswith(self.bos)
-        return ([] if starts_itself else self._front) + self._ids(text, special=special)
-
-    def encode_chat(self, text: str) -> list[int]:
-        return self._ids(text, special=True)
-
-    def encode_more(self, text: str) -> list[int]:
-        if not self._sentencepiece:
-            return self._ids(text, special=True)
-        # SentencePiece puts a space before the first text: give it something else to begin with.
-        guard = self._ids("\n", special=False)
-        whole = self._ids("\n" + text, special=True)
-        return without_guard(self._path, whole, guard)
-
-    def decode(self, ids: Sequence[int]) -> str:
-        return b"".join(self.pieces[i] for i in ids).decode("utf-8", "replace")
-
     @cached_property
     def _front(self) -> list[int]:
-        """What stands before every text: a beginning-of-sequence token, or nothing."""
         return in_front(self._ids("a", special=False, framed=True), self._ids("a", special=False))
 
     def _ids(self, text: str, *, special: bool, framed: bool = False) -> list[int]:

@@ -59,7 +59,7 @@ class TorchEngine(BranchEngine):
     def _load(self, dtype: torch.dtype) -> None:
         """The backbone, and the output projection: its own, or the embeddings where it has none."""
         reward = self.artifact.reward
-        headless = reward is not None and reward.kind != "token_logits"
+        headless = reward is not None and not reward.reads_logits
         path = self.artifact.path
         checkpoint = read_checkpoint(path)
         own = needs_own_loader(checkpoint)

@@ -31,6 +31,4 @@ def test_a_public_class_name_means_one_thing() -> None:
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
                 if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                     homes.setdefault(node.name, []).append(str(path.relative_to(ROOT)))
-    assert {name: files for name, files in homes.items() if len(files) > 1}.keys() <= {
-        "Level"  # of a search: Stage soon
-    }
+    assert {name: files for name, files in homes.items() if len(files) > 1} == {}

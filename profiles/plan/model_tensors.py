@@ -99,7 +99,7 @@ def _of_gguf(path: Path) -> ModelTensors:
         "the file",
         level_of(header),
         {entry.name: entry.type for entry in header.tensors},
-        artifact.reward is not None and artifact.reward.kind != "token_logits",
+        artifact.reward is not None and not artifact.reward.reads_logits,
         artifact.role,
     )
 
