@@ -11,6 +11,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from convert.units import MIB
+from runtime import nvidia_cards
+
 PACKAGES = (
     "starbase-edge",
     "llama-cpp-python",
@@ -56,15 +59,10 @@ def cpu_name() -> str:
 
 
 def gpus() -> list[dict[str, str]]:
-    """Name, memory and driver of every NVIDIA card; empty without the driver's tool."""
-    rows = _output(
-        "nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"
-    )
-    fields = ("name", "memory", "driver")
+    """Name, memory and driver of every NVIDIA card."""
     return [
-        dict(zip(fields, map(str.strip, row.split(",")), strict=False))
-        for row in rows.splitlines()
-        if row.count(",") == len(fields) - 1
+        {"name": card.name, "memory": f"{card.total_bytes // MIB} MiB", "driver": card.driver}
+        for card in nvidia_cards.cards()
     ]
 
 
@@ -81,12 +79,10 @@ def packages() -> dict[str, str]:
 
 def commit() -> str | None:
     """The commit of the source tree, `-dirty` where files differ; None outside a checkout."""
-    here = str(Path(__file__).resolve().parent)
-    found = _output("git", "-C", here, "rev-parse", "--short=12", "HEAD").strip()
+    found = _git("rev-parse", "--short=12", "HEAD")
     if not found:
         return None
-    changed = _output("git", "-C", here, "status", "--porcelain", "--untracked-files=no").strip()
-    return found + ("-dirty" if changed else "")
+    return found + ("-dirty" if _git("status", "--porcelain", "--untracked-files=no") else "")
 
 
 def _usable_threads() -> int:
@@ -96,15 +92,14 @@ def _usable_threads() -> int:
     return os.cpu_count() or 1
 
 
-def _output(tool: str, *arguments: str) -> str:
-    """What a tool prints; empty where it is missing or fails."""
-    path = shutil.which(tool)
-    if path is None:
+def _git(*arguments: str) -> str:
+    """What git says of the tree that this file is in; empty where it says nothing."""
+    tool = shutil.which("git")
+    if tool is None:
         return ""
+    command = [tool, "-C", str(Path(__file__).resolve().parent), *arguments]
     try:
-        done = subprocess.run(
-            [path, *arguments], capture_output=True, text=True, timeout=10, check=True
-        )
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError):
         return ""
-    return done.stdout
+    return done.stdout.strip()

@@ -18,6 +18,8 @@ from runtime.valid_text import in_front, known, utf8
 class HfTokenizer(TextTokenizer):
     """Text to ids with the tokenizer files of a checkpoint folder."""
 
+    _path: Path
+
     def __init__(self, folder: Path, eos_ids: Sequence[int], size: int) -> None:
         self._path = folder
         with opening(folder):

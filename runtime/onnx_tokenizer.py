@@ -21,6 +21,8 @@ from runtime.valid_text import in_front, known, utf8
 class JsonTokenizer(TextTokenizer):
     """Text to ids with the file that `convert` wrote beside an ONNX model."""
 
+    _path: Path
+
     def __init__(
         self,
         path: Path,

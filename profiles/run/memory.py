@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
 import sys
 import time
 from pathlib import Path
 
-QUERY_S = 10.0  # what a query of the driver may take
-EVERY_S = 1.0  # and how often it is asked at most
+from runtime import nvidia_cards
 
+EVERY_S = 1.0  # the driver is asked at most so often
 STATUS = Path("/proc/self/status")
 
 
@@ -37,48 +34,22 @@ def peak_rss_bytes() -> int:
 class VideoMemory:
     """The most memory on NVIDIA cards that this process was seen to hold.
 
-    Asks `nvidia-smi` after questions, at most once a second. Where the driver does not list this
-    process (in most containers), all memory in use beyond what was in use at the start counts.
+    Asks the driver after questions, at most once a second. Where it does not list this process (in
+    most containers), all memory in use beyond what was in use at the start counts.
     """
 
     def __init__(self, device: str) -> None:
-        self._tool = None if device == "cpu" else shutil.which("nvidia-smi")
-        self._before = self._in_use() if self._tool else 0
-        self._asked_s = 0.0
-        self.peak_bytes: int | None = None if self._tool is None or self._before is None else 0
+        self._before = None if device == "cpu" else nvidia_cards.used_bytes()
+        self._asked_s = float("-inf")
+        self.peak_bytes: int | None = None if self._before is None else 0
 
     def look(self) -> int | None:
         """The peak so far, None where there is no card."""
         if self.peak_bytes is None or time.monotonic() - self._asked_s < EVERY_S:
             return self.peak_bytes
         self._asked_s = time.monotonic()
-        held = self._own()
+        held = nvidia_cards.own_bytes()
         if held is None:
-            held = max(0, (self._in_use() or 0) - (self._before or 0))
+            held = max(0, (nvidia_cards.used_bytes() or 0) - (self._before or 0))
         self.peak_bytes = max(self.peak_bytes, held)
         return self.peak_bytes
-
-    def _own(self) -> int | None:
-        rows = self._ask("--query-compute-apps=pid,used_memory")
-        mine = [row.split(",")[1] for row in rows if row.split(",")[0].strip() == str(os.getpid())]
-        found = [int(text) for text in mine if text.strip().isdigit()]
-        return sum(found) << 20 if found else None
-
-    def _in_use(self) -> int | None:
-        found = [int(row) for row in self._ask("--query-gpu=memory.used") if row.strip().isdigit()]
-        return sum(found) << 20 if found else None
-
-    def _ask(self, query: str) -> list[str]:
-        if self._tool is None:
-            return []
-        try:
-            answer = subprocess.run(
-                [self._tool, query, "--format=csv,noheader,nounits"],
-                capture_output=True,
-                text=True,
-                timeout=QUERY_S,
-                check=True,
-            )
-        except (OSError, subprocess.SubprocessError):
-            return []
-        return [row for row in answer.stdout.splitlines() if row.strip()]

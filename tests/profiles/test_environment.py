@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from profiles.environment import environment
-from profiles.run.memory import VideoMemory, peak_rss_bytes
+from profiles.run.memory import peak_rss_bytes
 
 ROOT = Path(__file__).parents[2]
 
@@ -38,9 +38,3 @@ def test_the_peak_is_not_that_of_the_process_that_started_us() -> None:
     )
     assert 4 << 20 < int(done.stdout) < 100 << 20
     assert peak_rss_bytes() > 200 << 20
-
-
-def test_no_card_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert VideoMemory("cpu").look() is None
-    monkeypatch.setattr("profiles.run.memory.shutil.which", lambda _: None)
-    assert VideoMemory("auto").look() is None
