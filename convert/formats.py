@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 from convert import levels, onnx_levels
 from convert.levels import Level, UnknownLevel
@@ -12,7 +12,7 @@ from convert.onnx_levels import OnnxLevel
 FileFormat = Literal["gguf", "onnx"]
 AnyLevel = Level | OnnxLevel
 
-FORMATS: tuple[FileFormat, ...] = ("gguf", "onnx")
+FORMATS: tuple[FileFormat, ...] = get_args(FileFormat)
 PARSERS: dict[FileFormat, Callable[[str], AnyLevel]] = {
     "gguf": levels.parse_level,
     "onnx": onnx_levels.parse_onnx_level,

@@ -109,20 +109,14 @@ seed = whole(0, MAX_SEED)
 def add_own_options(group: argparse._ArgumentGroup) -> None:
     """The options of single searches."""
     for option in own_options():
-        help_text = f"{option.help} (default: {option.default:g})"
-        group.add_argument(
-            f"--{option.name}",
-            type=option.read,
-            metavar="X",
-            default=option.default,
-            help=help_text,
-        )
+        said = f"{option.help} (default: {option.default:g})"
+        group.add_argument(f"--{option.name}", type=option.read, metavar="X", help=said)
 
 
 def own_values(options: argparse.Namespace) -> dict[str, float]:
-    """What was given for them, by name."""
-    names = [option.name for option in own_options()]
-    return {name: getattr(options, name.replace("-", "_")) for name in names}
+    """Those that were given, by name."""
+    found = {o.name: getattr(options, o.name.replace("-", "_")) for o in own_options()}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def warn_unused(

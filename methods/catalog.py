@@ -24,6 +24,11 @@ class ProtocolName(StrEnum):
     FAIR = "fair"  # the same prompt, budget, elicitation and extraction
     PAPER = "seed"  # the code of arXiv 2412.16260
 
+    @property
+    def word(self) -> str:
+        """As commands and reports say it: `fair`, `paper`."""
+        return self.name.lower()
+
 
 @dataclass(frozen=True, slots=True)
 class SelectionRule:

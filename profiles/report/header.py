@@ -58,6 +58,7 @@ def facts(summary: Summary) -> list[tuple[str, str]]:
     """Name and value of all that a repetition needs."""
     header = summary.header
     system, data = header["environment"], header["data"]
+    protocols = [ProtocolName(name) for name in header["protocols"]]
     cards = [f"{g['name']}, {g['memory']}, driver {g['driver']}" for g in system["gpus"]]
     devices = sorted({f"{row.setup.format}: {row.device}" for row in summary.rows})
     return [
@@ -67,7 +68,7 @@ def facts(summary: Summary) -> list[tuple[str, str]]:
         ("thinker", header["models"].get("thinker") or "none"),
         ("questions", f"{data['name']}, sha256 {data['sha256']}"),
         ("seed", f"{header['seed']}; each question has its own, the same at every level"),
-        ("protocol", "; ".join(f"{p}: {PROTOCOLS[p]}" for p in header["protocols"])),
+        ("protocol", "; ".join(f"{p.word}: {PROTOCOLS[p]}" for p in protocols)),
         ("search", ", ".join(f"{k} {v}" for k, v in header["search"].items())),
         ("processor", f"{system['cpu']}, {_cores(system)}, {size(system['ram_bytes'])}"),
         ("graphics card", "; ".join(cards) or "none"),

@@ -18,7 +18,7 @@ def method_name(row: Row) -> str:
     return (
         search_name(row)
         + THINKING[row.setup.thinking]
-        + (", the paper's protocol" if row.setup.protocol is ProtocolName.PAPER else "")
+        + (", paper protocol" if row.setup.protocol is ProtocolName.PAPER else "")
     )
 
 

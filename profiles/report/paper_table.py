@@ -58,7 +58,7 @@ def _line(system: System, row: Row) -> tuple[str, ...]:
         f"{100 * system.accuracy:.2f}",
         f"{system.tflop:.2f}",
         f"{system.seconds:.2f}",
-        f"{row.setup.protocol.name.lower()}, {level_name(row)}",
+        f"{row.setup.protocol.word}, {level_name(row)}",
         accuracy_cell(row),
         significant((row.cost.seed_flops_per_question or 0) / 1e9),
         significant((row.cost.flops_per_question or 0) / 1e9),

@@ -194,12 +194,13 @@ def _output(group: argparse._ArgumentGroup) -> None:
 
 
 def _protocol(text: str) -> ProtocolName | Path:
-    """A protocol by name, `seed` for the paper's too, or a file of a reward protocol."""
+    """A protocol by its word, or as files have it, or a file of a reward protocol."""
     if Path(text).is_file():
         return Path(text)
-    known = {"fair": ProtocolName.FAIR, "paper": ProtocolName.PAPER, "seed": ProtocolName.PAPER}
+    known = {name: p for p in ProtocolName for name in (p.word, p.value)}
     if text not in known:
-        raise argparse.ArgumentTypeError(f"unknown protocol {text!r}; choose fair, paper or a file")
+        words = listed([*(p.word for p in ProtocolName), "a file"])
+        raise argparse.ArgumentTypeError(f"unknown protocol {text!r}; choose {words}")
     return known[text]
 
 

@@ -74,8 +74,6 @@ def cells(request: Request) -> list[tuple[Thinking, MethodSpec]]:
     if request.suite:
         return list(paper_suite.cells(request.spec))
     paper = request.spec.protocol is ProtocolName.PAPER
-    if paper:
-        catalog.in_paper(request.methods)
     found = []
     for thinking in request.think:
         for search, width in searches(request):

@@ -14,7 +14,7 @@ from convert.stated import read_reward
 from methods.answers.tasks import TaskName
 from methods.arguments import own_values
 from methods.build import MethodSpec
-from methods.catalog import GREEDY, METHODS, rows_of
+from methods.catalog import GREEDY, METHODS, ProtocolName, in_paper, rows_of
 from profiles import paper_suite
 from profiles.run.arguments import BENCHMARK, LEVELS
 from runtime.gate import DEFAULTS, Gate
@@ -61,9 +61,11 @@ def request(options: argparse.Namespace) -> Request:
     """What was asked for, as the grid reads it.
 
     Raises:
-        Refusal: if arguments contradict the suite, or a tree is wider than can be.
+        Refusal: if the paper's protocol lacks a method, or a tree is wider than can be.
     """
     suite = options.suite == "paper"
+    if options.protocol is ProtocolName.PAPER and not suite:
+        in_paper(options.methods)
     for method in options.methods:
         for width in options.width:
             METHODS[method].search.branches(width)

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from methods.arguments import warn_unused
+from methods.catalog import ProtocolName
 from profiles.cli import main, parser
 from profiles.records.record import read_records
 from profiles.run.arguments import unused
@@ -104,6 +105,12 @@ def test_a_folder_that_is_no_run_is_one_line(
     assert "holds no run.json" in error(capsys)
 
 
+def test_the_papers_protocol_keeps_its_first_name() -> None:
+    words = ("fair", "paper", "seed")
+    found = [parser().parse_args(["run", "--protocol", word]).protocol for word in words]
+    assert found == [ProtocolName.FAIR, ProtocolName.PAPER, ProtocolName.PAPER]
+
+
 def test_the_resume_command_repeats_what_was_asked() -> None:
     given = ["run", "--limit", "5", "-o", "my report", "--force"]
     assert resume_command(given) == "profile run --limit 5 -o 'my report' --resume"
@@ -114,7 +121,12 @@ def test_the_resume_command_repeats_what_was_asked() -> None:
     [
         (["run", "--policy", "a/checkpoint", "b/checkpoint"], "2 sources were given; choose one"),
         (["run", "--policy", "a.gguf", "b/checkpoint"], "b/checkpoint is no model file"),
-        (["run", "--width", "5000", "--max-tokens", "5000"], "16777216 are the most; lower"),
+        (
+            ["run", "--methods", "majority", "--width", "5000", "--max-tokens", "5000"],
+            "16777216 are the most; lower",
+        ),
+        (["run", "--methods", "rebase", "--width", "5000"], "choose 127 at most"),
+        (["run", "--protocol", "paper", "--methods", "best-of-n"], "choose majority or rebase"),
         (["run", "--data", "/dev/zero"], "/dev/zero is a pipe or a device; give a file"),
         (["reward-grid", "-n", "5000", "--max-tokens", "5000"], "16777216 are the most; lower"),
         (["tree", "x.json", "--question", "3"], "holds one search; leave it out"),

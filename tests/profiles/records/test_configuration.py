@@ -22,10 +22,16 @@ Made = Callable[..., Configuration]
 
 
 def test_json_round_trip(configuration: Made, tmp_path: Path) -> None:
-    for made in (configuration("rebase"), configuration("greedy", "f32")):
+    own = replace(configuration("sample").spec, own={"heat": 1, "cool": 0.5})
+    for made in (
+        configuration("rebase"),
+        configuration("greedy", "f32"),
+        configuration("sample", spec=own),
+    ):
         path = tmp_path / "c.json"
         path.write_text(json.dumps(made.document()))
         assert read_configuration(path) == made
+        assert read_configuration(path).digest() == made.digest()
 
 
 def test_a_file_that_is_no_configuration_is_named(tmp_path: Path) -> None:
@@ -51,6 +57,7 @@ def test_digest_follows_what_changes_answers_and_nothing_else(configuration: Mad
     for other in (
         replace(made, seed=1),
         replace(made, spec=replace(made.spec, temperature=0.7)),
+        replace(made, spec=replace(made.spec, own={"heat": 1})),
         replace(made, options=EngineOptions(kv_type="q8_0")),
         replace(made, policy_fingerprint="another model"),
         replace(made, data_sha256="1" * 64),
