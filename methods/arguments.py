@@ -99,6 +99,21 @@ def _float(text: str) -> float:
         return math.nan
 
 
+def add_limits(group: argparse._ArgumentGroup) -> None:
+    """What ends a path or a part of it early."""
+    group.add_argument(
+        "--stop-loops",
+        action="store_true",
+        help="end a path that repeats itself, and ask it for its answer",
+    )
+    group.add_argument(
+        "--think-budget",
+        type=tokens,
+        metavar="N",
+        help="close a <think> block after N tokens of a path (default: the model closes it)",
+    )
+
+
 paths = whole(1, MAX_PATHS)
 tokens = whole(1)
 threads = whole(1, MAX_THREADS)

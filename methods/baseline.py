@@ -31,15 +31,16 @@ class SampleVote:
     selection: Selection
     aggregation: Aggregation = "last"
     elicit: bool = True
+    think_budget: int | None = None
 
     def solve(self, problem: Problem, seed: int) -> Answer:
-        trial = Trial(self.engine, self.scorer)
+        trial = Trial(self.engine, self.scorer, self.think_budget)
         sampling = replace(self.sampling, seed=seed, stop=(*self.sampling.stop, *trial.stops))
         done: list[Candidate] = []
         with trial.open(problem) as root:
             while len(done) < self.n:
                 wave = self.engine.fork(root, min(self.n - len(done), self._room(root)))
-                steps = self.engine.extend(wave, sampling)
+                steps = trial.block.extend(wave, sampling)
                 grown = self._score([Candidate(b, reader=trial.reader) for b in wave], steps)
                 done += trial.elicit(grown) if self.elicit else grown
                 self.engine.release(wave)
@@ -56,7 +57,7 @@ class SampleVote:
         self, candidates: Sequence[Candidate], completions: Sequence[Step]
     ) -> list[Candidate]:
         """Candidates with their completion, scored step by step, all of one depth together."""
-        finished = [completion.finish != "length" for completion in completions]
+        finished = [completion.finish not in ("length", "loop") for completion in completions]
         if self.scorer is None:
             return [
                 replace(c, steps=(completion,), finished=end)
@@ -77,16 +78,30 @@ class SampleVote:
 
 def greedy(spec: MethodSpec, engine: Engine, *_: object) -> SampleVote:
     """The most probable path. See `methods.build.Builder`."""
-    sampling = Sampling(temperature=0, max_tokens=spec.max_tokens)
-    return SampleVote(engine, None, 1, sampling, spec.selection, elicit=spec.elicit)
+    sampling = Sampling(0, max_tokens=spec.max_tokens, stop_loops=spec.stop_loops)
+    return SampleVote(
+        engine,
+        None,
+        1,
+        sampling,
+        spec.selection,
+        elicit=spec.elicit,
+        think_budget=spec.think_budget,
+    )
 
 
 def sample(
     spec: MethodSpec, engine: Engine, scorer: ProcessRewardScorer | None, _: object
 ) -> SampleVote:
     """`spec.width` paths. See `methods.build.Builder`."""
-    sampling = Sampling(spec.temperature, spec.top_p, spec.max_tokens)
-    aggregation = spec.aggregation or "last"
+    sampling = Sampling(spec.temperature, spec.top_p, spec.max_tokens, stop_loops=spec.stop_loops)
     return SampleVote(
-        engine, scorer, spec.width, sampling, spec.selection, aggregation, spec.elicit
+        engine,
+        scorer,
+        spec.width,
+        sampling,
+        spec.selection,
+        spec.aggregation or "last",
+        spec.elicit,
+        spec.think_budget,
     )

@@ -40,6 +40,8 @@ class MethodSpec:
     aggregation: Aggregation | None = None  # None: as the reward model's protocol says
     selection: Selection = catalog.JUDGED
     protocol: ProtocolName = ProtocolName.FAIR
+    stop_loops: bool = False  # end paths that repeat themselves, and ask them for their answer
+    think_budget: int | None = None  # tokens after which a `<think>` block is closed
     own: Mapping[str, int | float] = field(default_factory=dict)  # options of this search alone
 
     def __post_init__(self) -> None:
@@ -47,6 +49,8 @@ class MethodSpec:
         Sampling(self.temperature, self.top_p, min(self.max_tokens, self.step_tokens))
         if self.width < 1:
             raise Refusal(f"width {self.width} is not positive")
+        if self.think_budget is not None and self.think_budget < 1:
+            raise Refusal(f"think_budget {self.think_budget} is not positive")
         if not 0 < self.balance < math.inf:
             raise Refusal(f"balance {self.balance} is not a positive number")
 

@@ -140,6 +140,8 @@ def _spec(options: argparse.Namespace) -> MethodSpec:
         balance=options.balance,
         allocation=options.allocation,
         elicit=not options.no_elicit,
+        stop_loops=options.stop_loops,
+        think_budget=options.think_budget,
         aggregation=options.aggregation,
         selection=method.selection,
         own=method.search.settings(own_values(options)),

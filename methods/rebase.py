@@ -12,8 +12,10 @@ from methods.candidate import Answer, Candidate, Stage
 from methods.catalog import JUDGED, Allocation, Selection
 from methods.problem import Problem
 from methods.scorers import ProcessRewardScorer, Scorer
+from methods.think_block import ThinkBlock
 from methods.trial import Trial
 from runtime.engine import Engine, Sampling, Step
+from runtime.loops import loops
 from runtime.prompt import prompt_format
 
 MAX_DEPTH = 25  # of the released code
@@ -40,6 +42,7 @@ class Rebase:
     selection: Selection = JUDGED
     aggregation: Aggregation = "last"
     elicit: bool = True
+    think_budget: int | None = None
     max_depth: int = MAX_DEPTH
     watch: Watch = lambda _: None  # called after every stage
 
@@ -54,18 +57,24 @@ class Rebase:
             engine,
             scorer,
             spec.width,
-            Sampling(spec.temperature, spec.top_p, min(spec.step_tokens, spec.max_tokens)),
+            Sampling(
+                spec.temperature,
+                spec.top_p,
+                min(spec.step_tokens, spec.max_tokens),
+                stop_loops=spec.stop_loops,
+            ),
             spec.max_tokens,
             spec.balance,
             spec.allocation,
             spec.selection,
             spec.aggregation,
             spec.elicit,
+            spec.think_budget,
             watch=watch,
         )
 
     def solve(self, problem: Problem, seed: int) -> Answer:
-        trial = Trial(self.engine, self.scorer)
+        trial = Trial(self.engine, self.scorer, self.think_budget)
         stop = (*self.sampling.stop, prompt_format(self.engine).step_stop, *trial.stops)
         sampling = replace(self.sampling, seed=seed, stop=stop)
         stages: list[Stage] = []
@@ -82,9 +91,10 @@ class Rebase:
                 dropped += shares.count(0)
                 children = self._fork(frontier, shares)
                 steps = self.engine.extend([c.branch for c in children], sampling)
+                steps = trial.block.closed(children, steps)
                 scores = self.scorer.score(children, steps)
                 grown = [
-                    c.grown(step, score, finished=_finished(c, step))
+                    c.grown(step, score, finished=_finished(trial.block, c, step))
                     for c, step, score in zip(children, steps, scores, strict=True)
                 ]
                 stages.append(Stage(budget, tuple(shares), tuple(grown)))
@@ -114,7 +124,11 @@ class Rebase:
         return children
 
     def _cut(self, candidate: Candidate) -> bool:
-        return not candidate.finished and candidate.tokens >= self.max_tokens
+        """Whether a path has no room left, or goes round in a circle and is to end for it."""
+        if candidate.finished or candidate.tokens >= self.max_tokens:
+            return not candidate.finished
+        ids = (token for step in candidate.steps for token in step.token_ids)
+        return self.sampling.stop_loops and loops(ids)
 
     def _release(self, candidates: Sequence[Candidate]) -> None:
         branches = [candidate.branch for candidate in candidates]
@@ -122,5 +136,6 @@ class Rebase:
         self.scorer.release(branches)
 
 
-def _finished(candidate: Candidate, step: Step) -> bool:
-    return step.finish == "eos" or candidate.reader.states(step.text)
+def _finished(block: ThinkBlock, candidate: Candidate, step: Step) -> bool:
+    stated = candidate.reader.states(step.text) and not block.holds(candidate.text + step.text)
+    return step.finish == "eos" or stated

@@ -105,6 +105,7 @@ def _search(search: argparse._ArgumentGroup) -> None:
         "--no-elicit", action="store_true", help="leave paths cut off by a limit as they are"
     )
     kinds.add_own_options(search)
+    kinds.add_limits(search)
     search.add_argument("--seed", type=kinds.seed, default=0)
 
 

@@ -14,6 +14,7 @@ from methods.catalog import Selection
 from methods.problem import Problem
 from methods.scorers import Scorer
 from methods.selection import select
+from methods.think_block import CLOSING, ThinkBlock, think_block
 from runtime.engine import Branch, Engine, Sampling, Step, Usage
 from runtime.prompt import is_chat, prompt_format, prompt_tokens
 
@@ -21,7 +22,9 @@ from runtime.prompt import is_chat, prompt_format, prompt_tokens
 class Trial:
     """Opens a problem on the policy and on the reward model, and books the work from then on."""
 
-    def __init__(self, engine: Engine, scorer: Scorer | None) -> None:
+    def __init__(
+        self, engine: Engine, scorer: Scorer | None, think_budget: int | None = None
+    ) -> None:
         self._engine, self._scorer = engine, scorer
         self._started = time.perf_counter()
         self._usage = engine.usage
@@ -29,6 +32,7 @@ class Trial:
         self._scorer_s = scorer.seconds if scorer else 0.0
         self._ttft_s = 0.0
         self.reader = NUMBERS
+        self.block = ThinkBlock(engine, budget=think_budget)
 
     @property
     def stops(self) -> tuple[str, ...]:
@@ -40,6 +44,7 @@ class Trial:
         """The root branch, after a prompt, or the model's own; the reward model reads too."""
         self.reader = Reader(problem.task, prompt_format(self._engine).answer_marker)
         tokens = prompt or prompt_tokens(self._engine, problem.question, WANTED[problem.task])
+        self.block = think_block(self._engine, tokens, self.block.budget)
         with self._engine.open(tokens) as root:
             self.first_token()
             if self._scorer is None:
@@ -61,12 +66,13 @@ class Trial:
         if not cut:
             return list(candidates)
         marker = f" {prompt_format(self._engine).answer_marker.rstrip(':')}:"
-        ids = self._engine.tokenizer.encode_more(marker)
+        asked = [CLOSING + marker if self.block.holds(c.text) else marker for c in cut]
         branches = [c.branch for c in cut]
-        self._engine.feed(branches, [ids] * len(cut))
+        self._engine.feed(branches, [self._engine.tokenizer.encode_more(text) for text in asked])
         greedy = Sampling(temperature=0, max_tokens=ANSWER_TOKENS[self.reader.task], stop=("\n",))
-        steps = dict(zip(branches, self._engine.extend(branches, greedy), strict=True))
-        return [c if c.finished else c.elicited(marker, steps[c.branch]) for c in candidates]
+        steps = iter(self._engine.extend(branches, greedy))
+        markers = iter(asked)
+        return [c if c.finished else c.elicited(next(markers), next(steps)) for c in candidates]
 
     def answer(
         self,

@@ -16,7 +16,7 @@ from convert.refusal import Refusal
 
 Logits = npt.NDArray[np.float32]  # (B, V)
 Hidden = npt.NDArray[np.float32]  # (B, D)
-Finish = Literal["stop", "eos", "length"]
+Finish = Literal["stop", "eos", "length", "loop"]
 Work = Literal["prefill", "decode", "thought"]
 
 
@@ -59,6 +59,7 @@ class Sampling:
     max_tokens: int = 256
     stop: tuple[str, ...] = ()
     seed: int = 0
+    stop_loops: bool = False  # a text that repeats itself ends, as one that is too long does
 
     def __post_init__(self) -> None:
         if not 0 <= self.temperature < math.inf:

@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from runtime.engine import Branch, Engine, Finish, Sampling, Step
+from runtime.loops import LoopWatch
 from runtime.sampling import Sampler
 
 
@@ -19,6 +20,7 @@ class Draft:
     logprobs: list[float] = field(default_factory=list)
     text: bytearray = field(default_factory=bytearray)
     finish: Finish | None = None
+    loop: LoopWatch = field(default_factory=LoopWatch)
 
     def take(self, token: int, logprob: float) -> None:
         """The token that was drawn: it goes on, or it ends the step."""
@@ -33,6 +35,8 @@ class Draft:
             self.finish = "stop"
         elif len(self.token_ids) >= self.ends.max_tokens:
             self.finish = "length"
+        elif self.ends.loops and self.loop.take(token):
+            self.finish = "loop"
 
     def step(self) -> Step:
         assert self.finish is not None
@@ -48,6 +52,7 @@ class Ends:
     stops: tuple[bytes, ...]
     eos_ids: Collection[int]
     pieces: Sequence[bytes]  # the text of every id
+    loops: bool = False  # whether a text that repeats itself ends
 
     def stopped(self, text: bytearray, added: int) -> bool:
         """Whether a stop string ends inside the bytes just added."""
@@ -60,7 +65,9 @@ def step_ends(engine: Engine, sampling: Sampling) -> Ends:
     """What ends a step of an engine."""
     stops = tuple(stop.encode() for stop in sampling.stop)
     tokenizer = engine.tokenizer
-    return Ends(sampling.max_tokens, stops, tokenizer.eos_ids, tokenizer.pieces)
+    return Ends(
+        sampling.max_tokens, stops, tokenizer.eos_ids, tokenizer.pieces, sampling.stop_loops
+    )
 
 
 def extend(

@@ -22,7 +22,13 @@ from profiles.stored_json import parse
 from runtime.options import EngineOptions, Thinking
 
 # What version 0.1.0 could not say, with what it did: its runs keep their digests.
-ADDED: dict[str, object] = {"task": "gsm8k", "spec.own": {}, "reward_protocol": None}
+ADDED: dict[str, object] = {
+    "task": "gsm8k",
+    "reward_protocol": None,
+    "spec.own": {},
+    "spec.stop_loops": False,
+    "spec.think_budget": None,
+}
 PLACES = ("policy", "reward", "data", "limit", "baseline")  # change no answer to a question
 FINGERPRINT_BYTES = 1 << 20
 

@@ -108,6 +108,7 @@ def _search(group: argparse._ArgumentGroup) -> None:
         help="of one path (default: 256)",
     )
     kinds.add_own_options(group)
+    kinds.add_limits(group)
     group.add_argument("--seed", type=kinds.seed, default=0)
     group.add_argument(
         "--protocol",
@@ -210,7 +211,8 @@ def unused(options: argparse.Namespace) -> list[tuple[bool, tuple[str, ...], str
     think, suite = set(options.think), options.suite is not None
     paper = options.protocol is ProtocolName.PAPER
     files = any(map(is_file, options.policy))
-    fixed = ("--temperature", "--top-p", "--max-tokens", "--balance", "--aggregation")
+    early = ("--stop-loops", "--think-budget")
+    fixed = ("--temperature", "--top-p", "--max-tokens", "--balance", "--aggregation", *early)
     scored = ("--reward", "--reward-level", "--reward-protocol", "--aggregation")
     return [
         (suite, ("--methods", "--width", "--think", "--protocol"), "--suite paper has its own"),

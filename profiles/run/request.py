@@ -94,6 +94,8 @@ def request(options: argparse.Namespace) -> Request:
             max_tokens=options.max_tokens,
             balance=options.balance,
             aggregation=options.aggregation,
+            stop_loops=options.stop_loops,
+            think_budget=options.think_budget,
             protocol=options.protocol,
         ),
         think=("off", "on") if suite else tuple(dict.fromkeys(options.think)),

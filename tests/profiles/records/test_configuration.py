@@ -63,6 +63,8 @@ def test_digest_follows_what_changes_answers_and_nothing_else(configuration: Mad
         replace(made, data_sha256="1" * 64),
         replace(made, task="math"),
         replace(made, reward_protocol=RewardProtocol("value", "\n")),
+        replace(made, spec=replace(made.spec, stop_loops=True)),
+        replace(made, spec=replace(made.spec, think_budget=64)),
     ):
         assert other.digest() != made.digest()
 
