@@ -82,7 +82,7 @@ def _models(models: argparse._ArgumentGroup) -> None:
 def _search(search: argparse._ArgumentGroup) -> None:
     search.add_argument("--method", choices=catalog.METHODS, default=catalog.REBASE.name)
     search.add_argument(
-        "--width", type=kinds.paths, metavar="N", default=8, help="paths, or REBASE width"
+        "--width", type=kinds.paths, metavar="N", default=8, help="paths, or a tree's width"
     )
     search.add_argument("--temperature", type=kinds.temperature, default=1.0)
     search.add_argument("--top-p", type=kinds.share, default=1.0)

@@ -46,7 +46,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     p.add_argument("--method", choices=METHODS, default=REBASE.name)
     p.add_argument(
-        "--width", type=paths, metavar="N", default=8, help="paths, or REBASE width (default: 8)"
+        "--width", type=paths, metavar="N", default=8, help="paths, or a tree's width (default: 8)"
     )
     p.add_argument(
         "--context",

@@ -92,7 +92,7 @@ def _search(group: argparse._ArgumentGroup) -> None:
         type=kinds.paths,
         metavar="N",
         default=[8],
-        help="paths of a vote, width of REBASE; several are all run (default: 8)",
+        help="paths of a vote, width of a tree; several are all run (default: 8)",
     )
     group.add_argument("--temperature", type=kinds.temperature, default=1.0)
     group.add_argument("--top-p", type=kinds.share, default=1.0)
