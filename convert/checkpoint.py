@@ -14,8 +14,8 @@ from convert.bounds import shown
 from convert.config_check import check_config
 from convert.files import read_json, regular
 from convert.float8 import widened
-from convert.hub import WANTED
-from convert.prequantized import check_floats
+from convert.hub import WANTED, repository_of
+from convert.prequantized import check_floats, check_method
 from convert.refusal import Refusal
 from convert.tensors import Tensor, open_tensors
 from convert.tokenizer_files import check_tokenizer
@@ -75,17 +75,19 @@ class Checkpoint:
         return sum(t.elements * BYTES.get(t.dtype, 2) for t in self.tensors.values())
 
 
-def read_checkpoint(folder: Path, adapter: Path | None = None) -> Checkpoint:
-    """Look at a checkpoint folder, and at an adapter to merge into it.
+def read_config(folder: Path) -> dict[str, Any]:
+    """The configuration of the decoder in a folder, if its weights can be read, by what it says.
 
     Raises:
-        FileNotFoundError: if config, tokenizer or weights are missing; names them.
-        Refusal: if the architecture is not one of `ARCHITECTURES`, or a file cannot be read.
+        FileNotFoundError: if there is none.
+        Refusal: if the architecture is not one of `ARCHITECTURES`, or the weights are packed.
     """
     path = folder / "config.json"
     if (folder / CONFIG).exists() and not path.exists():
         base = read_json(folder / CONFIG).get("base_model_name_or_path") or "its base model"
-        raise Refusal(f"{folder} is a LoRA adapter; convert {base} --adapter {folder}")
+        known = repository_of(folder)
+        name = known[0] if known else folder
+        raise Refusal(f"{name} is a LoRA adapter; convert {base} --adapter {name}")
     if not path.exists():
         raise FileNotFoundError(f"{folder} has no config.json: not a checkpoint folder")
     config = decoder_config(read_json(path))
@@ -95,6 +97,18 @@ def read_checkpoint(folder: Path, adapter: Path | None = None) -> Checkpoint:
             f"{path} has model_type {shown(model_type)}; choose a model of "
             f"{', '.join(ARCHITECTURES)}"
         )
+    check_method(folder, config)
+    return config
+
+
+def read_checkpoint(folder: Path, adapter: Path | None = None) -> Checkpoint:
+    """Look at a checkpoint folder, and at an adapter to merge into it.
+
+    Raises:
+        FileNotFoundError: if config, tokenizer or weights are missing; names them.
+        Refusal: if the architecture is not one of `ARCHITECTURES`, or a file cannot be read.
+    """
+    path, config = folder / "config.json", read_config(folder)
     if not any((folder / name).exists() for name in TOKENIZERS):
         raise FileNotFoundError(
             f"{folder} has no tokenizer: expected {' or '.join(TOKENIZERS)}; convert --tokenizer "

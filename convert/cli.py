@@ -59,7 +59,7 @@ def parser() -> argparse.ArgumentParser:
         help="how a thinker's thoughts begin and end: trained (default), or the embedding of ---",
     )
     p.add_argument("--tokenizer", metavar="SOURCE", help="take that of another checkpoint")
-    p.add_argument("--adapter", type=Path, metavar="FOLDER", help="merge a LoRA adapter into it")
+    p.add_argument("--adapter", metavar="SOURCE", help="merge a LoRA adapter into it")
     p.add_argument(
         "--protocol",
         type=Path,

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 from convert.refusal import Refusal, reading
 
+ADAPTER = "adapter_model.safetensors"
+What = Literal["settings", "weights", "tokenizer", "adapter"]
 TOKENIZER_FILES = (
     "tokenizer*",
     "special_tokens_map.json",
@@ -25,11 +28,17 @@ WANTED = (  # files of a repository that a conversion reads
     *TOKENIZER_FILES,
     "*.safetensors.index.json",
 )
-UNWANTED = ("consolidated*", "*/*")  # the weights once more, in Mistral's or Meta's own form
+FILES: dict[What, tuple[str, ...]] = {
+    "settings": WANTED,
+    "weights": ("*.safetensors",),
+    "tokenizer": TOKENIZER_FILES,
+    "adapter": ("adapter_config.json", ADAPTER),
+}
+UNWANTED = (ADAPTER, "consolidated*", "*/*")  # weights again, in their makers' own forms
 
 
-def download(name: str, *, offline: bool = False, weights: bool = True) -> Path:
-    """The folder of `owner/name` or `owner/name@revision` in the hub's cache, its files there.
+def download(name: str, what: What, *, offline: bool = False) -> Path:
+    """The folder of `owner/name` or `owner/name@revision` in the hub's cache, some files there.
 
     What came before a broken connection is kept: the next call goes on from there. The hub's client
     takes the token of a private or gated repository from HF_TOKEN.
@@ -40,10 +49,8 @@ def download(name: str, *, offline: bool = False, weights: bool = True) -> Path:
     """
     repository, _, revision = name.partition("@")
     with _explained(repository, revision, offline=offline):
-        if not weights:
-            return _snapshot(repository, revision, TOKENIZER_FILES, offline=offline)
-        folder = _snapshot(repository, revision, [*WANTED, "*.safetensors"], offline=offline)
-        if not any(folder.glob("*.safetensors")):
+        folder = _snapshot(repository, revision, FILES[what], offline=offline)
+        if what == "weights" and not any(folder.glob("*.safetensors")):
             _snapshot(repository, revision, ["pytorch_model*.bin*"], offline=offline)
         return folder
 
@@ -67,7 +74,7 @@ def _snapshot(repository: str, revision: str, patterns: Sequence[str], *, offlin
                 revision=revision or None,
                 local_files_only=offline,
                 allow_patterns=list(patterns),
-                ignore_patterns=list(UNWANTED),
+                ignore_patterns=[each for each in UNWANTED if each not in patterns],
             )
         )
 

@@ -16,8 +16,15 @@ PACKED = {  # the end of a tensor's name: who writes such
     ".weight_packed": "compressed-tensors",
     "_blocks": "mxfp4",
 }
-NAMES = {"gptq": "GPTQ", "awq": "AWQ", "bitsandbytes": "bitsandbytes"}
+NAMES = {"gptq": "GPTQ", "awq": "AWQ", "bitsandbytes": "bitsandbytes", "mxfp4": "mxfp4"}
 INTEGERS = ("I8", "U8", "I32", "I64", "int8", "uint8", "int32", "int64")
+
+
+def check_method(folder: Path, config: dict[str, Any]) -> None:
+    """Refuse what the configuration says was packed; other methods are told by their tensors."""
+    stated = config.get("quantization_config")
+    if isinstance(stated, dict) and stated.get("quant_method") in NAMES:
+        raise _refusal(folder, config, "")
 
 
 def check_floats(folder: Path, config: dict[str, Any], tensors: Mapping[str, Tensor]) -> None:
@@ -25,17 +32,21 @@ def check_floats(folder: Path, config: dict[str, Any], tensors: Mapping[str, Ten
     if any(".lora_A." in name or ".lora_embedding_A" in name for name in tensors):
         raise Refusal(
             f"{folder} holds a LoRA adapter beside or instead of a model; convert its base model "
-            "with --adapter FOLDER"
+            "with --adapter SOURCE"
         )
     packed = next((PACKED[end] for name in tensors for end in PACKED if name.endswith(end)), "")
     integers = any(
         tensor.dtype in INTEGERS and len(tensor.shape) > 1 for tensor in tensors.values()
     )
     if packed or integers:
-        raise Refusal(
-            f"{folder} is quantized already ({_method(config, packed)}), which cannot be undone; "
-            "convert the full-precision model that it was made from"
-        )
+        raise _refusal(folder, config, packed)
+
+
+def _refusal(folder: Path, config: dict[str, Any], packed: str) -> Refusal:
+    return Refusal(
+        f"{folder} is quantized already ({_method(config, packed)}), which cannot be undone; "
+        "convert the full-precision model that it was made from"
+    )
 
 
 def _method(config: dict[str, Any], packed: str) -> str:

@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from convert import bounds
+from convert.checkpoint import read_config
 from convert.files import regular
 from convert.gguf_split import whole_name
-from convert.hub import download, repository_of
+from convert.hub import What, download, repository_of
 from convert.paired import paired
 from convert.refusal import Refusal
 
@@ -37,34 +38,35 @@ def resolve(
     source: str,
     *,
     tokenizer: str | None = None,
-    adapter: Path | None = None,
+    adapter: str | None = None,
     offline: bool = False,
 ) -> Source:
     """Find a source, and download it if it is a hub id.
 
-    `tokenizer` is the source of another one, `adapter` a folder of LoRA weights to merge into it.
+    `tokenizer` is the source of another one, `adapter` that of LoRA weights to merge into it. Of a
+    repository weights come last, once its settings tell that they can be read.
 
     Raises:
         FileNotFoundError: if there is no such path or repository; says what is accepted.
         Refusal: for an unknown reference model, or a file that is no GGUF by its name.
     """
-    found = _find(source, offline=offline)
+    found = _find(source, "weights", offline=offline)
     if adapter is not None:
         if found.is_gguf:
             raise Refusal(f"--adapter: {found.path.name} is a GGUF; give its checkpoint")
-        name = adapter.resolve().name
-        both = f"{found.name}-{name}"
-        found = replace(found, name=both, origin=f"{found.origin} + {name}", adapter=adapter)
+        lora = _find(adapter, "adapter", offline=offline)
+        name, origin = f"{found.name}-{lora.name}", f"{found.origin} + {lora.origin}"
+        found = replace(found, name=name, origin=origin, adapter=lora.path)
     if tokenizer is None:
         return found
-    other = _find(tokenizer, offline=offline, weights=False)
+    other = _find(tokenizer, "tokenizer", offline=offline)
     for each in (found, other):
         if each.is_gguf:
             raise Refusal(f"--tokenizer: {each.path.name} is a GGUF; give checkpoints")
     return replace(found, path=paired(found.path, found.name, other.path))
 
 
-def _find(source: str, *, offline: bool, weights: bool = True) -> Source:
+def _find(source: str, what: What, *, offline: bool) -> Source:
     if source.startswith("reference:"):
         return _reference(source)
     path = Path(os.path.expanduser(source))  # noqa: PTH111 - Path's own raises for a stranger's ~
@@ -82,7 +84,9 @@ def _find(source: str, *, offline: bool, weights: bool = True) -> Source:
             f"{source} does not exist; give a checkpoint folder, a .gguf file, a hub id such as "
             f"mistralai/Mistral-7B-v0.1, or reference:{' or reference:'.join(REFERENCES)}"
         )
-    folder = download(source, offline=offline, weights=weights)
+    if what == "weights":
+        read_config(download(source, "settings", offline=offline))
+    folder = download(source, what, offline=offline)
     repository = source.partition("@")[0]
     return Source(repository.split("/")[1], folder, repository, folder.name)
 

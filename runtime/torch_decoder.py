@@ -1,20 +1,30 @@
-"""A decoder in torch from tensors that transformers does not find by itself.
+"""The decoder of a checkpoint in torch: as transformers loads it, or from tensors one by one.
 
-Of multimodal models, of what training tools wrapped, of weights of eight bits, and of Ministral 3
-under a transformers that knows Mistral alone.
+The latter for multimodal models, what training tools wrapped, weights of eight bits, and Ministral
+3 under a transformers that knows Mistral alone.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import torch
-from transformers import CONFIG_MAPPING, AutoConfig, PretrainedConfig
+from transformers import (
+    CONFIG_MAPPING,
+    MODEL_FOR_CAUSAL_LM_MAPPING,
+    AutoConfig,
+    AutoModel,
+    AutoModelForCausalLM,
+    PretrainedConfig,
+)
 
 from convert.checkpoint import Checkpoint
+from convert.hf_files import HERE, opening
 from convert.mapping import tensor_map
 from convert.refusal import Refusal
 from convert.rope import rope_settings, temperature
+from convert.thoughts import THOUGHT_TENSORS
 
 MINISTRAL, MISTRAL = "ministral3", "mistral"
 NOT_OF_DECODERS = (  # keys of a configuration
@@ -29,12 +39,31 @@ NOT_OF_DECODERS = (  # keys of a configuration
 OWN_ROPE = ("rope_theta", "llama_4_scaling_beta")  # of Ministral 3, elsewhere in Mistral's
 
 
-def needs_own_loader(checkpoint: Checkpoint) -> bool:
-    """Whether transformers would not open the folder, or not all of it."""
-    return not checkpoint.as_saved or checkpoint.architecture not in CONFIG_MAPPING
+def load_decoder(checkpoint: Checkpoint, dtype: torch.dtype, *, headless: bool) -> Any:
+    """The model of a checkpoint on the CPU; without an output projection where it is `headless`.
+
+    Raises:
+        Refusal: if it cannot be read; says why.
+    """
+    family: Any = AutoModel if headless else AutoModelForCausalLM
+    with opening(checkpoint.folder):
+        if not checkpoint.as_saved or checkpoint.architecture not in CONFIG_MAPPING:
+            return _assembled(family, checkpoint, dtype)
+        config = AutoConfig.from_pretrained(checkpoint.folder, **HERE)
+        config.vocab_size = checkpoint.shape.vocab  # as the weights have it
+        if any(name.startswith(THOUGHT_TENSORS) for name in checkpoint.tensors):
+            family = _thinker_class(config)
+        return family.from_pretrained(checkpoint.folder, config=config, dtype=dtype, **HERE)
 
 
-def decoder_config(checkpoint: Checkpoint) -> PretrainedConfig:
+def _thinker_class(config: Any) -> Any:
+    """The model class of a configuration, that passes over what a thinker has beside it."""
+    base = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]
+    beside = [f"^{re.escape(prefix)}" for prefix in THOUGHT_TENSORS]
+    return type(base.__name__, (base,), {"_keys_to_ignore_on_load_unexpected": beside})
+
+
+def _config(checkpoint: Checkpoint) -> PretrainedConfig:
     """The configuration of the decoder alone, as transformers wants it."""
     fields = {k: v for k, v in checkpoint.config.items() if k not in NOT_OF_DECODERS}
     kind = checkpoint.architecture
@@ -50,12 +79,9 @@ def decoder_config(checkpoint: Checkpoint) -> PretrainedConfig:
 
 
 @torch.no_grad()
-def load_decoder(family: Any, config: Any, checkpoint: Checkpoint, dtype: torch.dtype) -> Any:
-    """A model of an automatic class, its weights read one by one.
-
-    Raises:
-        Refusal: if a weight is missing; names it.
-    """
+def _assembled(family: Any, checkpoint: Checkpoint, dtype: torch.dtype) -> Any:
+    """A model of an automatic class, its weights read one by one."""
+    config = _config(checkpoint)
     tensor_map(checkpoint)  # all are there, in their shapes, and no other stays behind
     with torch.device("meta"):
         model = family.from_config(config, dtype=dtype)

@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import torch
-from transformers import (
-    MODEL_FOR_CAUSAL_LM_MAPPING,
-    AutoConfig,
-    AutoModel,
-    AutoModelForCausalLM,
-)
 
 from convert.artifact import Artifact
 from convert.checkpoint import read_checkpoint
 from convert.ends import end_ids
-from convert.hf_files import HERE, opening
 from convert.refusal import Refusal
-from convert.thoughts import THOUGHT_TENSORS, thought_rows
+from convert.thoughts import thought_rows
 from runtime import devices
 from runtime.branching import BranchEngine
 from runtime.engine import ContextFull, Output
 from runtime.hf_tokenizer import HfTokenizer
 from runtime.options import EngineOptions
-from runtime.torch_decoder import decoder_config, load_decoder, needs_own_loader
+from runtime.torch_decoder import load_decoder
 
 FIRST_TOKENS = 256  # of cache a slot starts with
 
@@ -60,20 +52,8 @@ class TorchEngine(BranchEngine):
         """The backbone, and the output projection: its own, or the embeddings where it has none."""
         reward = self.artifact.reward
         headless = reward is not None and not reward.reads_logits
-        path = self.artifact.path
-        checkpoint = read_checkpoint(path)
-        own = needs_own_loader(checkpoint)
-        with opening(path):
-            found = decoder_config(checkpoint) if own else AutoConfig.from_pretrained(path, **HERE)
-            config: Any = found
-            config.vocab_size = self.artifact.shape.vocab  # as the weights have it
-            family: Any = AutoModel if headless else AutoModelForCausalLM
-            if own:
-                model = load_decoder(family, config, checkpoint, dtype)
-            else:
-                if self.artifact.thought is not None:
-                    family = _thinker_class(config)
-                model = family.from_pretrained(path, config=config, dtype=dtype, **HERE)
+        checkpoint = read_checkpoint(self.artifact.path)
+        model = load_decoder(checkpoint, dtype, headless=headless)
         self._embed_thoughts(model.get_input_embeddings().weight)
         model = model.eval().to(self._device)
         self._backbone = model if headless else model.model
@@ -215,10 +195,3 @@ def _choose_cuda(options: EngineOptions) -> bool:
     if options.device == "cuda" and not torch.cuda.is_available():
         raise Refusal("--device cuda: torch sees no CUDA card; choose auto or cpu")
     return options.device != "cpu" and torch.cuda.is_available()
-
-
-def _thinker_class(config: Any) -> Any:
-    """The model class of a configuration, that passes over what a thinker has beside it."""
-    base = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]
-    beside = [f"^{re.escape(prefix)}" for prefix in THOUGHT_TENSORS]
-    return type(base.__name__, (base,), {"_keys_to_ignore_on_load_unexpected": beside})

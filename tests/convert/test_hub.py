@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,10 @@ from huggingface_hub import constants, errors
 
 from convert.sources import resolve
 
+CONFIG = '{"model_type": "mistral"}'
 FILES = (  # of mistralai/Mistral-7B-Instruct-v0.3, and of repositories that hold more than one form
+    "adapter_config.json",
+    "adapter_model.safetensors",
     "config.json",
     "consolidated.safetensors",
     "consolidated.safetensors.index.json",
@@ -34,6 +38,7 @@ Asked = list[dict[str, Any]]
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Asked:
     """A hub whose snapshot is a folder; every call is kept, with the files it would bring."""
     asked: Asked = []
+    (tmp_path / "config.json").write_text(CONFIG)
 
     def snapshot_download(repository: str, **options: Any) -> str:
         brought = [
@@ -68,25 +73,49 @@ def test_safetensors_come_or_else_bin(hub: Asked, tmp_path: Path) -> None:
     assert (found.name, found.origin) == ("Mistral-7B-v0.1", "mistralai/Mistral-7B-v0.1")
     assert found.revision == tmp_path.name
     called = [(c["repository"], c["revision"], c["local_files_only"]) for c in hub]
-    assert called == [("mistralai/Mistral-7B-v0.1", "main", False)] * 2
-    assert hub[1]["files"] == ["pytorch_model-00001-of-00002.bin"]
+    assert called == [("mistralai/Mistral-7B-v0.1", "main", False)] * 3
+    assert hub[2]["files"] == ["pytorch_model-00001-of-00002.bin"]
     (tmp_path / "model.safetensors").touch()
     resolve("mistralai/Mistral-7B-v0.1", offline=True)
-    assert len(hub) == 3
-    assert (hub[2]["revision"], hub[2]["local_files_only"]) == (None, True)
+    assert len(hub) == 5
+    assert (hub[4]["revision"], hub[4]["local_files_only"]) == (None, True)
 
 
 def test_weights_come_once(hub: Asked) -> None:
     resolve("mistralai/Mistral-7B-Instruct-v0.3")
     assert hub[0]["files"] == [
+        "adapter_config.json",
         "config.json",
         "generation_config.json",
-        "model-00001-of-00002.safetensors",
         "model.safetensors.index.json",
         "tokenizer.json",
         "tokenizer.model",
         "tokenizer.model.v3",
     ]
+    assert hub[1]["files"] == ["model-00001-of-00002.safetensors"]
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({"model_type": "gpt2"}, r"has model_type 'gpt2'; choose a model of mistral"),
+        ({"quantization_config": {"quant_method": "awq", "bits": 4}}, r"quantized .*AWQ, 4 bits"),
+    ],
+)
+def test_no_weights_come_that_cannot_be_read(
+    hub: Asked, tmp_path: Path, config: dict[str, Any], said: str
+) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "mistral"} | config))
+    with pytest.raises(ValueError, match=said):
+        resolve("a/b")
+    assert [name for call in hub for name in call["files"] if name.startswith("model-")] == []
+
+
+def test_an_adapter_of_the_hub(hub: Asked, tmp_path: Path, mistral: Path) -> None:
+    found = resolve(str(mistral), adapter="me/lora@v2")
+    assert (found.name, found.origin) == ("mistral-lora", "mistral + me/lora")
+    assert (found.adapter, hub[0]["revision"]) == (tmp_path, "v2")
+    assert hub[0]["files"] == ["adapter_config.json", "adapter_model.safetensors"]
 
 
 def test_of_a_tokenizers_repository_nothing_else_comes(

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import transformers as tf
 from safetensors.torch import load_file, save_file
 
 from convert.checkpoint import read_checkpoint
@@ -59,6 +60,18 @@ def test_names_that_a_wrapper_left(mistral: Path, tmp_path: Path, naming: str) -
     _rename(mistral, NAMINGS[naming])
     assert _bytes(mistral, tmp_path / "x.gguf") == whole
     assert np.abs(_logits(mistral) - exact).max() < 1e-5
+
+
+def test_a_model_without_an_output_projection(tmp_path: Path, tiny: Callable[..., Any]) -> None:
+    kinds = (tf.LlamaForTokenClassification, tf.LlamaConfig)
+    tiny(tmp_path, *kinds, num_labels=2)
+    states = []
+    for naming in (lambda name: name, NAMINGS["parallel"]):
+        _rename(tmp_path, naming)
+        with open_engine(tmp_path, OPTIONS) as engine, engine.open(IDS[:50]) as root:
+            assert engine.artifact.role == "reward"
+            states.append(engine.feed([root], [IDS[50:]], hidden=True).hidden)
+    assert np.abs(states[0] - states[1]).max() < 1e-5
 
 
 def test_two_of_one_name(mistral: Path) -> None:
