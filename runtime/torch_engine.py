@@ -20,6 +20,7 @@ from runtime.hf_tokenizer import HfTokenizer
 from runtime.options import EngineOptions
 from runtime.torch_decoder import load_decoder
 
+FULL, SLIDING = "full_attention", "sliding_attention"  # kinds of layers
 FIRST_TOKENS = 256  # of cache a slot starts with
 
 
@@ -44,6 +45,7 @@ class TorchEngine(BranchEngine):
         self._load(dtype)
         config = self._backbone.config
         self._window: int | None = getattr(config, "sliding_window", None)
+        self._kinds = set(getattr(config, "layer_types", None) or ())  # of attention, where told
         vocab = artifact.shape.vocab
         self.tokenizer = HfTokenizer(artifact.path, end_ids(artifact.path, vocab), vocab)
         self._cache = SlotCache(artifact, dtype, self._device)
@@ -98,7 +100,7 @@ class TorchEngine(BranchEngine):
         states = self._backbone(
             input_ids=ids,
             position_ids=positions,
-            attention_mask=self._mask(positions, max(starts) + width),
+            attention_mask=self._masks(positions, max(starts) + width),
             past_key_values=self._cache,
             use_cache=True,
         ).last_hidden_state
@@ -108,13 +110,19 @@ class TorchEngine(BranchEngine):
         logits = torch.nn.functional.linear(rows, self._head).float().cpu().numpy()
         return Output(logits, rows.float().cpu().numpy() if hidden else None), len(rows)
 
-    def _mask(self, positions: torch.Tensor, length: int) -> torch.Tensor:
-        """(B, 1, S, T): True where a query may look; later and out-of-window keys are hidden."""
+    def _masks(
+        self, positions: torch.Tensor, length: int
+    ) -> torch.Tensor | dict[str, torch.Tensor]:
+        """(B, 1, S, T): True where a query may look; later and out-of-window keys are hidden.
+
+        By kind of layer where some have a window and others none.
+        """
         distance = positions[:, :, None] - torch.arange(length, device=self._device)
-        seen = distance >= 0
-        if self._window is not None:
-            seen &= distance < self._window
-        return seen[:, None]
+        full = (distance >= 0)[:, None]
+        if self._window is None or self._kinds == {FULL}:
+            return full
+        near = full & (distance < self._window)[:, None]
+        return {FULL: full, SLIDING: near} if len(self._kinds) > 1 else near
 
     @torch.inference_mode()  # a cache that grew did so within it
     def share(self, source: int, target: int, length: int) -> None:

@@ -13,6 +13,7 @@ import transformers as tf
 
 from runtime.engine import Engine, Sampling
 from runtime.load import EngineOptions, open_engine
+from runtime.torch_engine import FULL, SLIDING
 
 LONG = 1500  # tokens; a slot starts with 256
 OPTIONS = EngineOptions(device="cpu", threads=1, context=2048, max_branches=8)
@@ -61,3 +62,17 @@ def test_it_ends_where_generation_config_says(tmp_path: Path, tiny: Callable[...
         (step,) = engine.extend([root], greedy)
     assert step.finish == "eos"
     assert last not in step.token_ids
+
+
+@pytest.mark.parametrize("kinds", [(FULL, SLIDING), (SLIDING, SLIDING), (FULL, FULL)])
+def test_windows_of_some_layers(
+    tmp_path: Path, tiny: Callable[..., Any], kinds: tuple[str, str]
+) -> None:
+    changes = {"layer_types": list(kinds), "sliding_window": 32, "head_dim": 64}
+    exact = tiny(tmp_path, tf.MinistralForCausalLM, tf.MinistralConfig, **changes)
+    ids = np.random.default_rng(0).integers(3, 1024, 100).tolist()
+    with torch.inference_mode():
+        theirs = exact(torch.tensor([ids])).logits[0, -1].numpy()
+    with open_engine(tmp_path, OPTIONS) as engine, engine.open(ids[:70]) as root:
+        engine.feed([root], [ids[70:]])
+        assert np.abs(engine.logits([root])[0] - theirs).max() < 1e-4
