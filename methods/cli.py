@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +18,10 @@ from methods.arguments import own_values, warn_unused
 from methods.solve_arguments import parser, unused
 
 if TYPE_CHECKING:
-    from convert.artifact import Artifact, RewardProtocol
+    from convert.artifact import Artifact, PromptFormat, RewardProtocol
     from methods.build import MethodSpec
     from methods.candidate import Answer, Stage
+    from methods.problem import Problem
     from runtime.options import EngineOptions
 
 QUESTION_BYTES = 1 << 26  # of standard input, which may have no end
@@ -41,8 +42,15 @@ def _solve(options: argparse.Namespace, given: Sequence[str]) -> None:
     if options.tree:
         outputs.check([options.tree], force=options.force)
     question = _question(options.question)
+    problem = Problem("0", question, task=options.task)
     warn_unused("solve", given, unused(options))
-    answer = _answer(options, Problem("0", question, task=options.task))
+    plan = _plan(options)
+    if options.show_prompt:
+        say(_prompt(options, plan, problem))
+        return
+    answer = _answer(options, plan, problem)
+    if len(answer.stages) == 1 and options.width > 1:
+        _say(f"solve: warning: {show.unbranched(plan.form)}")
     if options.tree:
         write_json(options.tree, show.tree(question, answer))
     say(
@@ -74,41 +82,83 @@ def _question(given: str) -> str:
     return given.strip()
 
 
-def _answer(options: argparse.Namespace, problem: Any) -> Answer:
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What is settled before a model is opened."""
+
+    policy: Artifact
+    form: PromptFormat | None  # how it is asked
+    spec: MethodSpec
+    engine: EngineOptions  # of both models, but for thinking
+    protocol: RewardProtocol | None
+
+
+def _plan(options: argparse.Namespace) -> _Plan:
+    """The policy is converted where it has to be; what can be refused before that is.
+
+    Raises:
+        Refusal: if it is a reward model.
+    """
+    from methods.pairing import check_policy
+    from methods.prompt_arguments import changes
+    from methods.token_limits import context_tokens
+    from runtime.load import describe_model
+
+    wish, engine, protocol = changes(options), _engine_options(options), _protocol(options)
+    policy = describe_model(_located(_policy(options), options))
+    check_policy(policy)
+    form = wish.applied(policy.prompt)
+    spec = _spec(options, form)
+    if options.context is None:
+        paths = catalog.METHODS[options.method].search.paths(options.width)
+        engine = replace(engine, context=context_tokens(form, paths, spec.max_tokens))
+    return _Plan(policy, form, spec, engine, protocol)
+
+
+def _prompt(options: argparse.Namespace, plan: _Plan, problem: Problem) -> str:
+    from methods.show_prompt import prompt_document, prompt_report
+    from runtime.load import open_engine
+    from runtime.prompt import ask_as
+
+    with open_engine(plan.policy.path, plan.engine) as policy:
+        ask_as(policy, plan.form)
+        if options.json:
+            return json.dumps(prompt_document(policy, problem), ensure_ascii=False)
+        return prompt_report(policy, problem)
+
+
+def _answer(options: argparse.Namespace, plan: _Plan, problem: Problem) -> Answer:
     from methods.build import build
     from methods.scorers import ProcessRewardScorer
     from runtime.load import open_engine
-    from runtime.prompt import prompt_format
+    from runtime.prompt import ask_as, prompt_format
 
-    spec, plain, protocol = _spec(options), _engine_options(options), _protocol(options)
-    path, judge = _pair(options, protocol)
-    with open_engine(path, replace(plain, think=options.think)) as policy:
+    judge = _judge(options, plan)
+    with open_engine(plan.policy.path, replace(plan.engine, think=options.think)) as policy:
+        ask_as(policy, plan.form)
         _say(f"policy: {policy.artifact.path.name}, {policy.artifact.level}; {policy.device}")
         if judge is None:
-            return build(spec, policy, None, _watch()).solve(problem, options.seed)
-        with open_engine(judge, plain, protocol) as reward:
+            return build(plan.spec, policy, None, _watch()).solve(problem, options.seed)
+        with open_engine(judge, plan.engine, plan.protocol) as reward:
             _say(f"reward: {reward.artifact.path.name}, {reward.artifact.level}; {reward.device}")
             scorer = ProcessRewardScorer(reward, prompt_format(policy).step_stop)
-            return build(spec, policy, scorer, _watch()).solve(problem, options.seed)
+            return build(plan.spec, policy, scorer, _watch()).solve(problem, options.seed)
 
 
-def _pair(options: argparse.Namespace, protocol: RewardProtocol | None) -> tuple[Path, Path | None]:
-    """Policy and reward model, converted where they have to be.
+def _judge(options: argparse.Namespace, plan: _Plan) -> Path | None:
+    """The reward model, converted where it has to be; None where the method reads none.
 
     Raises:
-        Refusal: if one stands in the other's place.
+        Refusal: if it is not one.
     """
-    from methods.pairing import check_policy, check_reward
+    from methods.pairing import check_reward
     from runtime.load import describe_model
 
-    path = _located(_policy(options), options)
-    policy = describe_model(path)
-    check_policy(policy)
     if not catalog.METHODS[options.method].needs_reward:
-        return path, None
-    judge = _located(options.reward or _own_reward(policy), options, protocol)
-    check_reward(describe_model(judge, protocol))
-    return path, judge
+        return None
+    judge = _located(options.reward or _own_reward(plan.policy), options, plan.protocol)
+    check_reward(describe_model(judge, plan.protocol))
+    return judge
 
 
 def _policy(options: argparse.Namespace) -> str:
@@ -126,8 +176,9 @@ def _own_reward(policy: Artifact) -> str:
     return "reference:reward"
 
 
-def _spec(options: argparse.Namespace) -> MethodSpec:
+def _spec(options: argparse.Namespace, form: PromptFormat | None) -> MethodSpec:
     from methods.build import MethodSpec
+    from methods.token_limits import path_tokens, step_tokens
 
     method = catalog.METHODS[options.method]
     return MethodSpec(
@@ -135,8 +186,8 @@ def _spec(options: argparse.Namespace) -> MethodSpec:
         width=options.width,
         temperature=options.temperature,
         top_p=options.top_p,
-        max_tokens=options.max_tokens,
-        step_tokens=options.step_tokens,
+        max_tokens=path_tokens(form, options.max_tokens),
+        step_tokens=step_tokens(form, options.step_tokens),
         balance=options.balance,
         allocation=options.allocation,
         elicit=not options.no_elicit,
@@ -175,12 +226,13 @@ def _located(
 
 def _engine_options(options: argparse.Namespace) -> EngineOptions:
     """How both models are opened, but for thinking."""
+    from methods.token_limits import CONTEXT
     from runtime.gate import DEFAULTS
     from runtime.options import EngineOptions
 
     return EngineOptions(
         device=options.device,
-        context=options.context,
+        context=options.context or CONTEXT,
         max_branches=catalog.METHODS[options.method].search.branches(options.width),
         kv_type=options.kv_type,
         gpu_layers=options.gpu_layers,

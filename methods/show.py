@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from convert.artifact import Aggregation
+from convert.artifact import Aggregation, PromptFormat
 from methods.candidate import AGGREGATIONS, Answer, Candidate, Stage
 from runtime.engine import Step, Usage
 
@@ -153,3 +153,12 @@ def progress(stages: Sequence[Stage]) -> str:
     last = stages[-1]
     best = max((c.score for c in last.candidates), default=0.0)
     return f"stage {len(stages)}: {len(last.candidates)} candidates, best score {best:.3f}"
+
+
+def unbranched(form: PromptFormat | None) -> str:
+    """What to say of a search whose paths were one step each."""
+    stop = (form or PromptFormat()).step_stop
+    return (
+        "every path was one step, so that nothing was searched; say what ends a step with "
+        f"--step-stop (now {stop!r}), or choose a --prompt whose steps the model writes"
+    )

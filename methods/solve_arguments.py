@@ -10,6 +10,8 @@ from convert.artifact import Aggregation
 from methods import arguments as kinds
 from methods import catalog
 from methods.answers.tasks import HELP, TASKS
+from methods.prompt_arguments import add_prompt
+from methods.token_limits import CHAT_PATH, CHAT_STEP, PATH, STEP
 from runtime.options import Device, GateBy, KvType, Thinking
 
 EPILOG = """\
@@ -36,6 +38,11 @@ def parser() -> argparse.ArgumentParser:
     _models(p.add_argument_group("models"))
     _search(p.add_argument_group("search"))
     _thinking(p.add_argument_group("thinking (Quiet-STaR models)"))
+    prompt = p.add_argument_group("prompt")
+    add_prompt(prompt)
+    prompt.add_argument(
+        "--show-prompt", action="store_true", help="print how the model is asked, and stop"
+    )
     out = p.add_argument_group("output")
     out.add_argument("--tree", type=Path, metavar="FILE", help="write the whole search as JSON")
     out.add_argument("--force", action="store_true", help="overwrite FILE")
@@ -73,7 +80,10 @@ def _models(models: argparse._ArgumentGroup) -> None:
         "--threads", type=kinds.threads, metavar="N", help="default: physical cores"
     )
     models.add_argument(
-        "--context", type=kinds.tokens, metavar="TOKENS", default=4096, help="KV cache size"
+        "--context",
+        type=kinds.tokens,
+        metavar="TOKENS",
+        help="KV cache size (default: 4096, for chat models what the paths need)",
     )
     models.add_argument("--kv-type", choices=get_args(KvType), default="f16")
     models.add_argument("--offline", action="store_true", help="never ask the hub")
@@ -96,10 +106,16 @@ def _search(search: argparse._ArgumentGroup) -> None:
         help="of a path's scores (default: as the reward model's protocol says)",
     )
     search.add_argument(
-        "--max-tokens", type=kinds.tokens, metavar="N", default=256, help="of one path"
+        "--max-tokens",
+        type=kinds.tokens,
+        metavar="N",
+        help=f"of one path (default: {PATH}, chat models {CHAT_PATH})",
     )
     search.add_argument(
-        "--step-tokens", type=kinds.tokens, metavar="N", default=96, help="of one step"
+        "--step-tokens",
+        type=kinds.tokens,
+        metavar="N",
+        help=f"of one step (default: {STEP}, chat models {CHAT_STEP})",
     )
     search.add_argument(
         "--no-elicit", action="store_true", help="leave paths cut off by a limit as they are"

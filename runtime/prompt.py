@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from convert.artifact import PromptFormat
@@ -26,6 +27,17 @@ NO_VARIABLES: Mapping[str, Any] = {}
 def prompt_format(engine: Engine) -> PromptFormat:
     """The format a model was made for, or the default one."""
     return engine.artifact.prompt or PromptFormat()
+
+
+def effective_format(engine: Engine) -> PromptFormat:
+    """The format in use, its template filled in; that of a chat is the model's chat template."""
+    form, template = prompt_format(engine), _template(engine)
+    return replace(form, template=template, name=CHAT if template is None else form.name)
+
+
+def ask_as(engine: Engine, form: PromptFormat | None) -> None:
+    """Have a model asked in another format from now on."""
+    engine.artifact = replace(engine.artifact, prompt=form)
 
 
 def is_chat(engine: Engine) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from convert.artifact import Format, RewardProtocol
+from convert.artifact import Format, PromptFormat, RewardProtocol
 from convert.files import regular
 from convert.onnx_files import model_files
 from methods import catalog
@@ -28,6 +28,7 @@ ADDED: dict[str, object] = {
     "spec.own": {},
     "spec.stop_loops": False,
     "spec.think_budget": None,
+    "prompt": None,
 }
 PLACES = ("policy", "reward", "data", "limit", "baseline")  # change no answer to a question
 FINGERPRINT_BYTES = 1 << 20
@@ -54,6 +55,7 @@ class Configuration:
     task: TaskName = "gsm8k"  # how answers are read and compared
     baseline: bool = False  # full precision, what the others are compared with
     reward_protocol: RewardProtocol | None = None  # as the user stated it
+    prompt: PromptFormat | None = None  # how the policy is asked; None: as it says itself
 
     @property
     def thinking(self) -> Thinking:

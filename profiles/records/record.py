@@ -50,6 +50,7 @@ class Record:
     failed: str | None = None  # why there is no answer
     policy_kv_bytes: int = 0
     reward_kv_bytes: int = 0
+    depth: int = 0  # stages of the tree; 0 where there is none, or none was counted
 
     def line(self) -> str:
         return json.dumps(asdict(self), ensure_ascii=False) + "\n"

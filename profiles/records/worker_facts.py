@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from convert.artifact import PromptFormat
 from convert.files import write_json
 from profiles.opened_model import OpenedModel
 from profiles.stored_json import read_stored
@@ -20,6 +21,7 @@ class WorkerFacts:
     peak_rss_bytes: int = 0
     peak_vram_bytes: int | None = None
     versions: dict[str, str] = field(default_factory=dict)
+    prompt: PromptFormat | None = None  # how the policy was asked
 
     def write(self, path: Path) -> None:
         """Write whole or not at all."""

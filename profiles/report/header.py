@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from methods.catalog import ProtocolName
@@ -12,6 +13,10 @@ PROTOCOLS = {
     ProtocolName.FAIR: "the same prompt, token budget, elicitation and extraction for all",
     ProtocolName.PAPER: "the code of arXiv 2412.16260 with its faults",
 }
+UNBRANCHED = (
+    "in most questions every path was one step, so that nothing was searched; say what ends a "
+    "step with --step-stop, or choose a --prompt whose steps the model writes"
+)
 
 
 def title(summary: Summary) -> str:
@@ -46,6 +51,7 @@ def warnings(summary: Summary) -> list[str]:
     missing = len(summary.header["configurations"]) - summary.header["measured"]
     if missing:
         found.append(f"{missing} configurations were not run; profile run --resume goes on.")
+    found += [f"{slug}: {UNBRANCHED}" for slug in summary.header.get("unbranched", [])]
     if not any(row.setup.format == "torch" and row.setup.baseline for row in summary.rows):
         found.append(
             "There is no full-precision run in this report; differences are against "
@@ -69,6 +75,7 @@ def facts(summary: Summary) -> list[tuple[str, str]]:
         ("questions", f"{data['name']}, sha256 {data['sha256']}"),
         ("seed", f"{header['seed']}; each question has its own, the same at every level"),
         ("protocol", "; ".join(f"{p.word}: {PROTOCOLS[p]}" for p in protocols)),
+        ("prompt", "; ".join(map(_prompt, header.get("prompts", []))) or "not recorded"),
         ("search", ", ".join(f"{k} {v}" for k, v in header["search"].items())),
         ("processor", f"{system['cpu']}, {_cores(system)}, {size(system['ram_bytes'])}"),
         ("graphics card", "; ".join(cards) or "none"),
@@ -78,6 +85,12 @@ def facts(summary: Summary) -> list[tuple[str, str]]:
         ("commit", system["commit"] or "not from a checkout"),
         ("date", system["date"]),
     ]
+
+
+def _prompt(form: dict[str, Any]) -> str:
+    """A way of asking, in one line: what is None is left out, texts are quoted."""
+    stated = {key: value for key, value in form.items() if value not in (None, 0)}
+    return ", ".join(f"{k} {json.dumps(v, ensure_ascii=False)}" for k, v in stated.items())
 
 
 def _counted(number: int, what: str) -> str:

@@ -121,7 +121,12 @@ def summarize(folder: Path) -> Summary:
             rows.append(row(one.configuration, one.process, one.records, selection, base))
             against = () if one.configuration.baseline else base
             flips.append(tuple(_flips(against, one.records, selection)))
-    header = run | {
+    told = {
+        "prompts": _prompts(measured),
+        "unbranched": [m.configuration.slug for m in measured if _unbranched(m)],
+    }
+    header = run | {key: value for key, value in told.items() if value}
+    header |= {
         "measured": len(measured),
         "data": run["data"] | {"n": max(row.n for row in rows)},
     }
@@ -135,6 +140,18 @@ def summarize(folder: Path) -> Summary:
         tuple(_searches(folder, measured)),
         tuple(read_documents(folder)),
     )
+
+
+def _prompts(measured: Sequence[Recorded]) -> list[dict[str, Any]]:
+    """Every way in which a policy was asked; runs of earlier versions do not say."""
+    return [asdict(form) for form in dict.fromkeys(m.process.prompt for m in measured) if form]
+
+
+def _unbranched(measured: Recorded) -> bool:
+    """Whether most trees had one stage only: each path was one step, and nothing was searched."""
+    depths = [record.depth for record in measured.records if record.depth]
+    fair = measured.configuration.protocol is ProtocolName.FAIR
+    return fair and measured.configuration.spec.width > 1 and 2 * depths.count(1) > len(depths)
 
 
 def _searches(folder: Path, measured: Sequence[Recorded]) -> Iterator[FlippedSearch]:

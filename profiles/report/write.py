@@ -13,7 +13,7 @@ from profiles.flat_rows import flat
 from profiles.report import paper_table, recovery_sentences
 from profiles.report.columns import columns, markdown_table, text_table
 from profiles.report.findings import findings, thinking_sentences, trees_against_majority
-from profiles.report.header import facts, subtitle, title, warnings
+from profiles.report.header import UNBRANCHED, facts, subtitle, title, warnings
 from profiles.report.page import page
 from profiles.report.rows import Row
 from profiles.report.summary import Summary, summarize
@@ -40,6 +40,8 @@ def write(folder: Path) -> Summary:
 
 def show(summary: Summary, folder: Path, *, json_wanted: bool) -> None:
     """Print summary.json's content, or the table as a terminal shows it."""
+    for slug in summary.header.get("unbranched", []):
+        say(f"profile: warning: {slug}: {UNBRANCHED}", sys.stderr)
     if json_wanted:
         say(json.dumps(summary.document(), ensure_ascii=False))
         return

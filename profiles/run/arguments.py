@@ -9,6 +9,8 @@ from typing import get_args
 from methods import arguments as kinds
 from methods.answers.tasks import HELP, TASKS
 from methods.catalog import METHODS, ProtocolName, listed, unread
+from methods.prompt_arguments import add_prompt
+from methods.token_limits import CHAT_PATH, PATH
 from profiles import arguments
 from profiles.lineup import is_file
 from runtime.options import GateBy, Thinking
@@ -26,6 +28,7 @@ def add_arguments(run: argparse.ArgumentParser) -> None:
     _models(run.add_argument_group("models"))
     _search(run.add_argument_group("search"))
     _thinking(run.add_argument_group("thinking (Quiet-STaR)"))
+    add_prompt(run.add_argument_group("prompt"))
     _questions(run.add_argument_group("questions"))
     _output(run.add_argument_group("output"))
 
@@ -104,8 +107,7 @@ def _search(group: argparse._ArgumentGroup) -> None:
         "--max-tokens",
         type=kinds.tokens,
         metavar="N",
-        default=256,
-        help="of one path (default: 256)",
+        help=f"of one path (default: {PATH}, chat models {CHAT_PATH})",
     )
     kinds.add_own_options(group)
     kinds.add_limits(group)

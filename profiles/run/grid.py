@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from convert.artifact import Aggregation, Artifact
+from convert.artifact import Aggregation, Artifact, PromptFormat
 from convert.files import sha256
 from convert.refusal import Refusal
 from methods import catalog
@@ -14,14 +14,15 @@ from methods.arguments import MAX_TOKENS
 from methods.build import MethodSpec, paper_spec
 from methods.catalog import METHODS, ProtocolName
 from methods.pairing import check_policy, check_reward
+from methods.token_limits import path_tokens, room_for_prompt, step_tokens
 from profiles import paper_suite
 from profiles.lineup import REFERENCE, ModelSources, are_files, is_file
 from profiles.records.configuration import Configuration, fingerprint
 from profiles.run.request import Request
 from runtime.devices import checkpoint_level
 from runtime.options import EngineOptions, Thinking
+from runtime.prompt_changes import names_chat
 
-PROMPT_TOKENS = 1024  # of the KV cache, beside the paths
 THOUGHT_TOKENS = 16  # of the KV cache, for the thought of one path
 SAME = "same"
 
@@ -179,6 +180,9 @@ def _configuration(
     fingerprints: dict[Path, str],
 ) -> Configuration:
     reward = pair.reward if request.judges(spec.search) else None
+    form = request.prompt.applied(pair.policy.prompt)
+    if spec.protocol is ProtocolName.FAIR:
+        spec = _limited(spec, form, request.max_tokens)
     for model in (pair.policy, reward):
         if model is not None and model.path not in fingerprints:
             fingerprints[model.path] = fingerprint(model.path)
@@ -189,7 +193,7 @@ def _configuration(
         level=pair.policy.level,
         reward_level=reward.level if reward else None,
         spec=replace(spec, aggregation=_aggregation(spec, reward)),
-        options=_options(request.options, spec, thinking),
+        options=_options(request.options, spec, thinking, room_for_prompt(form)),
         data=request.data,
         data_sha256=sha256(request.data),
         policy_fingerprint=fingerprints[pair.policy.path],
@@ -200,7 +204,23 @@ def _configuration(
         task=request.task or "gsm8k",
         baseline=pair.baseline,
         reward_protocol=request.reward_protocol if reward else None,
+        prompt=_prompt(pair.policy, form, spec.protocol),
     )
+
+
+def _limited(spec: MethodSpec, form: PromptFormat | None, asked: int | None) -> MethodSpec:
+    """A search with the lengths that were asked for, or are usual."""
+    return replace(spec, max_tokens=path_tokens(form, asked), step_tokens=step_tokens(form, None))
+
+
+def _prompt(
+    policy: Artifact, form: PromptFormat | None, protocol: ProtocolName
+) -> PromptFormat | None:
+    """The format to ask in, where it is not what the model itself or its chat template says."""
+    if protocol is not ProtocolName.FAIR:  # the paper's code asks as it does
+        return None
+    own = form == policy.prompt and (form is None or form.name is None or names_chat(form))
+    return None if own else form
 
 
 def _aggregation(spec: MethodSpec, reward: Artifact | None) -> Aggregation:
@@ -211,7 +231,9 @@ def _aggregation(spec: MethodSpec, reward: Artifact | None) -> Aggregation:
     return protocol.aggregation if protocol is not None else "last"
 
 
-def _options(options: EngineOptions, spec: MethodSpec, thinking: Thinking) -> EngineOptions:
+def _options(
+    options: EngineOptions, spec: MethodSpec, thinking: Thinking, prompt_tokens: int
+) -> EngineOptions:
     """A KV cache with room for every path at full length, beside the prompt.
 
     Raises:
@@ -219,7 +241,7 @@ def _options(options: EngineOptions, spec: MethodSpec, thinking: Thinking) -> En
     """
     path = spec.max_tokens + (0 if thinking == "off" else THOUGHT_TOKENS)
     search = catalog.search_named(spec.search)
-    context = max(options.context, PROMPT_TOKENS + search.paths(spec.width) * path)
+    context = max(options.context, prompt_tokens + search.paths(spec.width) * path)
     if context > MAX_TOKENS:
         raise Refusal(
             f"{spec.width} paths of {path} tokens need a KV cache of {context} tokens, and "

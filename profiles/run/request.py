@@ -15,10 +15,12 @@ from methods.answers.tasks import TaskName
 from methods.arguments import own_values
 from methods.build import MethodSpec
 from methods.catalog import GREEDY, METHODS, ProtocolName, in_paper, rows_of
+from methods.prompt_arguments import changes
 from profiles import paper_suite
 from profiles.run.arguments import BENCHMARK, LEVELS
 from runtime.gate import DEFAULTS, Gate
 from runtime.options import EngineOptions, Thinking
+from runtime.prompt_changes import PromptChanges
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,7 @@ class Request:
     seed: int
     options: EngineOptions  # context, branches and thinking are filled in
     baseline: bool
-    spec: MethodSpec  # search, width and selection are filled in
+    spec: MethodSpec  # search, width, selection and lengths are filled in
     think: tuple[Thinking, ...] = ("off",)
     thinker: str | None = None  # None: the reference thinker, or the policy itself
     think_levels: tuple[str, ...] | None = None  # None: all
@@ -46,6 +48,8 @@ class Request:
     offline: bool = False
     own: Mapping[str, float] = field(default_factory=dict)  # options of single searches
     reward_protocol: RewardProtocol | None = None  # None: as the reward model says
+    prompt: PromptChanges = field(default_factory=PromptChanges)
+    max_tokens: int | None = None  # of one path; None: what is usual for the model
 
     @property
     def needs_reward(self) -> bool:
@@ -91,7 +95,6 @@ def request(options: argparse.Namespace) -> Request:
             GREEDY.search.name,
             temperature=options.temperature,
             top_p=options.top_p,
-            max_tokens=options.max_tokens,
             balance=options.balance,
             aggregation=options.aggregation,
             stop_loops=options.stop_loops,
@@ -107,6 +110,8 @@ def request(options: argparse.Namespace) -> Request:
         offline=options.offline,
         own=own_values(options),
         reward_protocol=read_reward(options.reward_protocol) if options.reward_protocol else None,
+        prompt=changes(options),
+        max_tokens=options.max_tokens,
     )
 
 

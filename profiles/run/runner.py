@@ -11,6 +11,7 @@ from typing import Any
 
 from convert import child as children
 from convert.printing import plain
+from methods.catalog import ProtocolName
 from profiles.environment import environment
 from profiles.records import stored_run
 from profiles.records.configuration import Configuration
@@ -102,6 +103,7 @@ def describe(
 ) -> dict[str, Any]:
     """What the header of a report is made from; no folder of this machine is in it."""
     first = made[0]
+    fair = next((m.spec for m in made if m.protocol is ProtocolName.FAIR), request.spec)
     judged = next((one.reward for one in made if one.reward is not None), None)
     reward = request.reward or ("reference:reward" if judged else None)
     return {
@@ -119,8 +121,8 @@ def describe(
         "search": {
             "temperature": request.spec.temperature,
             "top_p": request.spec.top_p,
-            "max_tokens": request.spec.max_tokens,
-            "step_tokens": request.spec.step_tokens,
+            "max_tokens": fair.max_tokens,
+            "step_tokens": fair.step_tokens,
             "balance": request.spec.balance,
             "allocation": request.spec.allocation,
             "aggregation": _aggregation(made),

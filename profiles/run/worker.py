@@ -45,7 +45,7 @@ from profiles.run.memory import VideoMemory, peak_rss_bytes
 from profiles.tree.stored_trees import tree_line, trees_path
 from runtime.engine import ContextFull, Engine
 from runtime.load import open_engine
-from runtime.prompt import prompt_format
+from runtime.prompt import ask_as, effective_format, prompt_format
 
 WARM_UP = Problem("warm-up", "Ann has 2 pens and buys 3 more. How many pens does Ann have?")
 LOCK = "lock"
@@ -110,6 +110,8 @@ def _measure(
     video = VideoMemory(configuration.options.device)
     started = time.perf_counter()
     with opener(configuration) as models:
+        if configuration.prompt is not None:
+            ask_as(models.policy, configuration.prompt)
         process = _process(configuration, models, time.perf_counter() - started)
         process = _with_peaks(process, _earlier(out), video)
         process.write(worker_facts_path(out))
@@ -156,6 +158,7 @@ def answer(
         booked_tokens=found.booked_tokens,
         policy_kv_bytes=models.policy.kv_bytes,
         reward_kv_bytes=models.reward.kv_bytes if models.reward else 0,
+        depth=len(found.stages),
     )
     return record, found
 
@@ -202,6 +205,7 @@ def _process(configuration: Configuration, models: OpenModels, load_s: float) ->
         reward=opened_model(models.reward) if models.reward else None,
         load_s=load_s,
         versions={package: version(package) for package in packages},
+        prompt=effective_format(models.policy),
     )
 
 

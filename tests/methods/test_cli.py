@@ -129,3 +129,25 @@ def test_thinking_is_shown_and_booked(
     assert "gate 1.5 by probability: choose 0 to 1" in capsys.readouterr().err
     assert main([QUESTION, "--think", "on", "--policy", str(reference("policy", "q8_0"))]) == 1
     assert "is no Quiet-STaR model: it cannot think" in capsys.readouterr().err
+
+
+def test_the_prompt_is_shown(models: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([QUESTION, "--show-prompt", *models]) == 0
+    assert capsys.readouterr().out.startswith(f"{QUESTION}\n\n\nformat: the model's own\n")
+    given = ["--prompt", "few-shot", "--few-shot", "2", "--system", "Sums.", "--json"]
+    assert main([QUESTION, "--show-prompt", *given, *models]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["text"].startswith("Sums.\n\nQ: There are 15 trees")
+    assert document["text"].endswith(f"\n\nQ: {QUESTION}\nA:")
+    assert document["format"]["step_stop"] == "\n"
+    assert (document["token_ids"][0], document["end_ids"]) == (1, [2])
+
+
+def test_a_search_that_never_branched_is_told(
+    models: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([QUESTION, "--step-stop", "never", *models]) == 0
+    said = "solve: warning: every path was one step, so that nothing was searched; say what ends"
+    assert f"{said} a step with --step-stop (now 'never')" in capsys.readouterr().err
+    assert main([QUESTION, *models]) == 0
+    assert "warning" not in capsys.readouterr().err

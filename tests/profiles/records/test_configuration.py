@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from convert.artifact import RewardProtocol
+from convert.artifact import PromptFormat, RewardProtocol
 from profiles.records.configuration import (
     Configuration,
     differences,
@@ -98,3 +98,15 @@ def test_fingerprint_notices_a_changed_tail(tmp_path: Path) -> None:
     folder.mkdir()
     (folder / "model.safetensors").write_bytes(b"weights")
     assert fingerprint(folder) == fingerprint(folder / "model.safetensors")
+
+
+def test_a_prompt_counts_only_where_one_was_chosen(configuration: Made, tmp_path: Path) -> None:
+    made = configuration("sample")
+    assert not [key for key in made.decisive() if key.startswith("prompt")]
+    asked = replace(made, prompt=PromptFormat(step_stop="\n"))
+    assert asked.digest() != made.digest()
+    assert "prompt.step_stop None -> \n" in differences(made, asked)
+    assert "prompt.step_stop \n -> None" in differences(asked, made)
+    path = tmp_path / "c.json"
+    path.write_text(json.dumps(asked.document()))
+    assert read_configuration(path) == asked

@@ -9,14 +9,17 @@ from typing import Any
 
 import pytest
 
-from convert.artifact import Artifact, RewardProtocol, Shape, ThoughtProtocol
+from convert.artifact import Artifact, PromptFormat, RewardProtocol, Shape, ThoughtProtocol
+from convert.prompt_presets import PRESETS
 from convert.refusal import Refusal
 from methods.build import MethodSpec
 from methods.catalog import ProtocolName
 from profiles.lineup import ModelSources
+from profiles.records.configuration import Configuration
 from profiles.run.grid import configurations
 from profiles.run.request import Request
 from runtime.options import EngineOptions
+from runtime.prompt_changes import PromptChanges
 
 SHAPE = Shape(1, 1, 1, 1, 1, 1, 1, 1)
 SCORES = RewardProtocol("value", "\n")
@@ -278,3 +281,42 @@ def test_full_precision_is_named_for_what_runs(
     first = configurations(asked, shelf.models())[0]
     assert (first.level, first.reward_level) == (level, None)  # greedy
     assert configurations(asked, shelf.models())[1].reward_level == level
+
+
+def test_a_prompt_is_stored_only_where_the_model_does_not_say_it(
+    request_: Request, shelf: Shelf
+) -> None:
+    def prompts(own: PromptFormat | None, request: Request) -> set[PromptFormat | None]:
+        models = shelf.models()
+        asked = ModelSources(
+            models.describe,
+            models.folder,
+            lambda *a: [replace(m, prompt=own) for m in models.convert(*a)],
+        )
+        return {c.prompt for c in configurations(request, asked) if not c.baseline}
+
+    own, shots = PromptFormat("{question}"), PRESETS["few-shot"]
+    for silent in (None, own, PRESETS["chat"]):
+        assert prompts(silent, request_) == {None}
+    assert prompts(shots, request_) == {shots}
+    changed = replace(request_, prompt=PromptChanges(step_stop="\n"))
+    assert prompts(own, changed) == {replace(own, step_stop="\n")}
+    paper = replace(
+        changed, methods=("majority",), spec=MethodSpec("greedy", protocol=ProtocolName.PAPER)
+    )
+    assert prompts(own, paper) == {None}
+
+
+def test_chat_models_get_more_tokens_where_nobody_says(request_: Request, shelf: Shelf) -> None:
+    def made(form: PromptFormat | None, most: int | None) -> Configuration:
+        models = shelf.models()
+        chat = ModelSources(
+            lambda path: replace(models.describe(path), prompt=form), models.folder, models.convert
+        )
+        asked = replace(request_, methods=("greedy",), max_tokens=most, baseline=True)
+        return configurations(asked, chat)[0]
+
+    assert (made(None, None).spec.max_tokens, made(None, None).options.context) == (256, 4096)
+    found = made(PRESETS["chat"], None)
+    assert (found.spec.max_tokens, found.spec.step_tokens) == (1024, 256)
+    assert made(PRESETS["chat"], 99).spec.max_tokens == 99

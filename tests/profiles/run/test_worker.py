@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
-from convert.artifact import RewardProtocol
+from convert.artifact import PromptFormat, RewardProtocol
 from convert.refusal import Refusal
 from profiles.records.configuration import Configuration
 from profiles.records.record import Record, question_seed, read_records
@@ -262,3 +262,18 @@ def start(stored: Path, out: Path) -> subprocess.Popen[str]:
         cwd=out.parent,
         env=os.environ | {"PYTHONUNBUFFERED": "1"},
     )
+
+
+def test_the_format_and_the_depth_are_recorded(vote: Configuration, tmp_path: Path) -> None:
+    out = tmp_path / "r.jsonl"
+    measure(vote, out, opener=scripted)
+    stated = read_worker_facts(worker_facts_path(out)).prompt
+    assert stated is not None
+    assert stated.template == "Q: {question}\nA: Let's think step by step."
+    assert {record.depth for record in read_records(out)} == {0}
+    chosen = PromptFormat("{question} step by step.", "\n", name="mine")
+    spec = replace(vote.spec, search="rebase")
+    measure(replace(vote, prompt=chosen, spec=spec), tmp_path / "t.jsonl", opener=scripted)
+    facts = read_worker_facts(worker_facts_path(tmp_path / "t.jsonl"))
+    assert facts.prompt == chosen
+    assert {record.depth for record in read_records(tmp_path / "t.jsonl")} == {1}
