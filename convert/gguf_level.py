@@ -5,26 +5,30 @@ from __future__ import annotations
 from collections import Counter
 
 from convert import bounds
-from convert.gguf_header import Header
+from convert.gguf_header import BLOCKS, Header
 from convert.levels import LEVELS, UNQUANTIZED
+from convert.mixes import BASE
 
 KEY = "general.file_type"
 FILE_TYPES = (0, 1 << 16)
-PLAIN = {0: "f32", 1: "f16", 30: "bf16"}
-SMALLEST_BLOCK = 32
 
 
 def unblocked(header: Header, level: str) -> str:
-    """What of a file is not at its level, as rows of a length that no block divides; or nothing."""
-    if level in UNQUANTIZED:
+    """Which matrices of a file are not at its level, as their rows fit no block of it; or nothing.
+
+    llama.cpp gives them a type of smaller blocks, or float16 where there is none.
+    """
+    if level in UNQUANTIZED or level not in BASE:
         return ""
+    block, _ = BLOCKS[BASE[level]]
     matrices = [tensor for tensor in header.tensors if len(tensor.shape) > 1]
-    kept = [t for t in matrices if t.shape[-1] % SMALLEST_BLOCK and t.type in PLAIN]
-    if not kept:
+    odd = [tensor for tensor in matrices if tensor.shape[-1] % block]
+    if not odd:
         return ""
-    rows = ", ".join(map(str, sorted({tensor.shape[-1] for tensor in kept})))
-    kinds = " and ".join(sorted({PLAIN[tensor.type] for tensor in kept}))
-    return f"{len(kept)} of {len(matrices)} matrices stay {kinds}: rows of {rows} fit no block"
+    kinds = " and ".join(sorted({_type_name(tensor.type) for tensor in odd}))
+    rows = ", ".join(map(str, sorted({tensor.shape[-1] for tensor in odd})))
+    count = f"{len(odd)} of {len(matrices)}"
+    return f"{count} matrices are {kinds}: rows of {rows} fit no block of {block}"
 
 
 def level_of(header: Header) -> str:
@@ -41,10 +45,15 @@ def level_of(header: Header) -> str:
         for level in LEVELS.values():
             if level.ftype == stated:
                 return level.name
-    from convert.ggml import type_name
-
     counts: Counter[int] = Counter()
     for tensor in header.tensors:
         counts[tensor.type] += tensor.elements
     kind = max(counts, key=lambda each: counts[each], default=0)
-    return PLAIN.get(kind) or type_name(kind).lower()
+    return _type_name(kind)
+
+
+def _type_name(kind: int) -> str:
+    """A ggml type as levels are written."""
+    from convert.ggml import type_name  # loads llama.cpp
+
+    return type_name(kind).lower()

@@ -45,8 +45,9 @@ def test_quantized_weights_tell(reference: Callable[[str, str], Path], tmp_path:
 @pytest.mark.parametrize(
     ("wide", "said"),
     [
-        (96, ""),
-        (100, "2 of 16 matrices stay f16: rows of 100 fit no block"),
+        (512, ""),
+        (96, "2 of 16 matrices are q5_0 and q8_0: rows of 96 fit no block of 256"),
+        (100, "2 of 16 matrices are f16: rows of 100 fit no block of 256"),
     ],
 )
 def test_rows_that_fit_no_block_are_told(
