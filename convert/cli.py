@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from convert.identity import Identity
     from convert.order import Order
     from convert.sizes import Weights
-    from convert.stated import Stated
 
 EPILOG = """\
 SOURCE is a checkpoint folder, a .gguf file, a hub id (owner/name, optional @revision), or
@@ -63,8 +62,9 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--protocol",
         type=Path,
-        metavar="FILE",
-        help="role, prompt, reward and thought protocol, in the form of protocol.json",
+        metavar="FILE|PRESET",
+        help="what the model is and how it scores, in the form of protocol.json; or math-shepherd, "
+        "rlhflow",
     )
     p.add_argument(
         "--separator",
@@ -111,6 +111,7 @@ def _convert(options: argparse.Namespace) -> None:
     from convert.order import Order, requantizes
     from convert.progress import Progress
     from convert.sources import resolve
+    from convert.stated import asked
 
     if options.imatrix and options.calibrate:
         raise Refusal("give --imatrix or --calibrate, not both")
@@ -128,7 +129,7 @@ def _convert(options: argparse.Namespace) -> None:
         options.calibrate,
         options.force,
         options.thought_embedding,
-        _stated(options.protocol),
+        asked(options.protocol) if options.protocol else None,
         options.separator,
     )
     if warning := requantizes(order):
@@ -138,16 +139,6 @@ def _convert(options: argparse.Namespace) -> None:
         return
     artifacts = build(order, Progress(visible=sys.stderr.isatty() and not options.json))
     _print(options, [_document(a) for a in artifacts], _table(artifacts))
-
-
-def _stated(path: Path | None) -> Stated | None:
-    from convert.stated import read_stated
-
-    if path is None:
-        return None
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} does not exist; give a file as --protocol")
-    return read_stated(path)
 
 
 def _dry_run(options: argparse.Namespace, order: Order) -> None:

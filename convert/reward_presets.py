@@ -30,6 +30,39 @@ QWEN_PRM = (  # what Qwen2.5-Math-PRM reads before the first step, by its model 
 BLANK_LINE = "-instruct-prm-0"  # names of TRL models that were trained on steps with one between
 
 
+def math_shepherd(good: int, bad: int) -> RewardProtocol:
+    """Wang et al. 2024, model card of peiyi9979/math-shepherd-mistral-7b-prm."""
+    return RewardProtocol("token_logits", SHEPHERD_TAG, between="\n", good_id=good, bad_id=bad)
+
+
+def rlhflow(good: int, bad: int, *, dated: bool = True) -> RewardProtocol:
+    """A chat of Llama 3.1: a user's turn a step, `+` or `-` the answer.
+
+    Source: RLHFlow/RLHF-Reward-Modeling, math-rm/prm_evaluate.py, which goes on with `+` whatever
+    the score, and takes the mean.
+    """
+    system, user, assistant = (
+        f"<|start_header_id|>{who}<|end_header_id|>\n\n" for who in ("system", "user", "assistant")
+    )
+    dates = f"{system}{DATES}{TURN_END}" if dated else ""
+    return RewardProtocol(
+        "token_logits",
+        f"{TURN_END}{assistant}",
+        template=f"<|begin_of_text|>{dates}{user}{{question}}",
+        between=user,
+        after=f"+{TURN_END}",
+        good_id=good,
+        bad_id=bad,
+        aggregation="mean",
+    )
+
+
+NAMED = {  # with the ids of the published models, for files that others made of them
+    "math-shepherd": math_shepherd(648, 387),
+    "rlhflow": rlhflow(10, 12),
+}
+
+
 def reward_protocol(checkpoint: Checkpoint, separator: str | None = None) -> RewardProtocol:
     """How a reward model scores; `separator` is what a token classifier was trained to score at.
 
@@ -67,42 +100,23 @@ def _preset(checkpoint: Checkpoint) -> Callable[..., RewardProtocol]:
 
 
 def _math_shepherd(checkpoint: Checkpoint) -> RewardProtocol:
-    """Wang et al. 2024, model card of peiyi9979/math-shepherd-mistral-7b-prm."""
     good, bad, tag = (_piece_id(checkpoint.folder, text) for text in ("+", "-", "ки"))
     if good is None or bad is None or tag is None:
         raise Refusal(
             f"{checkpoint.folder} has no reward head and no tokens for + and - at the tag "
             f"{SHEPHERD_TAG.strip()!r}; say how it scores with --protocol FILE or in protocol.json"
         )
-    return RewardProtocol("token_logits", SHEPHERD_TAG, between="\n", good_id=good, bad_id=bad)
+    return math_shepherd(good, bad)
 
 
 def _rlhflow(checkpoint: Checkpoint) -> RewardProtocol:
-    """A chat of Llama 3.1: a user's turn a step, `+` or `-` the answer.
-
-    Source: RLHFlow/RLHF-Reward-Modeling, math-rm/prm_evaluate.py, which goes on with `+` whatever
-    the score, and takes the mean.
-    """
     vocabulary = (read_tokenizer(checkpoint.folder).get("model") or {}).get("vocab") or {}
     good, bad = vocabulary.get("+"), vocabulary.get("-")
     if good is None or bad is None:
         raise Refusal(
             f"{checkpoint.folder} has no tokens + and -; say how it scores with --protocol FILE"
         )
-    system, user, assistant = (
-        f"<|start_header_id|>{who}<|end_header_id|>\n\n" for who in ("system", "user", "assistant")
-    )
-    dated = f"{system}{DATES}{TURN_END}" if _has_dates(checkpoint.folder) else ""
-    return RewardProtocol(
-        "token_logits",
-        f"{TURN_END}{assistant}",
-        template=f"<|begin_of_text|>{dated}{user}{{question}}",
-        between=user,
-        after=f"+{TURN_END}",
-        good_id=int(good),
-        bad_id=int(bad),
-        aggregation="mean",
-    )
+    return rlhflow(int(good), int(bad), dated=_has_dates(checkpoint.folder))
 
 
 def _skywork(checkpoint: Checkpoint) -> RewardProtocol:

@@ -54,16 +54,30 @@ def read_stated(path: Path) -> Stated:
     )
 
 
-def read_reward(path: Path) -> RewardProtocol:
-    """How a reward model scores, as the file of `--protocol` says.
+def asked(path: Path) -> Stated:
+    """What `--protocol` states: a file, or one of `NAMED`.
+
+    Raises:
+        FileNotFoundError: if it is neither.
+        Refusal: if the file does not hold what it should; names it.
+    """
+    if path.is_file():
+        return read_stated(path)
+    from convert.reward_presets import NAMED
+
+    if str(path) not in NAMED:
+        raise FileNotFoundError(f"{path} does not exist; give a file, or {' or '.join(NAMED)}")
+    return Stated("reward", reward=NAMED[str(path)])
+
+
+def asked_reward(path: Path) -> RewardProtocol:
+    """How a reward model scores, as `--protocol` states it.
 
     Raises:
         FileNotFoundError: if there is no such file.
         Refusal: if it does not say so.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} does not exist; give a file as --protocol")
-    found = read_stated(path).reward
+    found = asked(path).reward
     if found is None:
         raise Refusal(f"{path} does not say how a model scores; give it the key reward")
     return found

@@ -203,9 +203,9 @@ def _protocol(options: argparse.Namespace) -> RewardProtocol | None:
     """How the reward model scores, where the user says so."""
     if options.protocol is None:
         return None
-    from convert.stated import read_reward
+    from convert.stated import asked_reward
 
-    return read_reward(options.protocol)
+    return asked_reward(options.protocol)
 
 
 def _located(

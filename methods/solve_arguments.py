@@ -63,8 +63,8 @@ def _models(models: argparse._ArgumentGroup) -> None:
     models.add_argument(
         "--protocol",
         type=Path,
-        metavar="FILE",
-        help="how the reward model scores, in the form of protocol.json",
+        metavar="FILE|PRESET",
+        help="how the reward model scores, in the form of protocol.json; or math-shepherd, rlhflow",
     )
     models.add_argument(
         "--quant",

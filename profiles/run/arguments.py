@@ -48,8 +48,8 @@ def _models(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--reward-protocol",
         type=Path,
-        metavar="FILE",
-        help="how the reward model scores, in the form of protocol.json",
+        metavar="FILE|PRESET",
+        help="how the reward model scores, in the form of protocol.json; or math-shepherd, rlhflow",
     )
     group.add_argument(
         "--formats",

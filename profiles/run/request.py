@@ -10,7 +10,7 @@ from pathlib import Path
 from convert import sources
 from convert.artifact import RewardProtocol
 from convert.formats import parse
-from convert.stated import read_reward
+from convert.stated import asked_reward
 from methods.answers.tasks import TaskName
 from methods.arguments import own_values
 from methods.build import MethodSpec
@@ -109,7 +109,7 @@ def request(options: argparse.Namespace) -> Request:
         task=options.task,
         offline=options.offline,
         own=own_values(options),
-        reward_protocol=read_reward(options.reward_protocol) if options.reward_protocol else None,
+        reward_protocol=asked_reward(options.reward_protocol) if options.reward_protocol else None,
         prompt=changes(options),
         max_tokens=options.max_tokens,
     )

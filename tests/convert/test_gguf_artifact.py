@@ -6,9 +6,10 @@ import gguf
 import numpy as np
 import pytest
 
-from convert.artifact import read_artifact
+from convert.artifact import RewardProtocol, read_artifact
 from convert.gguf_artifact import artifact_from_gguf
 from convert.gguf_header import BLOCKS, read_header
+from tests.convert.small_gguf import write_small
 
 
 def test_block_sizes_are_those_of_the_gguf_package():
@@ -110,3 +111,11 @@ def test_an_importance_matrix_is_no_model(tmp_path):
     writer.close()
     with pytest.raises(ValueError, match=r"matrix.gguf has no imatrix.embedding_length: not a"):
         artifact_from_gguf(path)
+
+
+def test_a_reward_model_of_an_earlier_version(tmp_path):
+    """Its steps stand as the policy wrote them: it says nothing of what is between."""
+    said = {"kind": "value", "step_tag": "\n", "template": "{question}\n", "join": ""}
+    keys = {f"starbase.reward.{key}": value for key, value in said.items()}
+    path = write_small(tmp_path / "old.gguf", {"starbase.role": "reward"} | keys)
+    assert artifact_from_gguf(path).reward == RewardProtocol(**said, between=None, after="")

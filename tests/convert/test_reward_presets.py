@@ -10,6 +10,7 @@ import pytest
 from convert.checkpoint import read_checkpoint
 from convert.identity import identify
 from convert.refusal import Refusal
+from convert.reward_presets import NAMED
 
 TWO = {"score.weight": np.ones((2, 256), np.float32)}
 
@@ -48,6 +49,13 @@ def test_qwens_class_needs_its_tag(mistral, edit):
     _configure(mistral, "Qwen2ForProcessRewardModel")
     with pytest.raises(Refusal, match=r"tokenizer of .* lacks <extra_0>, at which a Qwen2ForProc"):
         _reward(mistral)
+
+
+def test_named_presets_have_the_published_ids():
+    shepherd, chat = NAMED["math-shepherd"], NAMED["rlhflow"]
+    assert (shepherd.good_id, shepherd.bad_id, shepherd.between) == (648, 387, "\n")
+    assert (chat.good_id, chat.bad_id) == (10, 12)
+    assert "Cutting Knowledge Date: December 2023\nToday Date: 26 Jul 2024\n\n" in chat.template
 
 
 @pytest.mark.parametrize(

@@ -163,6 +163,7 @@ def test_values_beyond_float16_are_refused(mistral, edit):
 def test_the_file_alone_carries_its_protocol(mistral):
     (mistral / "protocol.json").write_text(
         '{"role": "reward", "reward": {"kind": "token_logits", "step_tag": " ки", "join": "",'
+        ' "between": "", "after": "+",'
         ' "good_id": 3, "bad_id": 4, "aggregation": "min"},'
         ' "prompt": {"template": "{question}\\n", "step_stop": "ки"}}'
     )

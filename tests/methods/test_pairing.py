@@ -83,4 +83,12 @@ def test_a_protocol_that_the_model_cannot_fulfil(
     assert "does not say how a model scores" in said({"role": "reward"})
     path.unlink()
     assert main([QUESTION, "--protocol", str(path)]) == 1
-    assert "does not exist" in capsys.readouterr().err
+    assert "does not exist; give a file, or math-shepherd or rlhflow" in capsys.readouterr().err
+
+
+def test_a_preset_by_name(
+    model: Callable[[str, str], str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = [QUESTION, "--reward", model("policy", "gguf"), "--width", "2", "--max-tokens", "24"]
+    assert main([*given, "--protocol", "math-shepherd", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["candidates"][0]["scores"]
