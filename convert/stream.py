@@ -22,7 +22,7 @@ from convert.mapping import Mapped
 from convert.mixes import BF16, F16
 from convert.placing import Place
 from convert.refusal import Refusal
-from convert.tensor import Array, Tensor, widen
+from convert.tensor import Array, Tensor, largest, widen
 
 PIECE_WEIGHTS = 1 << 18  # of one tensor at a time: an interrupt waits for one level of a piece
 AHEAD = 4  # pieces read for every thread
@@ -161,9 +161,9 @@ def _pieces(sources: Sequence[TensorSource]) -> Iterator[_Piece]:
         rows = np.arange(mapped.rows)
         order = mapped.arrange(rows)
         moved = not np.array_equal(rows, order)
+        raw = source.tensor.read().reshape(mapped.rows, mapped.columns)  # a map of the file, mostly
         for first in range(0, mapped.rows, step):
             part = slice(first, first + step)
-            raw = source.tensor.read().reshape(mapped.rows, mapped.columns)
             yield _Piece(source, first, raw[order[part]] if moved else np.array(raw[part]))
 
 
@@ -175,7 +175,7 @@ def _write(
     exact = _exact(piece)
     places = [output.places[name] for output in outputs]
     limited = [p for p in places if p.kind == F16 or (master == "f16" and not p.exact)]
-    if limited and max(exact.max(), -exact.min()) >= F16_LIMIT:
+    if limited and largest(exact) >= F16_LIMIT:
         source = piece.source.tensor.name
         raise ExceedsFloat16(f"tensor {source} exceeds float16; choose bf16 or f32")
     rounded = exact if all(p.exact for p in places) else _rounded(piece, exact, master)
