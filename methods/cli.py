@@ -43,8 +43,10 @@ def _solve(options: argparse.Namespace, given: Sequence[str]) -> None:
         outputs.check([options.tree], force=options.force)
     question = _question(options.question)
     problem = Problem("0", question, task=options.task)
-    warn_unused("solve", given, unused(options))
     plan = _plan(options)
+    textual = plan.form is not None and plan.form.template is not None
+    own = (textual, ("--template-arg",), "the model is not asked in its chat template")
+    warn_unused("solve", given, [*unused(options), own])
     if options.show_prompt:
         say(_prompt(options, plan, problem))
         return

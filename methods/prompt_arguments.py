@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from convert.artifact import PromptFormat
     from runtime.prompt_changes import PromptChanges
 
+FLAGS = (
+    "--prompt", "--few-shot", "--system", "--step-stop", "--answer-marker", "--template-arg",
+)  # fmt: skip
 ESCAPES = {"n": "\n", "t": "\t", "\\": "\\"}
 TRUTH = {"true": True, "false": False}
 

@@ -9,7 +9,7 @@ from typing import get_args
 from methods import arguments as kinds
 from methods.answers.tasks import HELP, TASKS
 from methods.catalog import METHODS, ProtocolName, listed, unread
-from methods.prompt_arguments import add_prompt
+from methods.prompt_arguments import FLAGS, add_prompt
 from methods.token_limits import CHAT_PATH, PATH
 from profiles import arguments
 from profiles.lineup import is_file
@@ -218,7 +218,7 @@ def unused(options: argparse.Namespace) -> list[tuple[bool, tuple[str, ...], str
     scored = ("--reward", "--reward-level", "--reward-protocol", "--aggregation")
     return [
         (suite, ("--methods", "--width", "--think", "--protocol"), "--suite paper has its own"),
-        (paper and not suite, fixed, "--protocol paper has its own"),
+        (paper and not suite, (*fixed, *FLAGS), "--protocol paper has its own"),
         (not judged and not suite, scored, "no method of these reads a reward model"),
         (not suite, unread(options.methods), "no method of these reads it"),
         (think == {"off"} and not suite, THINKERS, "give --think on or gated"),

@@ -180,8 +180,9 @@ def _configuration(
     fingerprints: dict[Path, str],
 ) -> Configuration:
     reward = pair.reward if request.judges(spec.search) else None
-    form = request.prompt.applied(pair.policy.prompt)
-    if spec.protocol is ProtocolName.FAIR:
+    fair = spec.protocol is ProtocolName.FAIR  # the paper's code asks, and stops, as it does
+    form = request.prompt.applied(pair.policy.prompt) if fair else None
+    if fair:
         spec = _limited(spec, form, request.max_tokens)
     for model in (pair.policy, reward):
         if model is not None and model.path not in fingerprints:
@@ -204,7 +205,7 @@ def _configuration(
         task=request.task or "gsm8k",
         baseline=pair.baseline,
         reward_protocol=request.reward_protocol if reward else None,
-        prompt=_prompt(pair.policy, form, spec.protocol),
+        prompt=_stored(pair.policy, form),
     )
 
 
@@ -213,12 +214,8 @@ def _limited(spec: MethodSpec, form: PromptFormat | None, asked: int | None) -> 
     return replace(spec, max_tokens=path_tokens(form, asked), step_tokens=step_tokens(form, None))
 
 
-def _prompt(
-    policy: Artifact, form: PromptFormat | None, protocol: ProtocolName
-) -> PromptFormat | None:
+def _stored(policy: Artifact, form: PromptFormat | None) -> PromptFormat | None:
     """The format to ask in, where it is not what the model itself or its chat template says."""
-    if protocol is not ProtocolName.FAIR:  # the paper's code asks as it does
-        return None
     own = form == policy.prompt and (form is None or form.name is None or names_chat(form))
     return None if own else form
 
