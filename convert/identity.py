@@ -18,7 +18,7 @@ from convert.prompt_presets import prompt_preset
 from convert.protocols import check_numbers, check_outputs
 from convert.refusal import Refusal
 from convert.reward_presets import reward_protocol
-from convert.roles import detect_role, outputs, repository, reward_head
+from convert.roles import architecture_of, detect_role, is_reward_class, outputs, repository
 from convert.stated import Stated, read_stated
 from convert.thoughts import check_protocol, check_tensors, thought_protocol
 from convert.tokenizer_files import has_chat_template
@@ -60,10 +60,10 @@ def identify(
     said = (stated or Stated()).over(read_stated(path))
     path = path if stated is None else ASKED
     role = role or said.role or detect_role(checkpoint)
-    if role != "reward" and (head := reward_head(checkpoint)):
+    if role != "reward" and is_reward_class(checkpoint):
         raise Refusal(
-            f"{checkpoint.folder} holds {head}, the head of a reward model, and is no {role}; "
-            "choose --role reward"
+            f"{checkpoint.folder} is a {architecture_of(checkpoint)}, a reward model and no "
+            f"{role}; choose --role reward"
         )
     found = Identity(
         role,

@@ -26,7 +26,7 @@ def detect_role(checkpoint: Checkpoint) -> Role:
     names = checkpoint.tensors
     if any(name.startswith(THOUGHT_TENSORS) for name in names):
         return "thinker"
-    if architecture_of(checkpoint).endswith(REWARD_CLASSES) or reward_head(checkpoint):
+    if is_reward_class(checkpoint) or any(name.startswith(REWARD_HEADS) for name in names):
         return "reward"
     name = repository(checkpoint.folder).lower()
     if any(part in name for part in POLICY_NAMES):
@@ -46,9 +46,9 @@ def repository(folder: Path) -> str:
     return known[0] if known else folder.resolve().name
 
 
-def reward_head(checkpoint: Checkpoint) -> str | None:
-    """A tensor of a head that gives scores; None where there is none."""
-    return next((name for name in checkpoint.tensors if name.startswith(REWARD_HEADS)), None)
+def is_reward_class(checkpoint: Checkpoint) -> bool:
+    """Whether the model class is one that gives scores; a value head alone may be a policy's."""
+    return architecture_of(checkpoint).endswith(REWARD_CLASSES)
 
 
 def outputs(checkpoint: Checkpoint) -> int | None:

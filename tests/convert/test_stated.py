@@ -64,9 +64,12 @@ def test_a_separator_is_for_token_classifiers(dry_run, mistral, edit):
     assert dry_run("--separator", r"\n\n")["reward"]["step_tag"] == " \n\n"
 
 
-def test_a_reward_head_makes_no_policy(dry_run, mistral, edit):
+def test_a_class_of_reward_models_makes_no_policy(dry_run, mistral, edit):
     edit(mistral, **{"v_head.summary.weight": np.ones((1, 256), np.float32)})
-    assert "holds v_head.summary.weight, the head of a reward model" in dry_run("--role", "policy")
+    assert dry_run("--role", "policy")["role"] == "policy"  # trained by PPO, with its value head
+    path = mistral / "config.json"
+    path.write_text(path.read_text().replace("MistralForCausalLM", "Qwen2ForPrmModel"))
+    assert "is a Qwen2ForPrmModel, a reward model and no policy" in dry_run("--role", "policy")
 
 
 def test_the_protocol_stands_in_the_text_too(mistral, capsys):

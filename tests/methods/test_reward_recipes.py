@@ -13,7 +13,7 @@ import torch
 import transformers as tf
 from safetensors.torch import load_file
 
-from convert.ensure import ensure
+from convert.ensure import ensure_all
 from methods.candidate import Candidate
 from methods.problem import Problem
 from methods.scorers import ProcessRewardScorer
@@ -167,8 +167,9 @@ def test_scores_are_the_recipes(
     problems = list(zip(questions[:4], _solved(solutions[:4]), strict=True))
     theirs = [score for q, lines in problems for score in recipe(folder, q, lines)]
     assert np.std(theirs) > 0.01  # they say something
-    gguf = ensure(str(folder), "f16", tmp_path / "out").path
-    for path, tolerance in ((folder, 1e-5), (gguf, 1e-3)):
+    pytest.importorskip("onnx")
+    gguf, onnx = (made.path for made in ensure_all(str(folder), ["f16", "fp32"], tmp_path / "out"))
+    for path, tolerance in ((folder, 1e-5), (gguf, 1e-3), (onnx, 1e-4)):
         with open_engine(path, OPTIONS) as engine:
             for stop in ("\n\n", " ки\n"):
                 ours = [s for q, lines in problems for s in _scores(engine, q, lines, stop)]
