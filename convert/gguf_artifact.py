@@ -6,21 +6,16 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from convert import bounds
-from convert.artifact import Artifact, PromptFormat, RewardProtocol, Role, ThoughtProtocol
+from convert.artifact import Artifact, PromptFormat, Role
 from convert.gguf_check import check_header
 from convert.gguf_header import read_header
 from convert.gguf_level import level_of
 from convert.gguf_shape import shape_of
+from convert.own_keys import PREFIX, PROTOCOLS, stated
 from convert.prompt_presets import prompt_preset
 from convert.protocols import check_numbers, judged, role_of
 
-T = TypeVar("T")
 D = TypeVar("D", str, None)
-GROUPS: dict[type, str] = {
-    PromptFormat: "prompt",
-    RewardProtocol: "reward",
-    ThoughtProtocol: "thought",
-}
 
 
 def artifact_from_gguf(path: Path) -> Artifact:
@@ -56,11 +51,10 @@ def artifact_from_gguf(path: Path) -> Artifact:
 
 def _protocols(path: Path, values: dict[str, Any], role: Role, context: int) -> dict[str, Any]:
     """How the model is asked, scores and thinks, as the arguments of an artifact."""
-    thought = _own(path, values, ThoughtProtocol) if role == "thinker" else None
     return {
-        "prompt": _own(path, values, PromptFormat) or _preset(path, values, role, context),
-        "reward": _own(path, values, RewardProtocol) if role == "reward" else None,
-        "thought": thought,
+        "prompt": _own(path, values, "prompt") or _preset(path, values, role, context),
+        "reward": _own(path, values, "reward") if role == "reward" else None,
+        "thought": _own(path, values, "thought") if role == "thinker" else None,
     }
 
 
@@ -72,11 +66,10 @@ def _preset(path: Path, values: dict[str, Any], role: Role, context: int) -> Pro
     return prompt_preset(path.name, chat=chat, thinks=role == "thinker", context=context)
 
 
-def _own(path: Path, values: dict[str, Any], kind: type[T]) -> T | None:
+def _own(path: Path, values: dict[str, Any], name: str) -> Any:
     """The protocol that keys of ours state; None where there are none."""
-    prefix = f"starbase.{GROUPS[kind]}."
-    own = {k.removeprefix(prefix): v for k, v in values.items() if k.startswith(prefix)}
-    return judged(kind, path, prefix.rstrip("."), own) if own else None
+    own = stated(values, name)
+    return judged(PROTOCOLS[name], path, PREFIX + name, own) if own else None
 
 
 def _heads(path: Path, values: dict[str, Any]) -> str | None:

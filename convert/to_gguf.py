@@ -5,9 +5,9 @@ Quantized levels are byte for byte what llama-quantize writes from the f16 file.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from convert.identity import Identity
 from convert.imatrix import ImportanceMatrix, cut, read_imatrix
 from convert.levels import LEVELS, UNQUANTIZED, Level
 from convert.mapping import Mapped, tensor_map
+from convert.own_keys import own_keys
 from convert.placing import Place, file_bytes, places
 from convert.refusal import Refusal
 from convert.rope import add_rope, rope_factors
@@ -43,6 +44,20 @@ class About:
     origin: str
     revision: str | None = None
     heads: str | None = None  # the file beside it
+
+    def facts(self, checkpoint: Checkpoint) -> dict[str, Any]:
+        """What its keys say, by the fields of an `Artifact`."""
+        found = self.identity
+        return {
+            "role": found.role,
+            "architecture": checkpoint.architecture,
+            "source": self.origin,
+            "revision": self.revision,
+            "heads": self.heads,
+            "prompt": found.prompt,
+            "reward": found.reward,
+            "thought": found.thought,
+        }
 
 
 def write_ggufs(
@@ -119,7 +134,7 @@ def _metadata(checkpoint: Checkpoint, about: About) -> Metadata:
     thought = about.identity.thought
     control = dict(zip((thought.start_id, thought.end_id), TOKENS, strict=True)) if thought else {}
     add_tokenizer(writer, checkpoint.folder, checkpoint.shape.vocab, control)
-    add_own_keys(writer, own_keys(checkpoint, about))
+    add_own_keys(writer, own_keys(about.facts(checkpoint)))
     found: Metadata = writer.kv_data[0]
     return found
 
@@ -193,26 +208,3 @@ def add_own_keys(writer: Any, keys: Iterable[tuple[str, str | int]]) -> None:
     for key, value in keys:
         kind = gguf.GGUFValueType.INT32 if isinstance(value, int) else gguf.GGUFValueType.STRING
         writer.add_key_value(key, value, kind)  # an empty string too
-
-
-def own_keys(checkpoint: Checkpoint, about: About) -> Iterator[tuple[str, str | int]]:
-    """Keys and values; what is None is left out."""
-    plain = {
-        "role": about.identity.role,
-        "architecture": checkpoint.architecture,
-        "source": about.origin,
-        "revision": about.revision,
-        "heads": about.heads,
-    }
-    groups = {"": plain}
-    protocols = {
-        "prompt.": about.identity.prompt,
-        "reward.": about.identity.reward,
-        "thought.": about.identity.thought,
-    }
-    for name, protocol in protocols.items():
-        groups[name] = asdict(protocol) if protocol is not None else {}
-    for group, values in groups.items():
-        for key, value in values.items():
-            if value is not None:
-                yield f"starbase.{group}{key}", value

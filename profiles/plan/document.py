@@ -7,6 +7,7 @@ from typing import Any
 
 from convert.units import GIB
 from profiles.plan.measure import Choice, Need, Placement, Plan, best, even, relieved
+from profiles.tables import aligned
 from profiles.text_formats import gib
 
 ROLES = ("policy", "reward")
@@ -71,14 +72,8 @@ def _table(plan: Plan) -> list[str]:
     titles = [*roles, "weights", "KV", "unshared", "compute", "on a card", "RAM, no card"]
     titles += [f"{gib(card)} card" for card in plan.cards]
     lines = [titles, *(_cells(choice, plan.cards) for choice in even(plan.choices))]
-    widths = [max(len(line[n]) for line in lines) for n in range(len(titles))]
-    return [
-        "  ".join(
-            cell.ljust(width) if n < len(roles) else cell.rjust(width)
-            for n, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    ]
+    numbers = [n >= len(roles) for n in range(len(titles))]
+    return aligned(lines, numbers).splitlines()
 
 
 def _cells(choice: Choice, cards: Sequence[int]) -> list[str]:
