@@ -82,14 +82,14 @@ def read_config(folder: Path) -> dict[str, Any]:
         FileNotFoundError: if there is none.
         Refusal: if the architecture is not one of `ARCHITECTURES`, or the weights are packed.
     """
-    path = folder / "config.json"
+    path, known = folder / "config.json", repository_of(folder)
+    name = known[0] if known else folder
     if (folder / CONFIG).exists() and not path.exists():
         base = read_json(folder / CONFIG).get("base_model_name_or_path") or "its base model"
-        known = repository_of(folder)
-        name = known[0] if known else folder
         raise Refusal(f"{name} is a LoRA adapter; convert {base} --adapter {name}")
     if not path.exists():
-        raise FileNotFoundError(f"{folder} has no config.json: not a checkpoint folder")
+        remedy = "; of a repository of .gguf files, download one and give its path" if known else ""
+        raise FileNotFoundError(f"{name} has no config.json: not a checkpoint folder{remedy}")
     config = decoder_config(read_json(path))
     model_type = config.get("model_type")
     if not isinstance(model_type, str) or model_type not in ARCHITECTURES:

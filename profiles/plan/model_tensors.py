@@ -24,6 +24,9 @@ KNOWN: dict[str, tuple[Shape, str]] = {  # published configurations, and what th
     "qwen2.5-3b": (Shape(36, 2048, 16, 2, 128, 11008, 151936, 32768), "tied bias"),
     "qwen2.5-7b": (Shape(28, 3584, 28, 4, 128, 18944, 152064, 32768), "bias"),
     "qwen2.5-14b": (Shape(48, 5120, 40, 8, 128, 13824, 152064, 32768), "bias"),
+    "qwen3-1.7b": (Shape(28, 2048, 16, 8, 128, 6144, 151936, 40960), "tied norms"),
+    "qwen3-8b": (Shape(36, 4096, 32, 8, 128, 12288, 151936, 40960), "norms"),
+    "qwen3-14b": (Shape(40, 5120, 40, 8, 128, 17408, 151936, 40960), "norms"),
     "smollm2-135m": (Shape(30, 576, 9, 3, 64, 1536, 49152, 8192), "tied"),
     "smollm2-360m": (Shape(32, 960, 15, 5, 64, 2560, 49152, 8192), "tied"),
     "smollm2-1.7b": (Shape(24, 2048, 32, 32, 64, 8192, 49152, 8192), "tied"),
@@ -146,6 +149,9 @@ def _tensors(shape: Shape, traits: str) -> Iterator[TensorShape]:
         }
         if "bias" in traits:
             parts |= {"attn_q.bias": (query,), "attn_k.bias": (keys,), "attn_v.bias": (keys,)}
+        if "norms" in traits:
+            heads = ("attn_q_norm.weight", "attn_k_norm.weight")
+            parts |= dict.fromkeys(heads, (shape.head_dim,))
         for part, sides in parts.items():
             yield TensorShape(f"blk.{layer}.{part}", sides)
     yield TensorShape("output_norm.weight", (hidden,))

@@ -162,3 +162,14 @@ def test_the_client_goes_by_its_own_settings(hub: Asked) -> None:
     resolve("a/b")
     own = {"force_download", "token", "cache_dir", "local_dir", "endpoint"}
     assert all(not own & call.keys() for call in hub)
+
+
+def test_a_repository_of_other_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "models--owner--gguf" / "snapshots" / "0123"
+    folder.mkdir(parents=True)
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *_, **_options: str(folder))
+    with pytest.raises(FileNotFoundError, match=r"owner/gguf has no config.json.*download one and"):
+        resolve("owner/gguf")
+    (folder / "adapter_config.json").write_text('{"base_model_name_or_path": "owner/base"}')
+    with pytest.raises(ValueError, match=r"convert owner/base --adapter owner/gguf"):
+        resolve("owner/gguf")

@@ -26,8 +26,9 @@ SIZE = r" = +([\d.]+) MiB"
 def write_ghost(path: Path, outline: ModelTensors) -> Path:
     """A GGUF of an outline at f16 with a header and a hole: llama.cpp takes it for whole."""
     shape = outline.shape
-    biased = any(tensor.name.endswith("bias") for tensor in outline.tensors)
-    writer = gguf.GGUFWriter(path, "qwen2" if biased else "llama")
+    marks = {"attn_q.bias": "qwen2", "attn_q_norm.weight": "qwen3"}
+    first = {tensor.name.removeprefix("blk.0.") for tensor in outline.tensors}
+    writer = gguf.GGUFWriter(path, next((marks[m] for m in marks if m in first), "llama"))
     writer.add_block_count(shape.layers)
     writer.add_context_length(shape.context)
     writer.add_embedding_length(shape.hidden)
