@@ -26,7 +26,10 @@ def document(answer: Answer) -> dict[str, Any]:
     return {
         "answer": answer.text,
         "selection": answer.selection,
-        "candidates": [_candidate(c, answer.aggregation) for c in answer.candidates],
+        "candidates": [
+            _candidate(c, text, answer.aggregation)
+            for c, text in zip(answer.candidates, values(answer), strict=True)
+        ],
         "usage": _usage(answer.usage),
         "scorer_usage": _usage(answer.scorer_usage),
         "latency_s": answer.latency_s,
@@ -40,6 +43,16 @@ def tree(question: str, answer: Answer) -> dict[str, Any]:
     """The whole search as JSON data: every stage with its budget, widths and scored candidates."""
     stages = [_stage(depth, stage) for depth, stage in enumerate(answer.stages, 1)]
     return {"question": question, "levels": stages, **document(answer)}
+
+
+def values(answer: Answer) -> list[str | None]:
+    """What each candidate answered; equal values are written alike, as the answer is."""
+    given = [candidate.reading.answer for candidate in answer.candidates]
+    texts = [text for text in (answer.text, *given) if text is not None]
+    if not texts:
+        return given
+    alike = dict(zip(texts, answer.candidates[0].reader.groups(texts), strict=True))
+    return [None if text is None else alike[text] for text in given]
 
 
 def best_path(answer: Answer) -> Candidate | None:
@@ -62,10 +75,7 @@ def _path(candidate: Candidate) -> list[str]:
 
 
 def _votes(answer: Answer) -> list[str]:
-    given = [c.reading.answer for c in answer.candidates]
-    values = iter(answer.candidates[0].reader.groups([text for text in given if text is not None]))
-    named = [None if text is None else next(values) for text in given]
-    found = list(zip(named, answer.candidates, strict=True))
+    found = list(zip(values(answer), answer.candidates, strict=True))
     counts = Counter(a for a, _ in found if a is not None)
     weights: Counter[str] = Counter()
     for text, candidate in found:
@@ -122,12 +132,11 @@ def _stage(depth: int, stage: Stage) -> dict[str, Any]:
     }
 
 
-def _candidate(candidate: Candidate, aggregation: Aggregation) -> dict[str, Any]:
-    found = candidate.reading
+def _candidate(candidate: Candidate, text: str | None, aggregation: Aggregation) -> dict[str, Any]:
     return {
         "branch": candidate.branch.id,
-        "answer": found.answer,
-        "rule": found.rule,
+        "answer": text,
+        "rule": candidate.reading.rule,
         "finished": candidate.finished,
         "score": _score(candidate, aggregation) if candidate.scores else None,
         "scores": list(candidate.scores),

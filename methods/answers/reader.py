@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal, Protocol
 
 from methods.answers import choice, exact, gsm8k, latex
@@ -69,11 +70,7 @@ class Reader:
         What follows a block of thoughts counts, and what stands before the next question, where
         that holds an answer.
         """
-        for part in _parts(completion):
-            found = self._read(part)
-            if found.answer is not None:
-                return found
-        return Extraction(None, "none")
+        return _read(self, completion)
 
     def states(self, text: str) -> bool:
         """Whether a text marks an answer."""
@@ -96,7 +93,8 @@ class Reader:
             found.append(first)
         return found
 
-    def _read(self, text: str) -> Extraction:
+    def read_part(self, text: str) -> Extraction:
+        """The answer of a text that is read as a whole."""
         kind = KINDS[self.task]
         marked = marks(text, self.marker)
         for mark in reversed(marked):
@@ -111,6 +109,15 @@ class Reader:
 
 
 NUMBERS = Reader()
+
+
+@lru_cache(maxsize=1024)  # a vote reads its candidates strictly and flexibly, then shows them
+def _read(reader: Reader, completion: str) -> Extraction:
+    for part in _parts(completion):
+        found = reader.read_part(part)
+        if found.answer is not None:
+            return found
+    return Extraction(None, "none")
 
 
 def _parts(completion: str) -> list[str]:

@@ -1,9 +1,13 @@
 import time
+from dataclasses import replace
 
 import pytest
 
+from methods import show
 from methods.answers import latex
 from methods.answers.reader import NUMBERS, Reader
+from methods.candidate import Answer, Candidate
+from runtime.engine import Branch, Step, Usage
 
 MATH = Reader("math")
 
@@ -105,3 +109,16 @@ def test_texts_are_compared_without_their_dress() -> None:
     assert reader.same("1,234", "1234")
     assert reader.read("It is long.\nParis").answer == "Paris"
     assert not reader.same("Paris", "London")
+
+
+def test_a_document_writes_equal_values_alike() -> None:
+    texts = [r"\boxed{\frac{3}{4}}", r"\boxed{2}", r"\boxed{0.75}", "none"]
+    paths = tuple(
+        Candidate(Branch(n), (Step(text, (), (), "eos"),), finished=True, reader=MATH)
+        for n, text in enumerate(texts)
+    )
+    answer = Answer("0.75", "majority", paths, Usage(), Usage(), 0.0, 0.0, 0.0)
+    assert show.values(answer) == ["0.75", "2", "0.75", None]
+    assert [c["answer"] for c in show.document(answer)["candidates"]] == show.values(answer)
+    assert "0.75    2 of 4" in show.report(answer)
+    assert show.values(replace(answer, candidates=(), text=None)) == []
