@@ -63,12 +63,13 @@ class Reader:
 
     task: TaskName = "gsm8k"
     marker: str | None = None
+    chat: bool = False  # it ends by itself, and what looks like the next question is its own
 
     def read(self, completion: str) -> Extraction:
         """The answer of a completion: the last marked one, else the last one, else none.
 
-        What follows a block of thoughts counts, and what stands before the next question, where
-        that holds an answer.
+        What follows a block of thoughts counts, and, unless it is a chat's, what stands before the
+        next question, where that holds an answer.
         """
         return _read(self, completion)
 
@@ -113,16 +114,16 @@ NUMBERS = Reader()
 
 @lru_cache(maxsize=1024)  # a vote reads its candidates strictly and flexibly, then shows them
 def _read(reader: Reader, completion: str) -> Extraction:
-    for part in _parts(completion):
+    for part in _parts(completion, chat=reader.chat):
         found = reader.read_part(part)
         if found.answer is not None:
             return found
     return Extraction(None, "none")
 
 
-def _parts(completion: str) -> list[str]:
+def _parts(completion: str, *, chat: bool) -> list[str]:
     """The parts of a completion that may hold its answer, the likeliest first."""
     concluded = completion.rpartition("</think>")[2]
-    asks = ASKS.search(concluded)
+    asks = None if chat else ASKS.search(concluded)
     parts = [concluded[: asks.start()]] if asks else []
     return [*parts, concluded, *([completion] if concluded != completion else [])]

@@ -146,6 +146,19 @@ def test_a_text_without_a_number_has_no_answer(text: str) -> None:
     assert NUMBERS.read(text) == type(NUMBERS.read(text))(None, "none")
 
 
+@pytest.mark.parametrize(
+    ("text", "base", "chat"),
+    [
+        ("In 2 steps.\nQuestion: Ann has 3 hens.\nAnswer: 18", "2", "18"),
+        ("Ann has 3 hens.\n\n\nThe answer is 18.", "3", "18"),
+        ("It makes 18.\nQ: Bob has 5?\nA: The answer is 7", "18", "7"),
+    ],
+)
+def test_only_a_base_model_asks_itself_the_next_question(text: str, base: str, chat: str) -> None:
+    assert NUMBERS.read(text).answer == base
+    assert Reader(chat=True).read(text).answer == chat
+
+
 def test_a_models_own_marker_is_a_mark() -> None:
     text = "It makes 18 in all, after 2 days"
     assert NUMBERS.read(text).rule == "last-number"
