@@ -10,6 +10,7 @@ from convert.artifact import Aggregation, Artifact, PromptFormat
 from convert.files import sha256
 from convert.refusal import Refusal
 from methods import catalog
+from methods.answers.tasks import ANSWER_TOKENS, TaskName
 from methods.arguments import MAX_TOKENS
 from methods.build import MethodSpec, paper_spec
 from methods.catalog import METHODS, ProtocolName
@@ -23,6 +24,7 @@ from runtime.devices import checkpoint_level
 from runtime.options import EngineOptions, Thinking
 from runtime.prompt_changes import names_chat
 
+CLOSING_TOKENS = 8  # that end a `<think>` block, with some to spare
 THOUGHT_TOKENS = 16  # of the KV cache, for the thought of one path
 SAME = "same"
 
@@ -179,7 +181,7 @@ def _configuration(
     spec: MethodSpec,
     fingerprints: dict[Path, str],
 ) -> Configuration:
-    reward = pair.reward if request.judges(spec.search) else None
+    reward, task = pair.reward if request.judges(spec.search) else None, request.task or "gsm8k"
     fair = spec.protocol is ProtocolName.FAIR  # the paper's code asks, and stops, as it does
     form = request.prompt.applied(pair.policy.prompt) if fair else None
     if fair:
@@ -194,7 +196,9 @@ def _configuration(
         level=pair.policy.level,
         reward_level=reward.level if reward else None,
         spec=replace(spec, aggregation=_aggregation(spec, reward)),
-        options=_options(request.options, spec, thinking, room_for_prompt(form)),
+        options=_options(
+            request.options, spec, thinking, room_for_prompt(form), _beyond(spec, task)
+        ),
         data=request.data,
         data_sha256=sha256(request.data),
         policy_fingerprint=fingerprints[pair.policy.path],
@@ -202,7 +206,7 @@ def _configuration(
         limit=request.limit,
         shuffle=request.shuffle,
         seed=request.seed,
-        task=request.task or "gsm8k",
+        task=task,
         baseline=pair.baseline,
         reward_protocol=request.reward_protocol if reward else None,
         prompt=_stored(pair.policy, form),
@@ -228,15 +232,21 @@ def _aggregation(spec: MethodSpec, reward: Artifact | None) -> Aggregation:
     return protocol.aggregation if protocol is not None else "last"
 
 
+def _beyond(spec: MethodSpec, task: TaskName) -> int:
+    """Tokens that a path may get on top: a longer answer that is asked for, a block's end."""
+    longer = ANSWER_TOKENS[task] - ANSWER_TOKENS["gsm8k"]
+    return longer + (0 if spec.think_budget is None else CLOSING_TOKENS)
+
+
 def _options(
-    options: EngineOptions, spec: MethodSpec, thinking: Thinking, prompt_tokens: int
+    options: EngineOptions, spec: MethodSpec, thinking: Thinking, prompt_tokens: int, beyond: int
 ) -> EngineOptions:
     """A KV cache with room for every path at full length, beside the prompt.
 
     Raises:
         Refusal: if no machine could hold it.
     """
-    path = spec.max_tokens + (0 if thinking == "off" else THOUGHT_TOKENS)
+    path = spec.max_tokens + beyond + (0 if thinking == "off" else THOUGHT_TOKENS)
     search = catalog.search_named(spec.search)
     context = max(options.context, prompt_tokens + search.paths(spec.width) * path)
     if context > MAX_TOKENS:

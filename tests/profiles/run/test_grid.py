@@ -169,6 +169,12 @@ def test_the_kv_cache_grows_with_the_width(request_: Request, shelf: Shelf) -> N
     assert wide.options.context >= 64 * 256 + 1024
     assert wide.options.max_branches >= 2 * 64
     assert wide.options.device == "cpu"
+    longer = replace(
+        request_, widths=(64,), task="math", spec=replace(request_.spec, think_budget=64)
+    )
+    made = configurations(longer, shelf.models())
+    room = next(c for c in made if c.spec.width == 64)
+    assert room.options.context >= wide.options.context + 64 * (48 + 5)  # formula and `</think>`
 
 
 @pytest.mark.parametrize(
