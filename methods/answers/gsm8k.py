@@ -7,6 +7,7 @@ from typing import Final
 
 from methods.answers.marks import AnswerMark, unboxed
 from methods.answers.plain import plain
+from methods.answers.words import spelled
 from methods.answers.written import NUMBER, normalise, numbers
 
 HEDGES = (
@@ -26,7 +27,7 @@ rule: Final = "last-number"
 
 
 def stated(mark: AnswerMark) -> str | None:
-    """The number that a mark is followed by, maybe after a hedge or a calculation."""
+    """The number that a mark is followed by, in digits or words, maybe after a hedge or a sum."""
     after = plain(unboxed(mark.content))
     line = DASH.sub("-", after) if not after.lstrip(" ").startswith("\n") else after.lstrip()
     line = NEGATIVE.sub("-", DASH.sub("", line).lstrip().split("\n", 1)[0])
@@ -40,7 +41,7 @@ def stated(mark: AnswerMark) -> str | None:
         found = result
     if found:
         return normalise(found[0])
-    return _last(line) if mark.boxed else None
+    return _last(line) if mark.boxed else spelled(line[head.end() :])
 
 
 def loose(mark: AnswerMark) -> str | None:
