@@ -1,0 +1,60 @@
+"""Searches of many questions at once, on the reference pair."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from methods.build import MethodSpec, build
+from methods.candidate import Answer
+from methods.problem import Problem
+from methods.scorers import ProcessRewardScorer
+from runtime.engine import Engine
+from runtime.lane import Counters
+from runtime.load import open_engine
+from runtime.options import EngineOptions
+from runtime.prompt import prompt_format
+from runtime.scheduler import Scheduler
+
+Reference = Callable[[str, str], Path]
+SPEC = MethodSpec("rebase", 16, max_tokens=160, step_tokens=48)
+
+
+def solve(problem: Problem) -> Callable[[Engine, Engine], Answer]:
+    def work(policy: Engine, reward: Engine) -> Answer:
+        scorer = ProcessRewardScorer(reward, prompt_format(policy).step_stop)
+        return build(SPEC, policy, scorer).solve(problem, 3)
+
+    return work
+
+
+def answers(
+    reference: Reference, problems: Sequence[Problem], cells: int, branches: int
+) -> tuple[list[Answer], list[Counters]]:
+    options = EngineOptions(device="cpu", context=cells, max_branches=branches, threads=1)
+    with (
+        open_engine(reference("policy", "f32"), options) as policy,
+        open_engine(reference("reward", "f32"), options) as reward,
+        Scheduler(policy, reward) as scheduler,
+    ):
+        jobs = [scheduler.submit(solve(problem), width=16) for problem in problems]
+        list(scheduler.run())
+        return [job.result() for job in jobs], scheduler.counters()
+
+
+def tree(answer: Answer) -> Any:
+    return [[c.text for c in stage.candidates] for stage in answer.stages]
+
+
+def test_a_cache_for_five_paths_finds_what_a_large_one_finds(
+    reference: Reference, questions: list[str]
+) -> None:
+    problems = [Problem(str(n), text) for n, text in enumerate(questions[:2])]
+    large, before = answers(reference, problems, 8192, 96)
+    small, after = answers(reference, problems, 768, 96)
+    assert all(counters.copied_tokens == 0 for counters in before)
+    assert all(counters.copied_tokens > 500 for counters in after)
+    for one, other in zip(large, small, strict=True):
+        assert tree(one) == tree(other)
+        assert one.text == other.text
