@@ -23,6 +23,7 @@ class Job:
 
     def __init__(self, work: Callable[[Job], Any], width: int, age: int) -> None:
         self.width, self.age = width, age
+        self.first = False  # it is admitted at once
         self.lane: Lane | None = None  # whose engine it waits for
         self.request: Feed | Extend | None = None
         self.future: Future[Any] = Future()

@@ -93,6 +93,7 @@ class Lane:
         """Free what is kept for prompts to come."""
         while self.prompts.trunks:
             self._residence.forget(self.prompts.trunks.pop(0), self._all())
+        self._residence.settle()
 
     def round(self, requests: Sequence[Feed | Extend]) -> None:
         """Go one token, or one part of a prompt, ahead with requests, the oldest first."""

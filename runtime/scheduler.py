@@ -61,15 +61,18 @@ class Scheduler:
         """What every engine does and did."""
         return [lane.counters() for lane in self._lanes]
 
-    def submit(self, work: Callable[..., Any], *, width: int = 1) -> Job:
+    def submit(self, work: Callable[..., Any], *, width: int = 1, first: bool = False) -> Job:
         """A job that calls `work` with an engine for each of the scheduler's.
 
-        `width` is how many branches it will mostly extend at once.
+        `width` is how many branches it will mostly extend at once. A job that is `first` waits for
+        nobody: it is admitted in the next round.
         """
         with self._news:
             self._submitted += 1
             job = Job(lambda job: work(*self._views(job)), width, self._submitted)
-            self._waiting.append(job)
+            job.first = first
+            before = sum(one.first for one in self._waiting)
+            self._waiting.insert(before if first else len(self._waiting), job)
             self._news.notify_all()
         return job
 
@@ -124,17 +127,19 @@ class Scheduler:
         return gone
 
     def _admit(self) -> None:
-        while self._waiting and self._has_room(self._waiting[0].width):
+        while self._waiting and self._has_room(self._waiting[0]):
             with self._news:
                 job = self._waiting.popleft()
                 self._running.append(job)
             job.advance()
 
-    def _has_room(self, width: int) -> bool:
+    def _has_room(self, job: Job) -> bool:
+        if job.first:
+            return True
         if any(lane.waiting for lane in self._lanes):
             return False
         growing = sum(_branches(job) for job in self._running)
-        return not self._running or growing + width <= self._branches
+        return not self._running or growing + job.width <= self._branches
 
     def _views(self, job: Job) -> list[Engine]:
         views = [SharedEngine(lane, job) for lane in self._lanes]

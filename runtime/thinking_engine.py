@@ -80,7 +80,9 @@ class ThinkingEngine:
 
     def over(self, engine: Engine) -> ThinkingEngine:
         """The same thinking over another engine of the same model, with books of its own."""
-        return ThinkingEngine(engine, self._head, gate=self._gate, temperature=self._temperature)
+        made = ThinkingEngine(engine, self._head, gate=self._gate, temperature=self._temperature)
+        made.artifact = self.artifact  # it may be asked in a format of its own
+        return made
 
     @property
     def usage(self) -> Usage:

@@ -29,8 +29,11 @@ ADDED: dict[str, object] = {
     "spec.stop_loops": False,
     "spec.think_budget": None,
     "prompt": None,
+    "parallel": 1,
 }
-PLACES = ("policy", "reward", "data", "limit", "baseline")  # change no answer to a question
+PLACES = frozenset(  # change no answer to a question
+    ("policy", "reward", "data", "limit", "baseline", "latency_questions")
+)
 FINGERPRINT_BYTES = 1 << 20
 
 
@@ -56,6 +59,8 @@ class Configuration:
     baseline: bool = False  # full precision, what the others are compared with
     reward_protocol: RewardProtocol | None = None  # as the user stated it
     prompt: PromptFormat | None = None  # how the policy is asked; None: as it says itself
+    parallel: int = 1  # questions at once; kernels round by what shares a call
+    latency_questions: int = 20  # of them asked alone too, where several are asked at once
 
     @property
     def thinking(self) -> Thinking:

@@ -30,6 +30,18 @@ class ChosenAnswer:
 
 
 @dataclass(frozen=True, slots=True)
+class Alone:
+    """What a question took with the models to itself, where the record is of many at once."""
+
+    latency_s: float
+    scorer_s: float
+    ttft_s: float
+    policy: Usage
+    reward: Usage
+    same: bool  # whether the answers were
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """One question under one configuration. A failed one has no answer and so is wrong."""
 
@@ -51,6 +63,7 @@ class Record:
     policy_kv_bytes: int = 0
     reward_kv_bytes: int = 0
     depth: int = 0  # stages of the tree; 0 where there is none, or none was counted
+    alone: Alone | None = None
 
     def line(self) -> str:
         return json.dumps(asdict(self), ensure_ascii=False) + "\n"

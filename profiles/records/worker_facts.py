@@ -22,6 +22,9 @@ class WorkerFacts:
     peak_vram_bytes: int | None = None
     versions: dict[str, str] = field(default_factory=dict)
     prompt: PromptFormat | None = None  # how the policy was asked
+    together_s: float = 0.0  # of whole cohorts of questions at once
+    together_questions: int = 0
+    together_tokens: int = 0  # decoded by the policy meanwhile
 
     def write(self, path: Path) -> None:
         """Write whole or not at all."""

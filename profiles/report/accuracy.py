@@ -9,9 +9,9 @@ from methods import catalog
 from methods.catalog import Selection
 from profiles.intervals import Estimate, Paired, compare, percentile, wilson
 from profiles.records.configuration import Configuration
-from profiles.records.record import Record
+from profiles.records.record import Alone, Record
 from profiles.records.worker_facts import WorkerFacts
-from profiles.report.rows import Change, Cost, Counts, Memory, Row, Setup
+from profiles.report.rows import AtOnce, Change, Cost, Counts, Memory, Row, Setup
 from runtime.engine import Usage
 from runtime.flops import flops, paper_flops
 
@@ -29,6 +29,8 @@ def row(
     """
     search = configuration.spec.search
     charged = catalog.search_named(search).scored or catalog.SELECTIONS[selection].scored
+    ran = [record for record in records if record.failed is None]
+    timed = ran if configuration.parallel == 1 else [r.alone for r in ran if r.alone is not None]
     verdicts = [record.verdict(selection) for record in records]
     correct = [verdict.correct for verdict in verdicts]
     return Row(
@@ -48,7 +50,7 @@ def row(
         accuracy=Estimate(fmean(correct), *wilson(sum(correct), len(correct))),
         accuracy_strict=fmean(verdict.correct_strict for verdict in verdicts),
         change=None if configuration.baseline else _change(pair(baseline, records, selection)),
-        cost=_cost([record for record in records if record.failed is None], process, charged),
+        cost=_cost(ran, timed, process, charged),
         memory=_memory(records, process, charged),
         counts=Counts(
             unanswered=sum(verdict.answer is None for verdict in verdicts),
@@ -59,6 +61,7 @@ def row(
         ),
         model=process.policy.name,
         device=process.policy.device,
+        at_once=_at_once(configuration, ran, process),
     )
 
 
@@ -93,22 +96,40 @@ def _change(paired: Paired | None) -> Change | None:
     )
 
 
-def _cost(ran: Sequence[Record], process: WorkerFacts, charged: bool) -> Cost:
-    """Seconds, tokens and operations of the questions that ran."""
-    latency = [record.latency_s - (0.0 if charged else record.scorer_s) for record in ran]
+def _at_once(
+    configuration: Configuration, ran: Sequence[Record], process: WorkerFacts
+) -> AtOnce | None:
+    if configuration.parallel == 1:
+        return None
+    alone = [record.alone for record in ran if record.alone is not None]
+    return AtOnce(
+        parallel=configuration.parallel,
+        timed=len(alone),
+        timed_same=sum(one.same for one in alone),
+        questions_per_min=_ratio(60 * process.together_questions, process.together_s),
+        run_tok_per_s=_ratio(process.together_tokens, process.together_s),
+    )
+
+
+def _cost(
+    ran: Sequence[Record], timed: Sequence[Record | Alone], process: WorkerFacts, charged: bool
+) -> Cost:
+    """Tokens and operations of the questions that ran, seconds of those that were timed."""
+    latency = [one.latency_s - (0.0 if charged else one.scorer_s) for one in timed]
+    work = sum((one.policy for one in timed), Usage())
     policy = sum((record.policy for record in ran), Usage())
     reward = sum((record.reward for record in ran), Usage()) if charged else Usage()
     booked = sum(_booked(record) for record in ran)
     policy_flops = flops(policy, process.policy.shape)
     reward_flops = flops(reward, process.reward.shape) if process.reward else 0
     return Cost(
-        latency_p50_s=percentile(latency, 50) if ran else None,
-        latency_p95_s=percentile(latency, 95) if ran else None,
-        latency_mean_s=fmean(latency) if ran else None,
-        ttft_p50_s=percentile([record.ttft_s for record in ran], 50) if ran else None,
-        prefill_tok_per_s=_ratio(policy.prefill_tokens, policy.prefill_s),
-        decode_tok_per_s=_ratio(policy.decode_tokens, policy.decode_s),
-        sampling_share=_ratio(policy.sampling_s, sum(latency)),
+        latency_p50_s=percentile(latency, 50) if timed else None,
+        latency_p95_s=percentile(latency, 95) if timed else None,
+        latency_mean_s=fmean(latency) if timed else None,
+        ttft_p50_s=percentile([one.ttft_s for one in timed], 50) if timed else None,
+        prefill_tok_per_s=_ratio(work.prefill_tokens, work.prefill_s),
+        decode_tok_per_s=_ratio(work.decode_tokens, work.decode_s),
+        sampling_share=_ratio(work.sampling_s, sum(latency)),
         prompt_tokens_per_question=_ratio(policy.prefill_tokens, len(ran)),
         decode_tokens_per_question=_ratio(policy.decode_tokens, len(ran)),
         thought_tokens_per_question=_ratio(policy.thought_tokens, len(ran)),

@@ -188,6 +188,32 @@ COLUMNS: tuple[Column, ...] = (
 THOUGHTS = Column(
     C, "thought tokens", "Included in tokens; at which share of the tokens.", thoughts_cell
 )
+AT_ONCE = (
+    Column(
+        S,
+        "at once",
+        "Questions that were answered at once.",
+        lambda r: str(r.at_once.parallel) if r.at_once else "1",
+    ),
+    Column(
+        S,
+        "questions/min",
+        "Of the whole run, questions at once.",
+        lambda r: significant(r.at_once.questions_per_min) if r.at_once else NONE,
+    ),
+    Column(
+        S,
+        "run tok/s",
+        "Decoded by the policy in the whole run, questions at once.",
+        lambda r: significant(r.at_once.run_tok_per_s) if r.at_once else NONE,
+    ),
+    Column(
+        S,
+        "alone: same",
+        "Of the questions asked alone too, for latency and tok/s, those answered alike.",
+        lambda r: f"{r.at_once.timed_same}/{r.at_once.timed}" if r.at_once else NONE,
+    ),
+)
 VRAM = Column(M, "peak VRAM", "On the card, this process.", vram_cell)
 
 
@@ -196,6 +222,9 @@ def columns(rows: Sequence[Row]) -> tuple[Column, ...]:
     shown = list(COLUMNS)
     if any(r.cost.thought_share is not None for r in rows):
         shown.insert(1 + [c.title for c in shown].index("tokens policy / reward"), THOUGHTS)
+    if any(r.at_once for r in rows):
+        place = [c.title for c in shown].index("model")
+        shown[place:place] = AT_ONCE
     return (
         (*shown, VRAM) if any(r.memory.peak_vram_bytes is not None for r in rows) else tuple(shown)
     )

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
 
 from methods.catalog import ProtocolName
+from profiles.flat_rows import flat
 from profiles.intervals import Estimate
 from runtime.options import Thinking
 
@@ -99,6 +102,17 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True)
+class AtOnce:
+    """Many questions at once: the whole run by the clock. Latency is of those asked alone too."""
+
+    parallel: int  # questions at once
+    timed: int  # questions that were asked alone too
+    timed_same: int  # of them, those answered alike
+    questions_per_min: float | None
+    run_tok_per_s: float | None  # decoded by the policy
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
     """One line; `flat_rows` has it as summary.json does. Failed questions count as wrong."""
 
@@ -112,3 +126,14 @@ class Row:
     counts: Counts
     model: str
     device: str
+    at_once: AtOnce | None = None  # None where questions were asked one by one
+
+
+def flat_lines(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """Rows as summary.json has them; what tells of questions at once only where there were any."""
+    lines = [flat(row) for row in rows]
+    if not any(row.at_once for row in rows):
+        for line in lines:
+            for part in fields(AtOnce):
+                del line[part.name]
+    return lines

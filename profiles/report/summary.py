@@ -12,7 +12,6 @@ from convert.refusal import Refusal
 from methods import catalog
 from methods.catalog import MAJORITY, MethodRow, ProtocolName, Selection
 from profiles.documents import Document, read_documents
-from profiles.flat_rows import flat
 from profiles.intervals import Paired
 from profiles.records.configuration import Configuration, wanted
 from profiles.records.record import Record
@@ -26,7 +25,7 @@ from profiles.records.stored_run import (
 from profiles.report.accuracy import pair, row
 from profiles.report.names import level_name, method_name
 from profiles.report.recovery import Recovery, recoveries
-from profiles.report.rows import Row
+from profiles.report.rows import Row, flat_lines
 from profiles.report.thinking import Effect, effects
 from profiles.tree.nodes import Tree
 from profiles.tree.stored_trees import read_stored_tree, trees_path
@@ -90,7 +89,7 @@ class Summary:
         """The content of summary.json."""
         return {
             "header": self.header,
-            "rows": [flat(row) for row in self.rows],
+            "rows": flat_lines(self.rows),
             "comparisons": [asdict(comparison) for comparison in self.comparisons],
             "recovery": [recovery.document() for recovery in self.recoveries],
             "thinking": [_effect_document(effect) for effect in self.effects],

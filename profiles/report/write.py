@@ -9,13 +9,12 @@ from pathlib import Path
 from convert.files import write_json, write_text
 from convert.printing import say
 from profiles import documents, tables
-from profiles.flat_rows import flat
 from profiles.report import paper_table, recovery_sentences
 from profiles.report.columns import columns, markdown_table, text_table
 from profiles.report.findings import findings, thinking_sentences, trees_against_majority
 from profiles.report.header import UNBRANCHED, facts, subtitle, title, warnings
 from profiles.report.page import page
-from profiles.report.rows import Row
+from profiles.report.rows import Row, flat_lines
 from profiles.report.summary import Summary, summarize
 
 
@@ -53,7 +52,7 @@ def show(summary: Summary, folder: Path, *, json_wanted: bool) -> None:
 
 def csv_text(rows: tuple[Row, ...]) -> str:
     """One line a row, the fields of summary.json as columns; empty is null."""
-    return documents.csv_text([flat(row) for row in rows])
+    return documents.csv_text(flat_lines(rows))
 
 
 def markdown(summary: Summary) -> str:

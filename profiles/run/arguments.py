@@ -16,6 +16,7 @@ from profiles.lineup import is_file
 from runtime.options import GateBy, Thinking
 
 BENCHMARK = "benchmark"
+MOST_PARALLEL = 256  # questions at once
 THINKERS = ("--thinker", "--think-levels", "--thought-temperature")
 LEVELS = {
     "gguf": arguments.LEVELS,
@@ -175,6 +176,21 @@ def _questions(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument("--task", choices=TASKS, help=f"{HELP} (default: as the fields of FILE say)")
     group.add_argument(
+        "--parallel",
+        type=_parallel,
+        metavar="N",
+        default=1,
+        help="questions at once, or auto; latency is then measured on --latency-questions of them, "
+        "asked alone (default: 1)",
+    )
+    group.add_argument(
+        "--latency-questions",
+        type=kinds.whole(0),
+        metavar="N",
+        default=20,
+        help="the first N are asked alone too, with --parallel (default: 20)",
+    )
+    group.add_argument(
         "--shuffle",
         type=kinds.seed,
         metavar="SEED",
@@ -194,6 +210,11 @@ def _output(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--resume", action="store_true", help="go on with what FOLDER holds")
     group.add_argument("--force", action="store_true", help="replace what FOLDER holds")
     group.add_argument("--json", action="store_true", help="print summary.json")
+
+
+def _parallel(text: str) -> int | None:
+    """Questions at once; None for auto."""
+    return None if text == "auto" else kinds.whole(1, MOST_PARALLEL)(text)
 
 
 def _protocol(text: str) -> ProtocolName | Path:
@@ -223,6 +244,7 @@ def unused(options: argparse.Namespace) -> list[tuple[bool, tuple[str, ...], str
         (not suite, unread(options.methods), "no method of these reads it"),
         (think == {"off"} and not suite, THINKERS, "give --think on or gated"),
         ("gated" not in think or suite, ("--gate", "--gate-by"), "give --think gated"),
+        (options.parallel == 1, ("--latency-questions",), "give --parallel"),
         (files, ("--levels", "--formats"), "the policies are files as they stand"),
         (
             options.reward is not None and is_file(options.reward),

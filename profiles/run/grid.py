@@ -20,6 +20,7 @@ from profiles import paper_suite
 from profiles.lineup import REFERENCE, ModelSources, are_files, is_file
 from profiles.records.configuration import Configuration, fingerprint
 from profiles.run.request import Request
+from profiles.run.room import as_many_as_pay, room_for
 from runtime.devices import checkpoint_level
 from runtime.options import EngineOptions, Thinking
 from runtime.prompt_changes import names_chat
@@ -189,6 +190,9 @@ def _configuration(
     for model in (pair.policy, reward):
         if model is not None and model.path not in fingerprints:
             fingerprints[model.path] = fingerprint(model.path)
+    beyond = _beyond(spec, task)
+    options = _options(request.options, spec, thinking, room_for_prompt(form), beyond)
+    parallel = request.parallel or as_many_as_pay(spec, options.device)
     return Configuration(
         policy=pair.policy.path,
         reward=reward.path if reward else None,
@@ -196,9 +200,7 @@ def _configuration(
         level=pair.policy.level,
         reward_level=reward.level if reward else None,
         spec=replace(spec, aggregation=_aggregation(spec, reward)),
-        options=_options(
-            request.options, spec, thinking, room_for_prompt(form), _beyond(spec, task)
-        ),
+        options=room_for(options, spec, parallel, [pair.policy, *([reward] if reward else [])]),
         data=request.data,
         data_sha256=sha256(request.data),
         policy_fingerprint=fingerprints[pair.policy.path],
@@ -210,6 +212,8 @@ def _configuration(
         baseline=pair.baseline,
         reward_protocol=request.reward_protocol if reward else None,
         prompt=_stored(pair.policy, form),
+        parallel=parallel,
+        latency_questions=request.latency_questions,
     )
 
 

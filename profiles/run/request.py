@@ -50,6 +50,8 @@ class Request:
     reward_protocol: RewardProtocol | None = None  # None: as the reward model says
     prompt: PromptChanges = field(default_factory=PromptChanges)
     max_tokens: int | None = None  # of one path; None: what is usual for the model
+    parallel: int | None = 1  # questions at once; None: as many as pay
+    latency_questions: int = 20
 
     @property
     def needs_reward(self) -> bool:
@@ -112,6 +114,8 @@ def request(options: argparse.Namespace) -> Request:
         reward_protocol=asked_reward(options.reward_protocol) if options.reward_protocol else None,
         prompt=changes(options),
         max_tokens=options.max_tokens,
+        parallel=options.parallel,
+        latency_questions=options.latency_questions,
     )
 
 

@@ -42,6 +42,13 @@ from profiles.records.record import (
 )
 from profiles.records.worker_facts import WorkerFacts, read_worker_facts, worker_facts_path
 from profiles.run.memory import VideoMemory, peak_rss_bytes
+from profiles.run.together import (
+    Pace,
+    alone_path,
+    answer_alone,
+    answer_together,
+    with_alone,
+)
 from profiles.tree.stored_trees import tree_line, trees_path
 from runtime.engine import ContextFull, Engine
 from runtime.load import open_engine
@@ -113,23 +120,52 @@ def _measure(
         if configuration.prompt is not None:
             ask_as(models.policy, configuration.prompt)
         process = _process(configuration, models, time.perf_counter() - started)
-        process = _with_peaks(process, _earlier(out), video)
+        earlier = _earlier(out)
+        pace = _pace(earlier)
+        process = _with_pace(_with_peaks(process, earlier, video), pace)
         process.write(worker_facts_path(out))
         report({"event": "loaded", "device": process.policy.device, "load_s": process.load_s})
-        method = _method(configuration, models)
-        if todo:
-            _warm_up(method)
+        answers = _answers(configuration, models, problems, done, pace, out, report)
         with open_records(out) as lines, _open_searches(configuration, out) as searches:
-            for problem in todo:
-                report({"event": "asking", "id": problem.id})
-                record, found = answer(configuration, models, method, problem)
+            for record, found in answers:
                 if searches and found:
-                    searches.write(tree_line(problem.id, tree(problem.question, found)))
+                    searches.write(tree_line(record.id, tree(record.question, found)))
                 lines.write(record.line())
-                process = _with_peaks(process, process, video)
+                process = _with_pace(_with_peaks(process, process, video), pace)
                 process.write(worker_facts_path(out))
                 correct = record.verdict(configuration.primary).correct
                 report({"event": "question", "id": record.id, "correct": correct})
+        _with_pace(process, pace).write(worker_facts_path(out))
+
+
+def _answers(
+    configuration: Configuration,
+    models: OpenModels,
+    problems: Sequence[Problem],
+    done: set[str],
+    pace: Pace,
+    out: Path,
+    report: Callable[[dict[str, Any]], None],
+) -> Iterator[tuple[Record, Answer | None]]:
+    """The records that are not done, one question after the other or many at once."""
+    method, todo = _method(configuration, models), [p for p in problems if p.id not in done]
+    if todo:
+        _warm_up(method)
+    if configuration.parallel == 1:
+        for problem in todo:
+            report({"event": "asking", "id": problem.id})
+            yield answer(configuration, models, method, problem)
+        return
+
+    def ask(problem: Problem, *engines: Engine) -> tuple[Record, Answer | None]:
+        report({"event": "asking", "id": problem.id})
+        opened = OpenModels(engines[0], engines[1] if models.reward else None)
+        return answer(configuration, opened, _method(configuration, opened), problem)
+
+    engines = [engine for engine in (models.policy, models.reward) if engine is not None]
+    alone = answer_alone(configuration, engines, problems, ask, alone_path(out))
+    for record, found in answer_together(configuration, engines, problems, done, ask, pace):
+        yield with_alone(record, alone.get(record.id)), found
 
 
 def answer(
@@ -213,6 +249,21 @@ def _earlier(out: Path) -> WorkerFacts | None:
     """The process that wrote the records so far."""
     path = worker_facts_path(out)
     return read_worker_facts(path) if path.exists() else None
+
+
+def _pace(earlier: WorkerFacts | None) -> Pace:
+    if earlier is None:
+        return Pace()
+    return Pace(earlier.together_s, earlier.together_questions, earlier.together_tokens)
+
+
+def _with_pace(process: WorkerFacts, pace: Pace) -> WorkerFacts:
+    return replace(
+        process,
+        together_s=pace.seconds,
+        together_questions=pace.questions,
+        together_tokens=pace.tokens,
+    )
 
 
 def _with_peaks(

@@ -186,6 +186,18 @@ def test_a_cancelled_job_frees_its_branches() -> None:
     assert jobs[1].result() == search(1)(ScriptedEngine(SCRIPT))
 
 
+def test_a_first_job_waits_for_nobody() -> None:
+    with Scheduler(ScriptedEngine(SCRIPT), branches=6) as scheduler:
+        jobs = [scheduler.submit(search(number), width=6) for number in range(3)]
+        scheduler.step()
+        job = scheduler.submit(search(9, levels=1), width=6, first=True)
+        scheduler.step()
+        assert scheduler.running == 2
+        ended = [one.age for one in scheduler.run()]
+    assert ended.index(job.age) < ended.index(jobs[1].age)
+    assert job.result() == search(9, levels=1)(ScriptedEngine(SCRIPT))
+
+
 def test_closing_ends_all_jobs() -> None:
     scheduler = Scheduler(ScriptedEngine(SCRIPT), branches=6)
     jobs = [scheduler.submit(search(number), width=6) for number in range(4)]

@@ -1,0 +1,46 @@
+"""How many questions at once, and the KV cache for them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import psutil
+
+from convert.artifact import Artifact
+from methods.build import MethodSpec
+from methods.catalog import search_named
+from runtime import devices
+from runtime.options import EngineOptions
+
+CPU_BRANCHES, CARD_BRANCHES = 32, 64  # in a call; more bring little
+PROMPT_TOKENS = 256  # of a question, where the cache is shared by many
+USED = 0.5  # of a path's longest length, on average
+MOST_BRANCHES = 256  # that llama.cpp has
+MOST_BYTES = 4 << 30  # of a KV cache that questions share
+RAM_SHARE = 1 / 8  # of main memory, likewise
+
+
+def as_many_as_pay(spec: MethodSpec, device: str) -> int:
+    """Questions at once for the branches that a call gains by; the same at every level."""
+    card = device != "cpu" and bool(devices.llama_cards())
+    paths = search_named(spec.search).paths(spec.width)
+    return max(1, (CARD_BRANCHES if card else CPU_BRANCHES) // paths)
+
+
+def room_for(
+    options: EngineOptions, spec: MethodSpec, parallel: int, models: Sequence[Artifact]
+) -> EngineOptions:
+    """Options with a cache for many questions, from those for one.
+
+    It holds what they mostly need together; where that is too little, branches take turns.
+    """
+    if parallel == 1:
+        return options
+    search = search_named(spec.search)
+    wanted = int(parallel * (PROMPT_TOKENS + USED * search.paths(spec.width) * spec.max_tokens))
+    per_token = max(model.shape.kv_bytes_per_token() for model in models)
+    most = min(MOST_BYTES, int(RAM_SHARE * psutil.virtual_memory().total)) / per_token
+    cells = max(options.context, min(wanted, int(most)))
+    branches = min(MOST_BRANCHES, parallel * search.branches(spec.width))
+    return replace(options, context=cells, max_branches=max(options.max_branches, branches))
