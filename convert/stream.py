@@ -101,10 +101,8 @@ def stream(
                 _settle(waiting.popleft(), progress)
         while waiting:
             _settle(waiting.popleft(), progress)
-    except (
-        KeyboardInterrupt
-    ):  # waits for nobody: ggml takes up to 17 s to make the tables of a type
-        _dismiss(crew, tasks, stop)
+    except KeyboardInterrupt:
+        _dismiss(crew, tasks, stop)  # and wait for none: a type's tables take ggml up to 17 s
         raise
     except BaseException:
         _dismiss(crew, tasks, stop)
