@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from convert.artifact import PromptFormat
-from convert.prompt_presets import PRESETS, prompt_preset
+from convert.prompt_presets import PRESETS, ZERO_SHOT, prompt_preset
 from convert.protocols import judged
 from convert.refusal import Refusal
 
@@ -37,6 +37,10 @@ from convert.refusal import Refusal
 )
 def test_repositories_by_name(name: str, preset: str) -> None:
     assert prompt_preset(name, chat=True) == PRESETS[preset]
+
+
+def test_the_papers_prompt_stays() -> None:
+    assert ZERO_SHOT == "Q: {question}\nA: Let's think step by step."
 
 
 def test_others_by_what_they_have() -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from convert.artifact import PromptFormat
 from convert.ensure import ensure
+from convert.prompt_presets import PRESETS
 from runtime.engine import Sampling
 from runtime.load import EngineOptions, open_engine
 from runtime.prompt import instruction, prompt_tokens
@@ -234,3 +235,20 @@ def test_prompts_ends_and_greedy_text(layout: Callable[[Path], None], tmp_path: 
     assert all(found == ends[0] for found in ends)
     assert not any(ids[-1] in ends[0] for ids in plain[0])
     assert len({step.text for step in steps}) == len({step.token_ids for step in steps}) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "preset"),
+    [("Mistral-7B-v0.1", "few-shot"), ("mistral-7b-sft", "math-shepherd"), ("other", "few-shot")],
+)
+def test_a_preset_reaches_every_format(name: str, preset: str, tmp_path: Path) -> None:
+    folder = tmp_path / name
+    folder.mkdir()
+    mistral_sft(folder)
+    _settings(folder, None)
+    found = []
+    for path in _paths(folder, tmp_path / "out"):
+        with open_engine(path, OPTIONS) as engine:
+            assert engine.artifact.prompt == PRESETS[preset]
+            found.append(prompt_tokens(engine, QUESTIONS[0]))
+    assert all(ids == found[0] for ids in found)

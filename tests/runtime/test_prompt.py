@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sentencepiece import SentencePieceProcessor
 
 from convert.artifact import PromptFormat
 from convert.ensure import ensure
@@ -183,3 +184,16 @@ def test_a_template_may_hold_control_tokens(reference: Callable[[str, str], Path
             found.append(prompt_tokens(engine, "Why?"))
     assert found[0] == found[1] == found[2]
     assert (found[0].count(1), found[0].count(2)) == (1, 1)
+
+
+def test_the_reference_models_are_asked_as_ever(
+    reference: Callable[[str, str], Path], questions: list[str]
+) -> None:
+    pieces = SentencePieceProcessor(model_file=str(REFERENCE / "policy" / "tokenizer.model"))
+    paths = [REFERENCE / "policy", reference("policy", "f16"), reference("thinker", "f16")]
+    for path in paths:
+        with open_engine(path, OPTIONS) as engine:
+            form = engine.artifact.prompt
+            assert form == PromptFormat("{question}\n", "\u043a\u0438", "The answer is:")
+            for question in questions[:50]:
+                assert prompt_tokens(engine, question) == [1, *pieces.encode(f"{question}\n")]
