@@ -1,4 +1,4 @@
-"""What can run where: cards, their free memory, and how many layers fit."""
+"""What can run where: cards and their free memory, cores, threads."""
 
 from __future__ import annotations
 
@@ -10,13 +10,9 @@ from functools import cache
 import psutil
 from threadpoolctl import threadpool_limits
 
-from convert.artifact import Artifact
 from convert.ggml import library
-from convert.units import GIB
 from runtime.options import Device
 
-MARGIN_BYTES = GIB  # left free on a card for the driver and the desktop
-COMPUTE_BYTES = GIB // 2  # llama.cpp's graph buffers at a batch of 512 tokens
 GPU = 1
 
 
@@ -78,17 +74,6 @@ def llama_cards() -> list[Card]:
             name = base.ggml_backend_dev_description(device).decode()
             cards.append(Card(name, free.value, total.value))
     return cards
-
-
-def layers_that_fit(artifact: Artifact, kv_bytes: int, free_bytes: int) -> int:
-    """How many layers of a model go on a card, the output layer counted as one more.
-
-    The KV cache lies with its layers; compute buffers and a margin stay free.
-    """
-    layers = artifact.shape.layers + 1
-    per_layer = (artifact.size_bytes + kv_bytes) / layers
-    room = free_bytes - MARGIN_BYTES - COMPUTE_BYTES
-    return max(0, min(layers, int(room / per_layer)))
 
 
 def describe_cpu(count: int, reason: str = "") -> str:

@@ -10,14 +10,19 @@ from functools import cache
 from convert.artifact import Shape
 from convert.ggml import library
 from convert.mixes import IQ4_NL, Q2_K, Q4_0, Q4_K, Q5_K, Q6_K, Q8_0, TensorShape, tensor_bytes
+from convert.units import GIB
 from runtime.compute_buffer import compute_bytes
-from runtime.gguf_engine import BATCH_TOKENS, CONTEXT_STEP, KV_TYPES, UBATCH_TOKENS
+from runtime.gguf_context import BATCH_TOKENS, CONTEXT_STEP, KV_TYPES, UBATCH_TOKENS
 from runtime.options import KvType
 
 FLOAT = 4
+MARGIN_BYTES = GIB  # left free on a card for the driver and the desktop
+ASSUMED_COMPUTE_BYTES = GIB // 2  # of a model whose shape is not known
 VOCABULARY_BYTES = 430  # of a token in llama.cpp's tables and in our tokenizer, measured
 ENGINE_BYTES = 5 << 20  # of an open engine whatever its size, measured
-PROCESS_BYTES = 43 << 20  # of Python with numpy and llama.cpp before a model is open, measured
+PROCESS_BYTES = (
+    54 << 20
+)  # of Python with numpy, gguf and llama.cpp before a model is open, measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +81,12 @@ class Footprint:
         share = len(held) / len(self.layers)
         return self.output + sum(held) + int(self.kv * share) + self.compute
 
+    def layers_that_fit(self, free_bytes: int) -> int:
+        """How many layers go on a card, the output counted as one more; a margin stays free."""
+        room = free_bytes - MARGIN_BYTES
+        counts = range(len(self.layers) + 2)
+        return max(count for count in counts if count == 0 or self.card_bytes(count) <= room)
+
     def ram_bytes(self, layers: int = 0) -> int:
         """In main memory while `layers` are on a card, resident at work; the process apart."""
         kept = len(self.layers) - max(0, layers - 1)
@@ -92,7 +103,7 @@ def footprint(
     """The footprint of a model from its tensors and their ggml types, by name."""
     sizes = {t.name: tensor_bytes(t, types[t.name]) for t in tensors}
     copied = {t.name: sizes[t.name] if _repacks(t, types[t.name]) else 0 for t in tensors}
-    embedding = sizes["token_embd.weight"]
+    embedding = sizes.get("token_embd.weight", 0)
     tied = "output.weight" not in sizes
     rest = sum(size for name, size in sizes.items() if not name.startswith(("blk.", "token_embd")))
     kv = load.allocated_cells * shape.kv_bytes_per_token(KV_TYPES[load.kv_type][1])
@@ -106,7 +117,7 @@ def footprint(
         output=rest + (embedding if tied else 0),
         tied=tied,
         repacked=_by_layer(copied, shape.layers),
-        repacked_output=copied["token_embd.weight" if tied else "output.weight"],
+        repacked_output=copied.get("token_embd.weight" if tied else "output.weight", 0),
         kv=int(kv),
         compute=compute_bytes(*context, rotated=rotated),
         compute_used=compute_bytes(*used, logit_rows=rows, rotated=rotated),
@@ -116,10 +127,10 @@ def footprint(
 
 
 def _by_layer(sizes: Mapping[str, int], layers: int) -> tuple[int, ...]:
-    totals = [0] * layers
-    for name, size in sizes.items():
-        if name.startswith("blk."):
-            totals[int(name.split(".")[1])] += size
+    numbers = {name: int(name.split(".")[1]) for name in sizes if name.startswith("blk.")}
+    totals = [0] * max([layers, *(number + 1 for number in numbers.values())])
+    for name, number in numbers.items():
+        totals[number] += sizes[name]
     return tuple(totals)
 
 
@@ -135,7 +146,10 @@ def _repacked_types() -> dict[int, int]:
 
     Source: `ggml_repack_get_optimal_repack_type` (ggml-cpu/repack.cpp) for x86 and ARM.
     """
-    cpu = library("ggml-cpu")
+    try:
+        cpu = library("ggml-cpu")
+    except FileNotFoundError:  # a build with one library for each kind of processor
+        return {}
 
     def has(feature: str) -> bool:
         ask = getattr(cpu, f"ggml_cpu_has_{feature}")

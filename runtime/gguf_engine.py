@@ -15,26 +15,20 @@ import psutil
 from convert import llama_log, selftest
 from convert.artifact import Artifact
 from convert.command import deferred
-from convert.gguf_header import read_header
+from convert.gguf_header import Header, read_header
+from convert.mixes import TensorShape
 from convert.printing import say
 from convert.refusal import Refusal
 from convert.units import GIB
 from runtime import devices
 from runtime.branching import BranchEngine
 from runtime.engine import ContextFull, Output
+from runtime.footprint import Footprint, Load, footprint
 from runtime.gguf_batch import Batch, Rows
+from runtime.gguf_context import BATCH_TOKENS, CONTEXT_STEP, KV_TYPES, UBATCH_TOKENS
 from runtime.gguf_tokenizer import GgufTokenizer
 from runtime.options import MAX_BRANCHES, EngineOptions
 from runtime.ragged import Ints, flatten
-
-KV_TYPES = {  # ggml type and bytes per value
-    "f16": (llama.GGML_TYPE_F16, 2.0),
-    "q8_0": (llama.GGML_TYPE_Q8_0, 34 / 32),
-    "q4_0": (llama.GGML_TYPE_Q4_0, 18 / 32),
-}
-BATCH_TOKENS = 2048  # of one decode call
-UBATCH_TOKENS = 512  # that llama.cpp computes at a time
-CONTEXT_STEP = 256  # llama.cpp rounds the cache up to this
 
 
 class GgufEngine(BranchEngine):
@@ -72,8 +66,9 @@ class GgufEngine(BranchEngine):
 
     def _load(self, options: EngineOptions) -> None:
         """Open model and context on the card as far as they fit, else on the CPU."""
-        types = {tensor.type for tensor in read_header(self.artifact.path).tensors}
-        layers, card, reason = _placement(self.artifact, self._kv_bytes, options, types)
+        header = read_header(self.artifact.path)
+        types = {tensor.type for tensor in header.tensors}
+        layers, card, reason = _placement(header, self.artifact, options)
         safe = selftest.safe_mode(types)
         if layers == 0:
             _refuse_cells(self.context, self._kv_bytes)
@@ -207,9 +202,7 @@ def _refuse_cells(cells: int, kv_bytes: int) -> None:
         )
 
 
-def _placement(
-    artifact: Artifact, kv_bytes: int, options: EngineOptions, types: set[int]
-) -> tuple[int, str, str]:
+def _placement(header: Header, artifact: Artifact, options: EngineOptions) -> tuple[int, str, str]:
     """Layers for the card, its name, and why there is none.
 
     Raises:
@@ -224,7 +217,7 @@ def _placement(
             raise Refusal(f"--device cuda: {reason}; choose auto or cpu")
         return 0, "", reason
     card = max(cards, key=lambda c: c.free_bytes)
-    if fault := selftest.card_fault(types):
+    if fault := selftest.card_fault({tensor.type for tensor in header.tensors}):
         reason = f"llama.cpp fails on {card.name}: {fault}"
         if options.device == "cuda":
             raise Refusal(f"--device cuda: {reason}; choose auto or cpu")
@@ -232,10 +225,24 @@ def _placement(
     if options.gpu_layers is not None:
         return options.gpu_layers, card.name, ""
     return (
-        devices.layers_that_fit(artifact, kv_bytes, card.free_bytes),
+        _footprint(header, artifact, options).layers_that_fit(card.free_bytes),
         card.name,
-        (f"{card.free_bytes / GIB:.1f} GiB free on {card.name} hold no layer"),
+        f"{card.free_bytes / GIB:.1f} GiB free on {card.name} hold no layer",
     )
+
+
+def _footprint(header: Header, artifact: Artifact, options: EngineOptions) -> Footprint:
+    """What the model takes with full batches: the same forecast that `profile plan` makes."""
+    load = Load(
+        cells=options.context,
+        branches=options.max_branches,
+        tokens=BATCH_TOKENS,
+        rows=options.max_branches,
+        kv_type=options.kv_type,
+    )
+    tensors = [TensorShape(tensor.name, tensor.shape) for tensor in header.tensors]
+    types = {tensor.name: tensor.type for tensor in header.tensors}
+    return footprint(tensors, types, artifact.shape, load)
 
 
 def _gather(blocks: Sequence[Output], last: Ints) -> Output:

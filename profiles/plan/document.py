@@ -91,11 +91,10 @@ def _cells(choice: Choice, cards: Sequence[int]) -> list[str]:
 
 
 def _verdict(choice: Choice, place: Placement) -> str:
-    """`fits, 1.2 free`, with a star where the engines leave layers out by themselves."""
-    every = choice.card_layers
+    """`fits, 1.2 free`, or how many layers of each model the engines put on the card."""
     if place.fits:
-        return f"fits, {_size(place.spare_bytes)} free" + ("*" if place.layers != every else "")
-    counts = (f"{have}/{most}" for have, most in zip(place.layers, every, strict=True))
+        return f"fits, {_size(place.spare_bytes)} free"
+    counts = (f"{have}/{most}" for have, most in zip(place.layers, choice.card_layers, strict=True))
     return f"no: {' + '.join(counts)} layers"
 
 
@@ -105,20 +104,14 @@ def _advice(plan: Plan) -> list[str]:
         "loss that llama.cpp states for the levels (an estimate; profile run measures):",
     ]
     for card in plan.cards:
-        named = "; ".join(_named(choice, card) for choice in best(plan.choices, card))
+        named = "; ".join(_named(choice) for choice in best(plan.choices, card))
         lines.append(f"  {gib(card)}: {named or 'none'}")
-        lines += [f"    {how}: {_named(choice, card)}" for how, choice in relieved(plan, card)]
-    if any("*" in line for line in [*_table(plan), *lines]):
-        most = max(max(choice.card_layers) for choice in plan.choices)
-        lines.append(
-            f"* with --gpu-layers {most}: by itself an engine leaves 1.5 GiB free beside its layers"
-        )
+        lines += [f"    {how}: {_named(choice)}" for how, choice in relieved(plan, card)]
     return lines
 
 
-def _named(choice: Choice, card: int) -> str:
-    star = "*" if _verdict(choice, choice.on(card)).endswith("*") else ""
-    return f"{' + '.join(choice.levels)} ({_size(choice.card_bytes)}){star}"
+def _named(choice: Choice) -> str:
+    return f"{' + '.join(choice.levels)} ({_size(choice.card_bytes)})"
 
 
 def _choice(choice: Choice, cards: Sequence[int]) -> dict[str, Any]:

@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
-from pathlib import Path
 
-from convert.artifact import Artifact
 from convert.levels import LEVELS, UNQUANTIZED
 from convert.refusal import Refusal
 from methods import catalog
 from profiles.plan.model_tensors import ModelTensors
-from runtime.devices import MARGIN_BYTES, layers_that_fit
-from runtime.footprint import PROCESS_BYTES, Footprint, Load, footprint
+from runtime.footprint import MARGIN_BYTES, PROCESS_BYTES, Footprint, Load, footprint
 from runtime.options import MAX_BRANCHES, KvType
 
 PRODUCT_BYTES = 5 << 20  # that numpy's first matrix product takes for good, measured
@@ -82,21 +79,6 @@ class Need:
         """With every layer on a card."""
         return self.footprint.card_bytes(self.card_layers)
 
-    def automatic_layers(self, free_bytes: int) -> int:
-        """What the engine puts on a card by itself that has so much free."""
-        artifact = Artifact(
-            path=Path(self.outline.name),
-            format="gguf",
-            level=self.level,
-            role="policy",
-            architecture="",
-            shape=self.outline.shape,
-            size_bytes=self.footprint.weights,
-            bits_per_weight=0.0,
-            source="",
-        )
-        return layers_that_fit(artifact, self.footprint.kv, free_bytes)
-
 
 @dataclass(frozen=True, slots=True)
 class Placement:
@@ -143,7 +125,7 @@ class Choice:
         spare = vram_bytes - MARGIN_BYTES - self.card_bytes
         free, layers = vram_bytes, []
         for need in self.needs:
-            layers.append(need.automatic_layers(free))
+            layers.append(need.footprint.layers_that_fit(free))
             free -= need.footprint.card_bytes(layers[-1])
         return Placement(
             vram_bytes, spare >= 0, spare, tuple(layers), vram_bytes - free, self._ram(layers)

@@ -17,7 +17,7 @@ from profiles.recommend.row_comparison import Judge, RowComparison, by_intervals
 from profiles.report.names import row_name
 from profiles.report.rows import Row
 from profiles.stored_json import load
-from runtime.devices import COMPUTE_BYTES, MARGIN_BYTES
+from runtime.footprint import ASSUMED_COMPUTE_BYTES, MARGIN_BYTES
 
 SUMMARY = "summary.json"
 FASTER = 0.8  # of the pick's median latency, before a row counts as faster
@@ -165,7 +165,7 @@ def card_bytes(row: Row) -> int | None:
         return None
     models = 2 if row.memory.reward_model_bytes else 1
     files = row.memory.file_bytes
-    return files + row.memory.kv_bytes + models * COMPUTE_BYTES + MARGIN_BYTES
+    return files + row.memory.kv_bytes + models * ASSUMED_COMPUTE_BYTES + MARGIN_BYTES
 
 
 def document(found: Recommendation, limits: RowLimits) -> dict[str, Any]:

@@ -17,7 +17,7 @@ import numpy as np
 from convert import llama_log
 from profiles.plan.model_tensors import ModelTensors
 from runtime.footprint import Load
-from runtime.gguf_engine import BATCH_TOKENS, KV_TYPES, UBATCH_TOKENS
+from runtime.gguf_context import BATCH_TOKENS, KV_TYPES, UBATCH_TOKENS
 
 MIB = 1 << 20
 SIZE = r" = +([\d.]+) MiB"

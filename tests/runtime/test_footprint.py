@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
+from convert.units import GIB
 from profiles.plan.model_tensors import KNOWN, model_tensors
 from runtime import devices
-from runtime.footprint import PROCESS_BYTES, Footprint, Load, footprint
+from runtime.footprint import MARGIN_BYTES, PROCESS_BYTES, Footprint, Load, footprint
 from runtime.load import EngineOptions, open_engine
 from runtime.options import Thinking
 from tests.conftest import ROOT
@@ -176,3 +177,16 @@ def test_a_card_holds_what_was_foretold(tiny: Callable[..., Any], tmp_path: Path
         held = free - devices.llama_cards()[0].free_bytes
     found = of_file(path, Load(16384, 34, tokens=512, rows=16))
     assert held == pytest.approx(found.card_bytes(23), rel=0.05)
+
+
+def test_layers_that_fit_leave_a_margin() -> None:
+    """Of a 7B at q4_k_m."""
+    model = model_tensors("mistral-7b")
+    load = Load(cells=8192, branches=16, tokens=512, rows=16)
+    found = footprint(model.tensors, model.types_at("q4_k_m"), model.shape, load)
+    assert found.layers_that_fit(24 * GIB) == 33
+    assert found.layers_that_fit(GIB) == 0
+    for free in range(GIB, 8 * GIB, GIB // 4):
+        fitting = found.layers_that_fit(free)
+        assert fitting == 0 or found.card_bytes(fitting) + MARGIN_BYTES <= free
+        assert fitting == 33 or found.card_bytes(fitting + 1) + MARGIN_BYTES > free

@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from convert.units import GIB
 from runtime import devices
-from runtime.devices import GIB, Card, layers_that_fit
+from runtime.devices import Card
 from runtime.engine import ContextFull, Sampling
-from runtime.load import EngineOptions, describe_model, open_engine
+from runtime.load import EngineOptions, open_engine
 from tests.conftest import REFERENCE
 
 Reference = Callable[[str, str], Path]
@@ -96,17 +97,6 @@ def test_quantized_caches(reference: Reference, questions: list[str], kv_type: s
                 logits.append(engine.logits([root]).copy())
     assert 0.25 < sizes[1] / sizes[0] < 0.55
     assert 0 < np.abs(logits[0] - logits[1]).max() < 5
-
-
-def test_layers_that_fit(reference: Reference) -> None:
-    small = describe_model(reference("policy", "f16"))
-    seven = replace(
-        small, shape=replace(small.shape, layers=32), size_bytes=int(4.4 * GIB)
-    )  # a 7B at q4_k_m
-    assert layers_that_fit(seven, GIB, 24 * GIB) == 33
-    assert 0 < layers_that_fit(seven, GIB, 4 * GIB) < 33
-    assert layers_that_fit(seven, GIB, GIB) == 0
-    assert layers_that_fit(seven, 0, 6 * GIB) >= layers_that_fit(seven, 2 * GIB, 6 * GIB)
 
 
 def test_cuda_without_a_card_is_an_error_and_auto_says_why(

@@ -12,14 +12,18 @@ from typing import Any
 
 import pytest
 
+from convert.gguf_header import read_header
 from convert.levels import LEVELS
 from convert.tensors import open_tensors
 from profiles.cli import main, parser
 from profiles.plan import command
 from profiles.plan.measure import Choice, SearchSize, best, choices, even, need, stated_loss
 from profiles.plan.model_tensors import KNOWN, model_tensors
-from runtime.devices import MARGIN_BYTES, layers_that_fit
+from runtime.devices import Card
+from runtime.footprint import MARGIN_BYTES
+from runtime.gguf_engine import _placement
 from runtime.load import describe_model
+from runtime.options import EngineOptions
 from tests.conftest import ROOT
 from tests.runtime.test_footprint import resident
 
@@ -126,17 +130,23 @@ def test_the_table_shows_models_at_one_level_and_keeps_files_as_they_are(
     assert len(list(even(mixed))) == len(mixed) == 7
 
 
-def test_layers_are_those_that_the_engine_would_choose(
-    reference: Callable[[str, str], Path],
+def test_layers_are_those_that_the_engine_chooses(
+    reference: Callable[[str, str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """On a card of any size, told from the placement that the engine makes before it loads."""
     path = reference("policy", "q4_k_m")
-    found = need(model_tensors(str(path)), "q4_k_m", SEARCH)
-    artifact = describe_model(path)
-    for free in range(GIB, 2 * GIB, 1 << 20):
-        assert abs(
-            found.automatic_layers(free) - layers_that_fit(artifact, found.footprint.kv, free)
-        ) <= (free < GIB * 1.6)  # the file's header is part of the engine's size
-    assert found.automatic_layers(2 * GIB) == 5
+    options = EngineOptions(context=SEARCH.shared_cells, max_branches=SEARCH.branches)
+    planned = need(model_tensors(str(path)), "q4_k_m", SEARCH).footprint
+    monkeypatch.setattr("runtime.gguf_engine.selftest.card_fault", lambda _: "")
+    counts = []
+    for spare in range(0, 60 << 20, 2 << 20):
+        free = MARGIN_BYTES + spare
+        monkeypatch.setattr("runtime.devices.llama_cards", lambda f=free: [Card("a card", f, f)])
+        layers, card, _ = _placement(read_header(path), describe_model(path), options)
+        assert (layers, card) == (planned.layers_that_fit(free), "a card")
+        counts.append(layers)
+    assert counts == sorted(counts)
+    assert (counts[0], counts[-1]) == (0, 5)
 
 
 def test_a_second_model_gets_what_the_first_left() -> None:
@@ -163,7 +173,7 @@ def test_the_command_prints_a_table_and_a_document(capsys: pytest.CaptureFixture
     shown = capsys.readouterr().out
     assert "open with: --width 16 --context 14464" in shown
     assert "8 GiB card" in shown
-    assert "no: 33/33 + 3/33 layers" in shown
+    assert "no: 33/33 + 5/33 layers" in shown
     document = planned(capsys, *pair, "--vram", "24", "--quant", "q4_k_m", "Q8_0")
     first = document["choices"][0]
     assert first["levels"] == ["q4_k_m", "q4_k_m"]

@@ -17,7 +17,7 @@ from profiles.recommend.document import text
 from profiles.recommend.measure import RowLimits, card_bytes, read_rows, recommend
 from profiles.recommend.row_comparison import RowComparison, by_intervals, by_questions
 from profiles.report.rows import Cost, Row
-from runtime.devices import COMPUTE_BYTES, MARGIN_BYTES
+from runtime.footprint import ASSUMED_COMPUTE_BYTES, MARGIN_BYTES
 
 GIB = 1 << 30
 PLAIN: dict[str, Any] = {
@@ -156,7 +156,7 @@ def test_an_accuracy_that_the_interval_does_not_settle_is_said() -> None:
 
 def test_memory_on_a_card_is_measured_or_marked_as_estimated() -> None:
     estimated = ROWS[2]
-    assert card_bytes(estimated) == 9 * GIB + 2 * COMPUTE_BYTES + MARGIN_BYTES
+    assert card_bytes(estimated) == 9 * GIB + 2 * ASSUMED_COMPUTE_BYTES + MARGIN_BYTES
     measured = changed(estimated, peak_vram_bytes=7 * GIB)
     assert card_bytes(measured) == 8 * GIB
     assert recommend([measured], RowLimits(vram_bytes=8 * GIB)).pick is measured
