@@ -51,7 +51,8 @@ def _solve(options: argparse.Namespace, given: Sequence[str]) -> None:
         say(_prompt(options, plan, problem))
         return
     answer = _answer(options, plan, problem)
-    if len(answer.stages) == 1 and options.width > 1:
+    branches = catalog.METHODS[options.method].search.tree and options.width > 1
+    if branches and len(answer.stages) == 1:
         _say(f"solve: warning: {show.unbranched(plan.form)}")
     if options.tree:
         write_json(options.tree, show.tree(question, answer))

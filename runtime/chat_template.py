@@ -16,7 +16,8 @@ from convert.refusal import Refusal
 from runtime.asked import Asked, Reply
 
 OWN_PROMPT = (
-    "give a prompt of your own in protocol.json beside the checkpoint, as in "
+    "give a prompt of your own with --prompt FILE, or in protocol.json beside the "
+    "checkpoint, as in "
     '{"prompt": {"template": "Q: {question} A:"}}, and convert again'
 )
 

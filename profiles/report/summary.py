@@ -148,9 +148,11 @@ def _prompts(measured: Sequence[Recorded]) -> list[dict[str, Any]]:
 
 def _unbranched(measured: Recorded) -> bool:
     """Whether most trees had one stage only: each path was one step, and nothing was searched."""
+    spec = measured.configuration.spec
+    branches = catalog.search_named(spec.search).tree and spec.width > 1
     depths = [record.depth for record in measured.records if record.depth]
-    fair = measured.configuration.protocol is ProtocolName.FAIR
-    return fair and measured.configuration.spec.width > 1 and 2 * depths.count(1) > len(depths)
+    flat = 2 * depths.count(1) > len(depths)
+    return branches and flat and spec.protocol is ProtocolName.FAIR
 
 
 def _searches(folder: Path, measured: Sequence[Recorded]) -> Iterator[FlippedSearch]:

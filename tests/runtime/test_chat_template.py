@@ -199,7 +199,8 @@ def test_every_failure_is_one_line_with_a_way_on(template: str, said: str) -> No
     text = str(raised.value)
     assert text.startswith(f"m.gguf: its chat template {said}")
     assert text.endswith(
-        "; give a prompt of your own in protocol.json beside the checkpoint, as in "
+        "; give a prompt of your own with --prompt FILE, or in protocol.json beside the "
+        "checkpoint, as in "
         '{"prompt": {"template": "Q: {question} A:"}}, and convert again'
     )
     assert "\n" not in text
