@@ -32,7 +32,7 @@ install: .venv/installed
 	    CFLAGS="$$CFLAGS $(NO_AMX)" CXXFLAGS="$$CXXFLAGS $(NO_AMX)" CMAKE_ARGS="$(FLAGS_$(BACKEND))" \
 	      $(BIN)/python -m pip wheel --quiet --no-deps --no-cache-dir \
 	      --wheel-dir $(WHEELS) $(LLAMA); }
-	$(BIN)/python -m pip install --quiet --find-links $(WHEELS) --constraint constraints.txt -e ".[dev,$(ONNX_$(BACKEND))]"
+	$(BIN)/python -m pip install --quiet --find-links $(WHEELS) --constraint constraints.txt -e ".[dev,serve,$(ONNX_$(BACKEND))]"
 	-$(BIN)/profile doctor
 	touch $@
 
@@ -57,8 +57,13 @@ demo: install
 	$(BIN)/profile report report
 	@echo "open report/index.html"
 
-test: install
+test: .venv/clients
 	tests/check
+
+.venv/clients: .venv/installed
+	$(BIN)/python -m pip install --quiet --find-links $(WHEELS) --constraint constraints.txt \
+	  -e ".[dev,serve,clients,$(ONNX_$(BACKEND))]"
+	touch $@
 
 clean:
 	rm -rf .venv models report

@@ -15,6 +15,7 @@ from convert.printing import say
 from convert.refusal import Refusal
 from methods import catalog
 from methods.arguments import own_values, warn_unused
+from methods.models import engine_options, located, stated_protocol
 from methods.solve_arguments import parser, unused
 
 if TYPE_CHECKING:
@@ -107,8 +108,8 @@ def _plan(options: argparse.Namespace) -> _Plan:
     from methods.token_limits import context_tokens
     from runtime.load import describe_model
 
-    wish, engine, protocol = changes(options), _engine_options(options), _protocol(options)
-    policy = describe_model(_located(_policy(options), options))
+    wish, engine, protocol = changes(options), _engine_options(options), stated_protocol(options)
+    policy = describe_model(located(_policy(options), options))
     check_policy(policy)
     form = wish.applied(policy.prompt)
     spec = _spec(options, form)
@@ -159,7 +160,7 @@ def _judge(options: argparse.Namespace, plan: _Plan) -> Path | None:
 
     if not catalog.METHODS[options.method].needs_reward:
         return None
-    judge = _located(options.reward or _own_reward(plan.policy), options, plan.protocol)
+    judge = located(options.reward or _own_reward(plan.policy), options, plan.protocol)
     check_reward(describe_model(judge, plan.protocol))
     return judge
 
@@ -202,44 +203,14 @@ def _spec(options: argparse.Namespace, form: PromptFormat | None) -> MethodSpec:
     )
 
 
-def _protocol(options: argparse.Namespace) -> RewardProtocol | None:
-    """How the reward model scores, where the user says so."""
-    if options.protocol is None:
-        return None
-    from convert.stated import asked_reward
-
-    return asked_reward(options.protocol)
-
-
-def _located(
-    model: str, options: argparse.Namespace, protocol: RewardProtocol | None = None
-) -> Path:
-    """A path as it stands, or where a source was converted to."""
-    path = Path(model)
-    if path.exists():
-        return path
-    if model.endswith(".gguf"):
-        raise FileNotFoundError(f"{model} does not exist; make it with convert --quant LEVEL")
-    from convert.ensure import ensure
-    from convert.stated import Stated
-
-    stated = None if protocol is None else Stated("reward", reward=protocol)
-    return ensure(model, options.quant, offline=options.offline, stated=stated).path
-
-
 def _engine_options(options: argparse.Namespace) -> EngineOptions:
     """How both models are opened, but for thinking."""
     from methods.token_limits import CONTEXT
     from runtime.gate import DEFAULTS
-    from runtime.options import EngineOptions
 
-    return EngineOptions(
-        device=options.device,
-        context=options.context or CONTEXT,
-        max_branches=catalog.METHODS[options.method].search.branches(options.width),
-        kv_type=options.kv_type,
-        gpu_layers=options.gpu_layers,
-        threads=options.threads,
+    branches = catalog.METHODS[options.method].search.branches(options.width)
+    return replace(
+        engine_options(options, options.context or CONTEXT, branches),
         gate_by=options.gate_by,
         gate=DEFAULTS[options.gate_by] if options.gate is None else options.gate,
         thought_temperature=options.thought_temperature,

@@ -30,6 +30,7 @@ class Problem:
     gold: str | None = None
     fault: str | None = None  # why it cannot be asked, with its line
     task: TaskName = "gsm8k"  # how answers are read and compared
+    prompt: tuple[int, ...] = ()  # ids that the policy reads in place of its own prompt
 
     def accepts(self, answer: str | None) -> bool:
         """Whether an answer has the value of the gold one."""

@@ -41,7 +41,7 @@ def document(answer: Answer) -> dict[str, Any]:
 
 def tree(question: str, answer: Answer) -> dict[str, Any]:
     """The whole search as JSON data: every stage with its budget, widths and scored candidates."""
-    stages = [_stage(depth, stage) for depth, stage in enumerate(answer.stages, 1)]
+    stages = [stage_document(depth, stage) for depth, stage in enumerate(answer.stages, 1)]
     return {"question": question, "levels": stages, **document(answer)}
 
 
@@ -59,10 +59,11 @@ def best_path(answer: Answer) -> Candidate | None:
     """The highest scored candidate that gave the chosen answer."""
     text = answer.text
     givers = [c for c in answer.candidates if text is not None and c.gives(text)]
-    return max(givers, key=lambda c: _score(c, answer.aggregation), default=None)
+    return max(givers, key=lambda c: path_score(c, answer.aggregation), default=None)
 
 
-def _score(candidate: Candidate, aggregation: Aggregation) -> float:
+def path_score(candidate: Candidate, aggregation: Aggregation) -> float:
+    """The score of a whole path; 0 where nobody scored it."""
     return AGGREGATIONS[aggregation](candidate.scores) if candidate.scores else 0.0
 
 
@@ -74,21 +75,33 @@ def _path(candidate: Candidate) -> list[str]:
     return lines
 
 
-def _votes(answer: Answer) -> list[str]:
-    found = list(zip(values(answer), answer.candidates, strict=True))
-    counts = Counter(a for a, _ in found if a is not None)
-    weights: Counter[str] = Counter()
-    for text, candidate in found:
-        if text is not None:
-            weights[text] += _score(candidate, answer.aggregation)  # type: ignore[assignment]
+def votes(answer: Answer) -> list[dict[str, Any]]:
+    """For each value of an answer its paths and their scores' sum, most paths first.
+
+    `answer` None stands for paths that gave none, `weight` None for paths that nobody scored.
+    """
+    paths: Counter[str | None] = Counter()
+    weights: dict[str | None, float] = {}
+    for value, candidate in zip(values(answer), answer.candidates, strict=True):
+        paths[value] += 1
+        weights[value] = weights.get(value, 0.0) + path_score(candidate, answer.aggregation)
     scored = any(c.scores for c in answer.candidates)
-    lines = [
-        f"  {text:>10}  {count:3d} of {len(found)}"
-        + (f"  weight {weights[text]:.3f}" if scored else "")
-        for text, count in counts.most_common()
+    order = sorted(paths, key=lambda value: (value is None, -paths[value]))
+    return [
+        {"answer": value, "paths": paths[value], "weight": weights[value] if scored else None}
+        for value in order
     ]
-    missing = len(found) - counts.total()
-    return lines + ([f"  {'no answer':>10}  {missing:3d} of {len(found)}"] if missing else [])
+
+
+def _votes(answer: Answer) -> list[str]:
+    lines = []
+    for vote in votes(answer):
+        line = (
+            f"  {vote['answer'] or 'no answer':>10}  {vote['paths']:3d} of {len(answer.candidates)}"
+        )
+        told = vote["answer"] is not None and vote["weight"] is not None
+        lines.append(f"{line}  weight {vote['weight']:.3f}" if told else line)
+    return lines
 
 
 def _cost(answer: Answer) -> list[str]:
@@ -114,7 +127,8 @@ def _cost(answer: Answer) -> list[str]:
     return lines
 
 
-def _stage(depth: int, stage: Stage) -> dict[str, Any]:
+def stage_document(depth: int, stage: Stage) -> dict[str, Any]:
+    """A stage of a search as JSON data."""
     return {
         "depth": depth,
         "budget": stage.budget,
@@ -138,7 +152,7 @@ def _candidate(candidate: Candidate, text: str | None, aggregation: Aggregation)
         "answer": text,
         "rule": candidate.reading.rule,
         "finished": candidate.finished,
-        "score": _score(candidate, aggregation) if candidate.scores else None,
+        "score": path_score(candidate, aggregation) if candidate.scores else None,
         "scores": list(candidate.scores),
         "steps": [_step(step) for step in candidate.steps],
     }

@@ -35,7 +35,7 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("question", help="the question, or - to read it from standard input")
     p.add_argument("--task", choices=TASKS, default="gsm8k", help=f"{HELP} (default: gsm8k)")
-    _models(p.add_argument_group("models"))
+    add_models(p.add_argument_group("models"))
     _search(p.add_argument_group("search"))
     _thinking(p.add_argument_group("thinking (Quiet-STaR models)"))
     prompt = p.add_argument_group("prompt")
@@ -50,7 +50,8 @@ def parser() -> argparse.ArgumentParser:
     return p
 
 
-def _models(models: argparse._ArgumentGroup) -> None:
+def add_models(models: argparse._ArgumentGroup) -> None:
+    """Which models, and how they are opened."""
     models.add_argument(
         "--policy",
         metavar="MODEL",

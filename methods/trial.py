@@ -44,7 +44,8 @@ class Trial:
         """The root branch, after a prompt, or the model's own; the reward model reads too."""
         marker = prompt_format(self._engine).answer_marker
         self.reader = Reader(problem.task, marker, chat=is_chat(self._engine))
-        tokens = prompt or prompt_tokens(self._engine, problem.question, WANTED[problem.task])
+        tokens = prompt or problem.prompt
+        tokens = tokens or prompt_tokens(self._engine, problem.question, WANTED[problem.task])
         self.block = think_block(self._engine, tokens, self.block.budget)
         with self._engine.open(tokens) as root:
             self.first_token()

@@ -1,0 +1,1 @@
+"""`serve`: an OpenAI-compatible server whose requests choose method, width and thinking."""

@@ -1,0 +1,159 @@
+"""What a request makes the worker do: complete a prompt, search for an answer, score steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from convert.artifact import Aggregation
+from methods import show
+from methods.build import MethodSpec, build
+from methods.candidate import AGGREGATIONS, Answer, Candidate, Stage
+from methods.likelihood import Likelihood, likelihoods
+from methods.problem import Problem
+from methods.scorers import ProcessRewardScorer
+from methods.serve.plain import Completion, Wanted, complete
+from methods.serve.replies import Told
+from runtime.engine import Branch, Engine, Step, Usage
+from runtime.prompt import prompt_format
+
+Tell = Callable[[Any], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Engines:
+    """What a piece of work may use: views of the server's models."""
+
+    policy: Engine
+    reward: Engine | None
+
+    def scorer(self) -> ProcessRewardScorer | None:
+        """The reward model, reading the steps of this policy."""
+        if self.reward is None:
+            return None
+        return ProcessRewardScorer(self.reward, prompt_format(self.policy).step_stop)
+
+
+class Work(Protocol):
+    """Something the worker does for a request."""
+
+    @property
+    def think(self) -> str: ...
+
+    @property
+    def branches(self) -> int:
+        """Branches that live at once, at most."""
+        ...
+
+    def run(self, engines: Engines, tell: Tell) -> Any: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """What plain completions came to."""
+
+    completions: list[Completion]
+    prompt: list[Likelihood]  # of the prompt's tokens but the first, where they were wanted
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Plain:
+    """Completions as any server gives them."""
+
+    wanted: Wanted
+    streamed: bool = False
+    echo: bool = False  # log-probabilities of the prompt too
+    think: str = "off"
+
+    @property
+    def branches(self) -> int:
+        return self.wanted.n + 1
+
+    def run(self, engines: Engines, tell: Tell) -> Completed:
+        policy, before = engines.policy, engines.policy.usage
+        prompt: list[Likelihood] = []
+        if self.echo and self.wanted.prompt:
+            prompt = list(likelihoods(policy, self.wanted.prompt, self.wanted.top_logprobs or 0))
+        completions: list[Completion] = []
+        if not (self.echo and self.wanted.silent):
+            completions = complete(policy, self.wanted, tell if self.streamed else None)
+        return Completed(completions, prompt, policy.usage - before)
+
+
+@dataclass(frozen=True, slots=True)
+class Searching:
+    """A method's answer; every stage of it is told."""
+
+    method: str
+    problem: Problem
+    spec: MethodSpec
+    seed: int
+    think: str = "off"
+
+    @property
+    def branches(self) -> int:
+        return 2 * self.spec.width + 2
+
+    def run(self, engines: Engines, tell: Tell) -> Answer:
+        stages: list[Stage] = []
+
+        def watch(stage: Stage) -> None:
+            stages.append(stage)
+            tell(Told(show.progress(stages), show.stage_document(len(stages), stage)))
+
+        scorer = engines.scorer()
+        return build(self.spec, engines.policy, scorer, watch).solve(self.problem, self.seed)
+
+
+@dataclass(frozen=True, slots=True)
+class Rewards:
+    """A score for every step of every text, and one for the text."""
+
+    steps: list[list[float]]
+    scores: list[float]
+    usage: Usage
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Scoring:
+    """Answers whose steps the reward model reads; those to one question share its reading."""
+
+    pairs: tuple[tuple[str, tuple[str, ...]], ...]  # question, steps
+    aggregation: Aggregation | None = None
+    think: str = "off"
+
+    @property
+    def branches(self) -> int:
+        return 2 * len(self.pairs) + 2
+
+    def run(self, engines: Engines, _tell: Tell) -> Rewards:
+        scorer = engines.scorer()
+        assert scorer is not None
+        before, began = scorer.usage, scorer.seconds
+        found: dict[int, list[float]] = {}
+        for asked in dict.fromkeys(question for question, _ in self.pairs):
+            rows = [i for i, (question, _) in enumerate(self.pairs) if question == asked]
+            found |= dict(zip(rows, self._scores(scorer, asked, rows), strict=True))
+        aggregate = AGGREGATIONS[self.aggregation or scorer.aggregation]
+        steps = [found[i] for i in range(len(self.pairs))]
+        whole = [aggregate(each) for each in steps]
+        return Rewards(steps, whole, scorer.usage - before, scorer.seconds - began)
+
+    def _scores(
+        self, scorer: ProcessRewardScorer, asked: str, rows: Sequence[int]
+    ) -> list[list[float]]:
+        """Scores of the steps of some answers to one question, all of a depth in one call."""
+        root = Branch(0)
+        grown = [Candidate(Branch(n, root.id)) for n, _ in enumerate(rows, 1)]
+        texts = [self.pairs[i][1] for i in rows]
+        with scorer.open(Problem("0", asked), root):
+            for depth in range(max(map(len, texts))):
+                live = [n for n, steps in enumerate(texts) if depth < len(steps)]
+                steps = [Step(texts[n][depth], (), (), "stop") for n in live]
+                scores = scorer.score([grown[n] for n in live], steps)
+                for n, step, score in zip(live, steps, scores, strict=True):
+                    grown[n] = grown[n].grown(step, score, finished=False)
+        return [list(candidate.scores) for candidate in grown]
