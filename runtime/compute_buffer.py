@@ -110,7 +110,9 @@ def compute_bytes(
         inputs += [buffer.take(FLOAT * _rotation(shape.head_dim) ** 2)]
         inputs += [buffer.take(FLOAT * ROTATION**2)]
     inputs += [buffer.take(LONG * tokens), buffer.take(LONG * tokens)]  # cells of keys and values
-    inputs += [buffer.take(HALF * cells * tokens)]  # the mask
+    inputs += [
+        buffer.take(HALF * cells * tokens)
+    ]  # the attention mask, (T, cells) in half precision
     picked = buffer.take(INT * rows)
     stream = buffer.take(sizes.hidden)
     buffer.free(token_ids)

@@ -1,4 +1,4 @@
-"""Bytes that a model's work has to read at least: an estimate from counted work and shapes."""
+"""Memory traffic of counted work, at least: weights and KV cache read, from shapes alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the device itself can do, measured now: operations and bytes in a second at best."""
+"""The roofline of the device, measured now: operations and bytes in a second at best."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ BYTES = 256 << 20  # moved at a time: far beyond any cache; four times that on a
 
 @dataclass(frozen=True, slots=True)
 class Ceilings:
-    """The best of several runs of one kernel each; None where the device cannot be measured."""
+    """Roof and slope of a roofline: the best of several runs of one kernel each.
+
+    None where the device cannot be measured.
+    """
 
     flop_per_s: float | None
     bytes_per_s: float | None
