@@ -62,9 +62,8 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--protocol",
         type=Path,
-        metavar="FILE|PRESET",
-        help="what the model is and how it scores, in the form of protocol.json; or math-shepherd, "
-        "rlhflow",
+        metavar="FILE",
+        help="role, prompt, reward and thought protocol, in the form of protocol.json",
     )
     p.add_argument(
         "--separator",
@@ -111,7 +110,7 @@ def _convert(options: argparse.Namespace) -> None:
     from convert.order import Order, requantizes
     from convert.progress import Progress
     from convert.sources import resolve
-    from convert.stated import asked
+    from convert.stated import read_given
 
     if options.imatrix and options.calibrate:
         raise Refusal("give --imatrix or --calibrate, not both")
@@ -129,7 +128,7 @@ def _convert(options: argparse.Namespace) -> None:
         options.calibrate,
         options.force,
         options.thought_embedding,
-        asked(options.protocol) if options.protocol else None,
+        read_given(options.protocol) if options.protocol else None,
         options.separator,
     )
     if warning := requantizes(order):

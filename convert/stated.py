@@ -54,30 +54,32 @@ def read_stated(path: Path) -> Stated:
     )
 
 
-def asked(path: Path) -> Stated:
-    """What `--protocol` states: a file, or one of `NAMED`.
+def read_given(path: Path) -> Stated:
+    """What a file states that must be there.
 
     Raises:
-        FileNotFoundError: if it is neither.
-        Refusal: if the file does not hold what it should; names it.
+        FileNotFoundError: if it is not.
+        Refusal: if it does not hold what it should; names it.
     """
-    if path.is_file():
-        return read_stated(path)
-    from convert.reward_presets import NAMED
-
-    if str(path) not in NAMED:
-        raise FileNotFoundError(f"{path} does not exist; give a file, or {' or '.join(NAMED)}")
-    return Stated("reward", reward=NAMED[str(path)])
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} does not exist; give a file as --protocol")
+    return read_stated(path)
 
 
 def asked_reward(path: Path) -> RewardProtocol:
-    """How a reward model scores, as `--protocol` states it.
+    """How a reward model scores, as `--protocol` states it: a file, or one of `NAMED`.
 
     Raises:
-        FileNotFoundError: if there is no such file.
-        Refusal: if it does not say so.
+        FileNotFoundError: if it is neither.
+        Refusal: if the file does not say so.
     """
-    found = asked(path).reward
+    from convert.reward_presets import NAMED
+
+    if not path.exists():
+        if str(path) not in NAMED:
+            raise FileNotFoundError(f"{path} does not exist; give a file, or {' or '.join(NAMED)}")
+        return NAMED[str(path)]
+    found = read_given(path).reward
     if found is None:
         raise Refusal(f"{path} does not say how a model scores; give it the key reward")
     return found

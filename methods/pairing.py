@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from convert.artifact import Artifact
 from convert.refusal import Refusal
+from runtime.engine import Engine
 
 EXAMPLE = "peiyi9979/math-shepherd-mistral-7b-prm"
 
@@ -26,4 +27,20 @@ def check_reward(artifact: Artifact) -> None:
         raise Refusal(
             f"{artifact.path.name} is a {artifact.role}, not a reward model; give one such as "
             f"{EXAMPLE}, or say how this one scores with --protocol FILE"
+        )
+
+
+def check_tokens(engine: Engine) -> None:
+    """Raise Refusal if a preset that was given by name is one for another vocabulary."""
+    from convert.reward_presets import NAMED
+
+    protocol = engine.artifact.reward
+    if protocol is None or protocol not in NAMED.values():
+        return
+    ids = [i for i in (protocol.good_id, protocol.bad_id) if i is not None]
+    pieces = [engine.tokenizer.pieces[i].decode("utf-8", "replace").strip() for i in ids]
+    if pieces != ["+", "-"]:
+        raise Refusal(
+            f"{engine.artifact.path.name} has {pieces[0]!r} and {pieces[1]!r} as tokens {ids[0]} "
+            f"and {ids[1]}, not + and -: the preset is for another vocabulary; give --protocol FILE"
         )

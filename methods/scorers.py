@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from convert.artifact import Aggregation, RewardProtocol
 from methods.candidate import Candidate
-from methods.pairing import check_reward
+from methods.pairing import check_reward, check_tokens
 from methods.problem import Problem
 from methods.reward_text import RewardText
 from runtime.engine import Branch, Engine, Output, Step, Usage
@@ -56,6 +56,7 @@ class ProcessRewardScorer:
 
     def __init__(self, engine: Engine, policy_stop: str) -> None:
         check_reward(engine.artifact)
+        check_tokens(engine)
         protocol = engine.artifact.reward
         assert protocol is not None
         self.engine = engine

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from convert.reward_presets import NAMED, math_shepherd
 from methods.cli import main
 from tests.conftest import REFERENCE
 
@@ -87,8 +88,13 @@ def test_a_protocol_that_the_model_cannot_fulfil(
 
 
 def test_a_preset_by_name(
-    model: Callable[[str, str], str], capsys: pytest.CaptureFixture[str]
+    model: Callable[[str, str], str],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     given = [QUESTION, "--reward", model("policy", "gguf"), "--width", "2", "--max-tokens", "24"]
+    assert main([*given, "--protocol", "math-shepherd"]) == 1
+    assert "not + and -: the preset is for another vocabulary" in capsys.readouterr().err
+    monkeypatch.setitem(NAMED, "math-shepherd", math_shepherd(312, 325))  # of this vocabulary
     assert main([*given, "--protocol", "math-shepherd", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["candidates"][0]["scores"]
