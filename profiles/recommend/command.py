@@ -57,7 +57,7 @@ def run(options: argparse.Namespace, _given: Sequence[str]) -> None:
     from convert.printing import say
     from profiles.recommend.document import text
     from profiles.recommend.measure import RowLimits, document, read_rows, recommend
-    from profiles.recommend.row_comparison import by_questions
+    from profiles.report.row_comparison import by_questions
 
     limits = RowLimits(options.vram, options.ram, options.max_latency, options.min_accuracy)
     found = recommend(read_rows(options.folder), limits, by_questions(options.folder))

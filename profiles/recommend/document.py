@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from profiles.recommend.measure import Recommendation, RowLimits, Ruled, card_bytes
-from profiles.recommend.row_comparison import RowComparison
 from profiles.report.names import row_name
+from profiles.report.row_comparison import RowComparison
 from profiles.report.rows import Row
 from profiles.text_formats import gib, percent, points, significant, size
 

@@ -13,14 +13,14 @@ from convert.refusal import Refusal
 from convert.typed import typed
 from convert.units import GIB
 from profiles.flat_rows import flat, nested
-from profiles.recommend.row_comparison import Judge, RowComparison, by_intervals
+from profiles.report.choice import choose, order
 from profiles.report.names import row_name
+from profiles.report.row_comparison import Judge, RowComparison, by_intervals
 from profiles.report.rows import Row
 from profiles.stored_json import load
 from runtime.footprint import ASSUMED_COMPUTE_BYTES, MARGIN_BYTES
 
 SUMMARY = "summary.json"
-FASTER = 0.8  # of the pick's median latency, before a row counts as faster
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,11 +110,11 @@ def recommend(
         Refusal: if no row keeps the limits; names the nearest and what it breaks.
     """
     broken = {n: tuple(breaches(row, limits)) for n, row in enumerate(rows)}
-    kept = sorted((rows[n] for n, found in broken.items() if not found), key=_order)
+    kept = [rows[n] for n, found in broken.items() if not found]
     if not kept:
         raise Refusal(_nothing([(rows[n], found) for n, found in broken.items()]))
-    pick, rest = kept[0], kept[1:]
-    faster = [row for row in rest if _latency(row) <= FASTER * _latency(pick)]
+    choice = choose(kept, judge)
+    pick = choice.pick
     better = [
         Ruled(rows[n], found, judge(rows[n], pick))
         for n, found in broken.items()
@@ -122,10 +122,10 @@ def recommend(
     ]
     return Recommendation(
         pick=pick,
-        runner_up=rest[0] if rest else None,
-        against=judge(pick, rest[0]) if rest else None,
-        thrifty=min((r for r in faster if judge(pick, r).same), key=_latency, default=None),
-        better=tuple(sorted(better, key=lambda ruled: _order(ruled.row))),
+        runner_up=choice.runner_up,
+        against=choice.against,
+        thrifty=choice.thrifty,
+        better=tuple(sorted(better, key=lambda ruled: order(ruled.row))),
         qualified=len(kept),
         measured=len(rows),
     )
@@ -191,17 +191,9 @@ def document(found: Recommendation, limits: RowLimits) -> dict[str, Any]:
     }
 
 
-def _order(row: Row) -> tuple[float, float, int]:
-    return -row.accuracy.value, _latency(row), row.memory.file_bytes
-
-
-def _latency(row: Row) -> float:
-    return float("inf") if row.cost.latency_p50_s is None else row.cost.latency_p50_s
-
-
 def _nothing(judged: Sequence[tuple[Row, tuple[Breach, ...]]]) -> str:
 
-    row, broken = min(judged, key=lambda j: (max(b.excess for b in j[1]), _order(j[0])))
+    row, broken = min(judged, key=lambda j: (max(b.excess for b in j[1]), order(j[0])))
     reasons = " and ".join(breach.text for breach in broken)
     return (
         f"none of {len(judged)} measured rows qualifies; nearest: {row_name(row)}, "

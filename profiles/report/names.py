@@ -13,6 +13,11 @@ def level_name(row: Row) -> str:
     return f"{row.setup.format} {row.setup.level}"
 
 
+def short_level(row: Row) -> str:
+    """A level without its format, which it tells: `q4_k_m`; full precision is `torch f32`."""
+    return level_name(row) if row.setup.format == "torch" else row.setup.level
+
+
 def method_name(row: Row) -> str:
     """A method as papers write it: `majority@8`, `REBASE w=8, thinking`."""
     return (

@@ -7,18 +7,22 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from profiles.report import paper_table, recovery_sentences
+from profiles.report import paper_table
+from profiles.report.answers import compared
 from profiles.report.columns import Column, columns
-from profiles.report.findings import findings, thinking_sentences, trees_against_majority
 from profiles.report.header import facts, subtitle, title, warnings
-from profiles.report.names import level_name, method_name
+from profiles.report.matrix import matrix
+from profiles.report.names import level_name, method_name, search_name
 from profiles.report.plots import plots
+from profiles.report.questions import questions
 from profiles.report.rows import Row
+from profiles.report.screen import cards, verdicts
 from profiles.report.summary import Flip, Summary
 from profiles.templates import render
 from profiles.tree.page import view
 
 KEY = "level"  # the column that stays in view
+FLIPS = "flips −/+"  # the column that leads to the questions
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,30 +31,35 @@ class Cell:
 
     text: str
     css: str
+    target: str | None  # where it leads
 
 
 def page(summary: Summary) -> str:
     """The page; it loads nothing from anywhere."""
     shown = columns(summary.rows)
+    rows = compared(summary.rows)
+    colours = tuple(dict.fromkeys(search_name(row) for row in summary.rows))
+    chosen = summary.choice.pick if summary.choice else None
+    costs = plots(rows, colours, chosen)
     return render(
         "report/page.html.j2",
         title=title(summary),
         subtitle=subtitle(summary),
         warnings=warnings(summary),
+        verdicts=verdicts(summary),
+        cards=cards(summary.choice) if summary.choice else [],
+        first=costs[0] if costs else None,
+        matrix=matrix(summary.rows, rows, chosen),
+        questions=[(question, question.drawn(colours)) for question in questions(summary)],
+        other_plots=costs[1:],
+        paper=paper_table.table(summary.rows) if summary.header.get("suite") else [],
+        others=summary.others,
         groups=_groups(shown),
         columns=[
             {"title": c.title, "meaning": c.meaning, "css": css}
             for c, css in zip(shown, _styles(shown), strict=True)
         ],
-        lines=_lines(summary.rows, shown),
-        findings=findings(summary),
-        trees=trees_against_majority(summary.comparisons),
-        recovery=recovery_sentences.sentences(summary.recoveries),
-        recovery_table=recovery_sentences.table(summary.recoveries),
-        thinking=thinking_sentences(summary.effects),
-        paper=paper_table.table(summary.rows) if summary.header.get("suite") else [],
-        plots=plots(summary.rows),
-        others=summary.others,
+        lines=_lines(summary, shown),
         flips=_flips(summary),
         searches=_searches(summary),
         facts=facts(summary),
@@ -74,16 +83,21 @@ def _styles(shown: Sequence[Column]) -> list[str]:
     return styles
 
 
-def _lines(rows: Sequence[Row], shown: Sequence[Column]) -> list[dict[str, Any]]:
+def _lines(summary: Summary, shown: Sequence[Column]) -> list[dict[str, Any]]:
     lines, before = [], None
-    for row in rows:
+    for place, row in enumerate(summary.rows):
         model = (row.setup.format, row.setup.level, row.model)
         names = (["base"] if row.setup.baseline else []) + (["top"] if model != before else [])
+        flipped = f"#flips-{place}" if summary.flips[place] else None
         cells = [
-            Cell(column.cell(row), f"{css} {_colour(row, column)}".strip())
+            Cell(
+                column.cell(row),
+                f"{css} {_colour(row, column)}".strip(),
+                flipped if column.title == FLIPS else None,
+            )
             for column, css in zip(shown, _styles(shown), strict=True)
         ]
-        lines.append({"css": " ".join(names), "cells": cells})
+        lines.append({"css": " ".join(names), "cells": cells, "place": place})
         before = model
     return lines
 
@@ -97,12 +111,20 @@ def _colour(row: Row, column: Column) -> str:
 
 
 def _flips(summary: Summary) -> list[dict[str, Any]]:
-    """The flipped questions, by level and then by method."""
+    """The flipped questions, by level and then by method, with their trees where these are here."""
+    trees = {(s.level, s.method): f"#tree-{n}" for n, s in enumerate(summary.searches)}
     levels: dict[str, list[dict[str, Any]]] = {}
-    for row, flips in zip(summary.rows, summary.flips, strict=True):
+    for place, (row, flips) in enumerate(zip(summary.rows, summary.flips, strict=True)):
         if flips:
-            blocks = levels.setdefault(level_name(row), [])
-            blocks.append({"title": f"{method_name(row)}: {_count(flips)}", "flips": flips})
+            name = level_name(row)
+            levels.setdefault(name, []).append(
+                {
+                    "place": place,
+                    "title": f"{method_name(row)}: {_count(flips)}",
+                    "flips": flips,
+                    "tree": trees.get((name, method_name(row))),
+                }
+            )
     return [
         {
             "title": f"{level}: {_count([flip for block in blocks for flip in block['flips']])}"

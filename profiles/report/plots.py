@@ -1,27 +1,23 @@
-"""Accuracy over levels and over costs, as inline SVG."""
+"""Accuracy over costs, as inline SVG."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from methods.catalog import METHODS
 from profiles.report.drawing import INK, PAPER, STYLE, Key, canvas, colour, legend, svg
-from profiles.report.names import level_name, method_name, search_name
+from profiles.report.names import method_name, search_name, short_level
+from profiles.report.over_levels import FILLS, searches, thoughts
 from profiles.report.rows import Row
 from profiles.text_formats import significant, size
 
 MARKERS = "osD^vPX*<>hp"
-FILLS = {"off": "full", "gated": "left", "on": "none"}  # of a marker, by where it thinks
-LINES: dict[str, Any] = {"off": "-", "gated": (0, (5, 2)), "on": (0, (1, 1.5))}
-THINKS = {"off": "no thoughts", "gated": "gated", "on": "thinking"}
 FRONT = (
-    "Bars are 95 % intervals. The dashed line joins what no cheaper system beats, from the left:"
+    "Up and left is better. The dashed line joins what no cheaper row beats, with 95 % intervals:"
 )
 
 
@@ -34,20 +30,13 @@ class Plot:
     svg: str
 
 
-def plots(rows: Sequence[Row]) -> list[Plot]:
-    """All plots that the rows allow. Other selections of a tree would hide it: left out."""
-    shown = [row for row in rows if row.setup.method in METHODS]
-    drawn = [
-        Plot(
-            "Degradation by level",
-            "Accuracy of each method from full precision down; bars are 95 % intervals.",
-            degradation(shown),
-        )
-    ]
+def plots(rows: Sequence[Row], colours: Sequence[str], chosen: Row | None) -> list[Plot]:
+    """Accuracy over every cost that all rows have, time first."""
+    drawn = []
     for title, axis, cost, tick in COSTS:
-        if all(cost(row) for row in shown):
-            caption = f"{FRONT} {_front(shown, cost)}."
-            drawn.append(Plot(title, caption, against(shown, axis, cost, tick)))
+        if all(cost(row) for row in rows):
+            caption = f"{FRONT} {_front(rows, cost)}."
+            drawn.append(Plot(title, caption, against(rows, colours, axis, cost, tick, chosen)))
     return drawn
 
 
@@ -107,70 +96,40 @@ def _front_rows(rows: Sequence[Row], cost: Cost) -> list[Row]:
 
 
 def _front(rows: Sequence[Row], cost: Cost) -> str:
-    return ", ".join(f"{_level(row)} {method_name(row)}" for row in _front_rows(rows, cost))
+    return ", ".join(f"{short_level(row)} {method_name(row)}" for row in _front_rows(rows, cost))
 
 
-def degradation(rows: Sequence[Row]) -> str:
-    """Accuracy over levels, one line a method; lines end where another file format begins."""
-    levels = list(dict.fromkeys(_level(row) for row in rows))
-    methods = list(dict.fromkeys(method_name(row) for row in rows))
-    searches = list(dict.fromkeys(search_name(row) for row in rows))
+def against(
+    rows: Sequence[Row],
+    colours: Sequence[str],
+    axis: str,
+    cost: Cost,
+    tick: Tick,
+    chosen: Row | None = None,
+) -> str:
+    """Accuracy over a cost on a logarithmic axis; colours are methods, shapes are levels.
+
+    A ring is around the chosen row. Only what is on the front shows its interval.
+    """
+    levels = list(dict.fromkeys(short_level(row) for row in rows))
+    front = _front_rows(rows, cost)
     with mpl.rc_context(STYLE):
         figure, axes = canvas()
-        for number, method in enumerate(methods):
-            mine = [row for row in rows if method_name(row) == method]
-            shift = (number - (len(methods) - 1) / 2) * 0.6 / len(methods)
-            for line in _one_format(mine):
-                axes.errorbar(
-                    [levels.index(_level(row)) + shift for row in line],
-                    [100 * row.accuracy.value for row in line],
-                    _bars(line),
-                    color=colour(searches.index(search_name(mine[0]))),
-                    marker="o",
-                    markersize=5,
-                    fillstyle=FILLS[mine[0].setup.thinking],
-                    linestyle=LINES[mine[0].setup.thinking],
-                    linewidth=1.6,
-                    elinewidth=1,
-                )
-        axes.set_xticks(range(len(levels)), levels)
-        axes.grid(visible=False, axis="x")
-        axes.set_ylabel("% right")
-        legend(figure, _searches(searches), _thinking(rows))
-        return svg(figure, "degradation")
-
-
-def _one_format(rows: Sequence[Row]) -> list[list[Row]]:
-    """The rows apart by format; full precision, which all are compared with, begins the first."""
-    lines: dict[str, list[Row]] = {}
-    for row in rows:
-        lines.setdefault("" if row.setup.format == "torch" else row.setup.format, []).append(row)
-    full = lines.pop("", [])
-    first, *others = list(lines.values()) or [[]]
-    return [full + first, *others]
-
-
-def against(rows: Sequence[Row], axis: str, cost: Cost, tick: Tick) -> str:
-    """Accuracy over a cost on a logarithmic axis; colours are methods, shapes are levels."""
-    levels = list(dict.fromkeys(_level(row) for row in rows))
-    searches = list(dict.fromkeys(search_name(row) for row in rows))
-    costs = [float(cost(row) or 0) for row in rows]
-    with mpl.rc_context(STYLE):
-        figure, axes = canvas()
-        for row, x in zip(rows, costs, strict=True):
+        for row in rows:
             axes.errorbar(
-                x,
+                float(cost(row) or 0),
                 100 * row.accuracy.value,
-                _bars([row]),
-                color=colour(searches.index(search_name(row))),
-                marker=MARKERS[levels.index(_level(row)) % len(MARKERS)],
+                _bars([row]) if row in front else None,
+                color=colour(colours.index(search_name(row))),
+                marker=MARKERS[levels.index(short_level(row)) % len(MARKERS)],
                 markersize=7.5,
                 fillstyle=FILLS[row.setup.thinking],
                 markerfacecoloralt=PAPER,
                 elinewidth=0.6,
                 linestyle="none",
             )
-        front = _front_rows(rows, cost)
+            if row == chosen:
+                _ring(axes, float(cost(row) or 0), 100 * row.accuracy.value)
         axes.plot(
             [float(cost(row) or 0) for row in front],
             [100 * row.accuracy.value for row in front],
@@ -182,8 +141,12 @@ def against(rows: Sequence[Row], axis: str, cost: Cost, tick: Tick) -> str:
         _log_axis(axes, axis, tick)
         axes.set_ylabel("% right")
         shapes = [Key(INK, MARKERS[n % len(MARKERS)], level) for n, level in enumerate(levels)]
-        legend(figure, _searches(searches), shapes, _thinking(rows))
+        legend(figure, searches(rows, colours), shapes, thoughts(rows))
         return svg(figure, axis)
+
+
+def _ring(axes: Axes, x: float, y: float) -> None:
+    axes.plot(x, y, "o", markersize=17, fillstyle="none", color=INK, markeredgewidth=1.4)
 
 
 def _bars(rows: Sequence[Row]) -> list[list[float]]:
@@ -200,19 +163,3 @@ def _log_axis(axes: Axes, label: str, tick: Tick) -> None:
     axes.xaxis.set_major_locator(LogLocator(base=2) if two else LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: tick(x)))
-
-
-def _searches(names: Sequence[str]) -> list[Key]:
-    return [Key(colour(number), "o", name) for number, name in enumerate(names)]
-
-
-def _thinking(rows: Sequence[Row]) -> list[Key]:
-    """What the fill of a marker means, where anything thinks."""
-    used = {row.setup.thinking for row in rows}
-    if len(used) < 2:
-        return []
-    return [Key(INK, "o", THINKS[t], FILLS[t]) for t in FILLS if t in used]
-
-
-def _level(row: Row) -> str:
-    return level_name(row) if row.setup.format == "torch" else row.setup.level

@@ -31,6 +31,11 @@ class Recovery:
     high: float
     against_full: Paired  # the search here against greedy in the baseline
 
+    @property
+    def lossy(self) -> bool:
+        """Whether greedy decoding surely lost at this level."""
+        return self.greedy.change is not None and self.greedy.change.delta_high < 0
+
     def document(self) -> dict[str, Any]:
         return {
             "format": self.row.setup.format,
@@ -51,11 +56,11 @@ def recoveries(measured: Sequence[Recorded], methods: Sequence[str]) -> Iterator
     Only what ran on the same weights as greedy: a thinker beside another policy is left out.
     """
     fair = [one for one in measured if one.configuration.protocol is ProtocolName.FAIR]
-    full = next((one for one in fair if one.configuration.baseline and _is_greedy(one)), None)
+    full = next((one for one in fair if one.configuration.baseline and is_greedy(one)), None)
     if full is None:
         return
     for plain in fair:
-        if plain.configuration.baseline or not _is_greedy(plain):
+        if plain.configuration.baseline or not is_greedy(plain):
             continue
         for one in fair:
             same = one.configuration.policy == plain.configuration.policy
@@ -96,7 +101,8 @@ def _recovery(
     )
 
 
-def _is_greedy(one: Recorded) -> bool:
+def is_greedy(one: Recorded) -> bool:
+    """Whether a run is of greedy decoding without thoughts."""
     search = one.configuration.spec.search
     return search == catalog.GREEDY.search.name and one.configuration.thinking == "off"
 

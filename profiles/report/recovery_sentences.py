@@ -25,7 +25,7 @@ TITLES = (
 def sentences(recoveries: Sequence[Recovery]) -> list[str]:
     """One for every level at which greedy decoding surely lost, one for all others."""
     levels = dict.fromkeys(level_name(r.row) for r in recoveries)
-    lossy = dict.fromkeys(level_name(r.row) for r in recoveries if _lost(r))
+    lossy = dict.fromkeys(level_name(r.row) for r in recoveries if r.lossy)
     found = [_sentence([r for r in recoveries if level_name(r.row) == level]) for level in lossy]
     if kept := [level for level in levels if level not in lossy]:
         found.append(f"At {listed(kept)} no loss of greedy decoding was detected to take back.")
@@ -46,7 +46,7 @@ def table(recoveries: Sequence[Recovery]) -> list[list[str]]:
             significant(_times(r), 2),
         ]
         for r in recoveries
-        if _lost(r)
+        if r.lossy
     ]
     return [list(TITLES), *lines] if lines else []
 
@@ -81,10 +81,6 @@ def _times(r: Recovery) -> float | None:
     """Operations of the search over those of greedy decoding in the baseline."""
     ours, theirs = r.row.cost.flops_per_question, r.full.cost.flops_per_question
     return ours / theirs if ours and theirs else None
-
-
-def _lost(r: Recovery) -> bool:
-    return r.greedy.change is not None and r.greedy.change.delta_high < 0
 
 
 def _loss(row: Row) -> str:

@@ -23,8 +23,11 @@ from profiles.records.stored_run import (
     records_path,
 )
 from profiles.report.accuracy import pair, row
+from profiles.report.choice import RowChoice, choose, eligible
+from profiles.report.gains import Gain, gains
 from profiles.report.names import level_name, method_name
 from profiles.report.recovery import Recovery, recoveries
+from profiles.report.row_comparison import by_records
 from profiles.report.rows import Row, flat_lines
 from profiles.report.thinking import Effect, effects
 from profiles.tree.nodes import Tree
@@ -82,7 +85,9 @@ class Summary:
     comparisons: tuple[Comparison, ...]
     effects: tuple[Effect, ...] = ()
     recoveries: tuple[Recovery, ...] = ()
+    gains: tuple[Gain, ...] = ()
     searches: tuple[FlippedSearch, ...] = ()
+    choice: RowChoice | None = None  # the row to use
     others: tuple[Document, ...] = ()  # what other commands measured into the same folder
 
     def document(self) -> dict[str, Any]:
@@ -91,6 +96,7 @@ class Summary:
             "header": self.header,
             "rows": flat_lines(self.rows),
             "comparisons": [asdict(comparison) for comparison in self.comparisons],
+            "gains": [gain.document() for gain in self.gains],
             "recovery": [recovery.document() for recovery in self.recoveries],
             "thinking": [_effect_document(effect) for effect in self.effects],
         }
@@ -133,11 +139,13 @@ def summarize(folder: Path) -> Summary:
         header,
         tuple(rows),
         tuple(flips),
-        tuple(_comparisons(measured)),
-        tuple(effects(measured)),
-        tuple(recoveries(measured, run["methods"])),
-        tuple(_searches(folder, measured)),
-        tuple(read_documents(folder)),
+        comparisons=tuple(_comparisons(measured)),
+        effects=tuple(effects(measured)),
+        recoveries=tuple(recoveries(measured, run["methods"])),
+        gains=tuple(gains(measured, run["methods"])),
+        searches=tuple(_searches(folder, measured)),
+        choice=choose(eligible(rows), by_records(measured)),
+        others=tuple(read_documents(folder)),
     )
 
 

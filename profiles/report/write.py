@@ -9,12 +9,15 @@ from pathlib import Path
 from convert.files import write_json, write_text
 from convert.printing import say
 from profiles import documents, tables
-from profiles.report import paper_table, recovery_sentences
+from profiles.report import paper_table
+from profiles.report.answers import compared
 from profiles.report.columns import columns, markdown_table, text_table
-from profiles.report.findings import findings, thinking_sentences, trees_against_majority
 from profiles.report.header import UNBRANCHED, facts, subtitle, title, warnings
+from profiles.report.matrix import matrix, texts
 from profiles.report.page import page
+from profiles.report.questions import questions
 from profiles.report.rows import Row, flat_lines
+from profiles.report.screen import verdicts
 from profiles.report.summary import Summary, summarize
 
 
@@ -56,24 +59,24 @@ def csv_text(rows: tuple[Row, ...]) -> str:
 
 
 def markdown(summary: Summary) -> str:
-    """The report for a terminal or a repository; the plots are on the page only."""
+    """The page without its plots, in the same order."""
     parts = [f"# {title(summary)}", subtitle(summary)]
     parts += [f"> {warning}" for warning in warnings(summary)]
-    parts += ["## Results", markdown_table(summary.rows)]
-    parts.append("\n".join(f"- {c.title}: {c.meaning}" for c in columns(summary.rows)))
-    parts += ["## What it says", "\n".join(f"- {line}" for line in findings(summary))]
-    if lines := trees_against_majority(summary.comparisons):
-        parts += ["## Tree search against a majority vote", lines[0]]
-        parts.append("\n".join(f"- {line}" for line in lines[1:]))
-    if lines := recovery_sentences.sentences(summary.recoveries):
-        parts += ["## What search took back", "\n".join(f"- {line}" for line in lines)]
-        if taken := recovery_sentences.table(summary.recoveries):
-            parts.append(tables.markdown_table(taken[0], taken[1:], texts=2))
-    if effects := thinking_sentences(summary.effects):
-        parts += ["## What thinking gained", "\n".join(f"- {line}" for line in effects)]
+    parts.append(
+        "\n".join(f"- **{verdict.about}** {verdict.text}" for verdict in verdicts(summary))
+    )
+    cells = texts(matrix(summary.rows, compared(summary.rows), None))
+    parts += ["## % right, by level and method", tables.markdown_table(cells[0], cells[1:])]
+    for question in questions(summary):
+        parts += [f"## {question.asks}", question.answer]
+        parts.append("\n".join(f"- {line}" for line in question.sentences))
+        if question.table:
+            parts.append(tables.markdown_table(question.table[0], question.table[1:], texts=2))
     if summary.header.get("suite"):
         parts += ["## The paper's table", paper_table.markdown(summary.rows)]
     for other in summary.others:
         parts += [f"## {other.title}", other.markdown, f"    {other.header['command']}"]
+    parts += ["## All rows", markdown_table(summary.rows)]
+    parts.append("\n".join(f"- {c.title}: {c.meaning}" for c in columns(summary.rows)))
     listed = "\n".join(f"- {name}: {value}" for name, value in facts(summary))
-    return "\n\n".join([*parts, "## How it was measured", listed]) + "\n"
+    return "\n\n".join([*filter(None, parts), "## How it was measured", listed]) + "\n"

@@ -15,7 +15,7 @@ from profiles.flat_rows import flat, nested
 from profiles.intervals import Paired
 from profiles.recommend.document import text
 from profiles.recommend.measure import RowLimits, card_bytes, read_rows, recommend
-from profiles.recommend.row_comparison import RowComparison, by_intervals, by_questions
+from profiles.report.row_comparison import RowComparison, by_intervals, by_questions
 from profiles.report.rows import Cost, Row
 from runtime.footprint import ASSUMED_COMPUTE_BYTES, MARGIN_BYTES
 

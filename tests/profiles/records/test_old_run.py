@@ -63,7 +63,9 @@ def test_it_resumes_without_asking_again(slug: str, run: Path) -> None:
 
 def test_its_summary_is_what_it_was(run: Path) -> None:
     write(run)
-    assert rounded(run / "summary.json") == rounded(OLD / "summary.json")
+    new = rounded(run / "summary.json")
+    assert new.pop("gains")  # what later versions say beside it
+    assert new == rounded(OLD / "summary.json")
     ours, theirs = (
         (d / "summary.csv").read_text(encoding="utf-8").splitlines() for d in (run, OLD)
     )

@@ -91,7 +91,7 @@ def test_plots_and_trees_keep_their_own_colours(page: Path) -> None:
     drawn = probe(page, colour.format("figure svg path[style*=stroke]", "stroke"))
     assert edge == "rgb(180, 189, 200)"
     assert drawn != edge
-    assert probe(page, "document.querySelectorAll('figure svg').length") == "5"
+    assert probe(page, "document.querySelectorAll('figure svg').length") == "7"
     assert probe(page, "document.querySelectorAll('.tree svg').length") == "10"
 
 
@@ -103,3 +103,39 @@ def test_it_prints_on_landscape_pages(page: Path) -> None:
     boxes = re.findall(rb"/MediaBox \[0 0 ([\d.]+) ([\d.]+)\]", content)
     assert 3 <= len(boxes) <= 12
     assert {(round(float(w)), round(float(h))) for w, h in boxes} == {(842, 595)}
+
+
+def shown(page: Path, selector: str, opening: str = "") -> list[str]:
+    """The texts of the elements that a reader sees, after a script has acted for him."""
+    expression = (
+        f"(() => {{ {opening}; return [...document.querySelectorAll('{selector}')]"
+        ".filter((one) => one.checkVisibility()).map((one) => one.id).join(' ') })()"
+    )
+    return probe(page, expression).split()
+
+
+@pytest.mark.slow
+def test_the_filter_keeps_the_rows_that_hold_all_words(page: Path) -> None:
+    rows = "#rows tbody tr"
+    typed = (
+        "const box = document.querySelector('.filter input'); box.value = 'Q4_K_M rebase';"
+        "box.dispatchEvent(new Event('input'))"
+    )
+    assert len(shown(page, rows)) == 42
+    assert shown(page, rows, typed) == ["row-25", "row-26", "row-27"]
+
+
+@pytest.mark.slow
+def test_the_page_needs_no_script(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    page.write_text(re.sub(r"<script>.*?</script>", "", text, flags=re.DOTALL), encoding="utf-8")
+    assert len(shown(page, "#rows tbody tr")) == 42
+    assert probe(page, "document.querySelector('.filter').checkVisibility()") == "false"
+
+
+@pytest.mark.slow
+def test_an_interval_is_shown_where_the_keyboard_stands(page: Path) -> None:
+    first = "document.querySelectorAll('.matrix a')[7]"
+    visible = f"getComputedStyle({first}.querySelector('.interval')).display"
+    assert probe(page, visible) == "none"
+    assert probe(page, f"({first}.focus({{focusVisible: true}}), {visible})") == "block"

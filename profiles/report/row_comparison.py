@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,9 +38,13 @@ def by_questions(folder: Path) -> Judge:
         Refusal: if a file of the run is broken; names it.
     """
     try:
-        measured = read_measured(folder, read_run(folder)["configurations"])
+        return by_records(read_measured(folder, read_run(folder)["configurations"]))
     except FileNotFoundError:
         return by_intervals
+
+
+def by_records(measured: Sequence[Recorded]) -> Judge:
+    """A judge that pairs these records, and goes by intervals where they do not tell."""
 
     def judge(a: Row, b: Row) -> RowComparison:
         ours, theirs = _records(measured, a), _records(measured, b)
@@ -54,7 +58,7 @@ def by_questions(folder: Path) -> Judge:
     return judge
 
 
-def _records(measured: list[Recorded], row: Row) -> tuple[Selection, tuple[Record, ...]] | None:
+def _records(measured: Sequence[Recorded], row: Row) -> tuple[Selection, tuple[Record, ...]] | None:
     """The selection and the records behind a row; None where they are not one and only one."""
     found = [
         (selection, m.records)

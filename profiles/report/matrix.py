@@ -1,0 +1,80 @@
+"""Levels times methods: each cell an accuracy, coloured by its difference to full precision."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from profiles.report.names import method_name, short_level
+from profiles.report.rows import Row
+from profiles.text_formats import NONE, percent, points
+
+STEPS = (0.02, 0.05, 0.10, 0.25)  # of a difference, where its colour grows stronger
+
+
+@dataclass(frozen=True, slots=True)
+class MatrixCell:
+    """A row of the report in three lines. `place` is its position among the rows."""
+
+    accuracy: str
+    change: str  # points against the baseline, or that it is the baseline
+    interval: str
+    css: str
+    place: int
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """Titles of the columns, then a title and cells a line; None where nothing was measured."""
+
+    titles: tuple[str, ...]
+    lines: tuple[tuple[str, tuple[MatrixCell | None, ...]], ...]
+
+
+def matrix(rows: Sequence[Row], shown: Sequence[Row], chosen: Row | None) -> Matrix:
+    """The shown ones of a report's rows."""
+    methods = tuple(dict.fromkeys(method_name(row) for row in shown))
+    levels = dict.fromkeys(short_level(row) for row in shown)
+    cells = {
+        (short_level(row), method_name(row)): _cell(row, rows.index(row), row == chosen)
+        for row in shown
+    }
+    return Matrix(
+        methods,
+        tuple((level, tuple(cells.get((level, method)) for method in methods)) for level in levels),
+    )
+
+
+def _cell(row: Row, place: int, chosen: bool) -> MatrixCell:
+    change, right = row.change, row.accuracy
+    marked = " chosen" if chosen else ""
+    if change is None:
+        said = f"[{percent(right.low)}, {percent(right.high)}]"
+        name = "baseline" if row.setup.baseline else "not compared"
+        return MatrixCell(percent(right.value), name, said, f"none{marked}", place)
+    sign = "" if change.holds_zero else " ▼" if change.delta_high < 0 else " ▲"
+    return MatrixCell(
+        percent(right.value),
+        points(change.delta_accuracy) + sign,
+        f"[{points(change.delta_low)}, {points(change.delta_high)}]",
+        _tone(change.delta_accuracy, sure=not change.holds_zero) + marked,
+        place,
+    )
+
+
+def _tone(difference: float, *, sure: bool) -> str:
+    strength = sum(abs(difference) >= step for step in STEPS)
+    if difference == 0:
+        return "none"
+    return f"{'loss' if difference < 0 else 'gain'}{strength}" + (" sure" if sure else "")
+
+
+def texts(found: Matrix) -> list[list[str]]:
+    """Titles and lines as texts, a cell in one line."""
+    return [
+        ["level", *found.titles],
+        *(
+            [level, *(f"{c.accuracy} ({c.change} {c.interval})" if c else NONE for c in cells)]
+            for level, cells in found.lines
+        ),
+    ]

@@ -1,0 +1,101 @@
+"""What a reader asks of a run: a question, its answer, its plot, and the numbers behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from profiles.intervals import Estimate, Paired
+from profiles.report import answers, recovery_sentences
+from profiles.report.findings import findings, thinking_sentences, trees_against_majority
+from profiles.report.over_levels import Point, over_levels
+from profiles.report.summary import Summary
+
+POINTS = "percentage points"
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A section of the report. `points` are drawn over levels; `none` of them is no difference.
+
+    `table` holds its titles and its lines; the first two columns are texts.
+    """
+
+    asks: str
+    answer: str
+    caption: str
+    axis: str
+    points: Sequence[Point]
+    sentences: Sequence[str]
+    table: Sequence[Sequence[str]] = ()
+    none: float | None = 0.0
+
+    def drawn(self, colours: Sequence[str]) -> str:
+        """The plot; empty where there is nothing to draw."""
+        if not self.points:
+            return ""
+        return over_levels(self.points, colours, self.axis, none=self.none)
+
+
+def questions(summary: Summary) -> list[Question]:
+    """All that this run can answer."""
+    found = [_quantization(summary), _search(summary)]
+    if summary.recoveries:
+        found.append(_taken_back(summary))
+    if summary.effects:
+        found.append(_thinking(summary))
+    return found
+
+
+def _quantization(summary: Summary) -> Question:
+    return Question(
+        "Does quantization cost accuracy?",
+        answers.does_quantization_cost(summary.rows),
+        "Accuracy of each method from full precision down.",
+        "% right",
+        [Point(row, _percent(row.accuracy)) for row in answers.compared(summary.rows)],
+        findings(summary),
+        none=None,
+    )
+
+
+def _search(summary: Summary) -> Question:
+    return Question(
+        "Does search pay?",
+        answers.does_search_pay(summary.gains),
+        "Gain over greedy decoding of the same weights, paired by question.",
+        POINTS,
+        [Point(gain.row, _points(gain.paired)) for gain in summary.gains],
+        trees_against_majority(summary.comparisons),
+    )
+
+
+def _taken_back(summary: Summary) -> Question:
+    return Question(
+        "Does search take back what quantization took?",
+        answers.does_search_take_it_back(summary.recoveries),
+        "What greedy decoding lost less what the search lost, by question.",
+        f"{POINTS} taken back",
+        [Point(r.row, _percent(Estimate(r.taken_back, r.low, r.high))) for r in summary.recoveries],
+        recovery_sentences.sentences(summary.recoveries),
+        recovery_sentences.table(summary.recoveries),
+    )
+
+
+def _thinking(summary: Summary) -> Question:
+    return Question(
+        "Does thinking pay?",
+        answers.does_thinking_pay(summary.effects),
+        "Gain over the same search without thoughts, paired by question.",
+        f"{POINTS} by thinking",
+        [Point(e.row, _points(e.same.paired)) for e in summary.effects if e.same],
+        thinking_sentences(summary.effects),
+    )
+
+
+def _percent(figure: Estimate) -> Estimate:
+    return Estimate(100 * figure.value, 100 * figure.low, 100 * figure.high)
+
+
+def _points(paired: Paired) -> Estimate:
+    return _percent(Estimate(paired.difference, paired.low, paired.high))
