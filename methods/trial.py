@@ -64,17 +64,23 @@ class Trial:
 
         They stay unfinished, and keep their scores.
         """
-        cut = [c for c in candidates if not c.finished]
+        marker = f" {prompt_format(self._engine).answer_marker.rstrip(':')}:"
+        cut = [c for c in candidates if not c.finished and self._has_room(c, CLOSING + marker)]
         if not cut:
             return list(candidates)
-        marker = f" {prompt_format(self._engine).answer_marker.rstrip(':')}:"
         asked = [CLOSING + marker if self.block.holds(c.text) else marker for c in cut]
         branches = [c.branch for c in cut]
         self._engine.feed(branches, [self._engine.tokenizer.encode_more(text) for text in asked])
         greedy = Sampling(temperature=0, max_tokens=ANSWER_TOKENS[self.reader.task], stop=("\n",))
-        steps = iter(self._engine.extend(branches, greedy))
-        markers = iter(asked)
-        return [c if c.finished else c.elicited(next(markers), next(steps)) for c in candidates]
+        steps = self._engine.extend(branches, greedy)
+        found = zip(cut, asked, steps, strict=True)
+        answered = {c.branch: c.elicited(text, step) for c, text, step in found}
+        return [c if c.finished else answered.get(c.branch, c) for c in candidates]
+
+    def _has_room(self, candidate: Candidate, text: str) -> bool:
+        """Whether a path can be asked: it may be as long as the KV cache."""
+        room = self._engine.context - self._engine.length(candidate.branch)
+        return room > len(self._engine.tokenizer.encode_more(text))
 
     def answer(
         self,

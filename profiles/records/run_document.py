@@ -75,3 +75,4 @@ class RunDocument:
     environment: Environment
     failures: list[Failed] = field(default_factory=list)
     suite: bool = False
+    branches: int | None = None  # in a call, where --parallel auto measured them

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from convert.files import write_json
 from convert.levels import UnknownLevel
@@ -19,6 +20,9 @@ from methods.arguments import warn_unused
 from methods.catalog import ProtocolName
 from profiles.question_faults import warn_faults
 from profiles.run.arguments import add_arguments, unused
+
+if TYPE_CHECKING:
+    from profiles.records.configuration import Configuration
 
 EPILOG = """\
 Without --policy and --reward the reference models are used; they are converted on first use.
@@ -83,13 +87,19 @@ def run(options: argparse.Namespace, given: Sequence[str]) -> None:
     asked = replace(asked, task=problems[0].task)
     warn_faults([problem.fault for problem in problems if problem.fault], "count as wrong")
     stored_run.check(options.output, resume=options.resume, force=options.force)
-    made = configurations(asked, real_sources(offline=asked.offline))
+    models_of = real_sources(offline=asked.offline)
+    made = configurations(asked, models_of)
+    if asked.parallel is None:
+        asked = replace(asked, branches=_branches(options, made[-1]))
+        made = configurations(asked, models_of)
     textual = all(one.prompt is not None and one.prompt.template is not None for one in made)
     chatless = (textual, ("--template-arg",), "no policy is asked in its chat template")
     warn_unused("profile", given, [chatless])
     stored_run.prepare(options.output, force=options.force)
     stored_run.store_configurations(options.output, made)
     run = runner.describe(asked, made, given, len(problems))
+    if asked.branches:
+        run["branches"] = asked.branches
     write_json(options.output / stored_run.RUN, run)
     models = dict.fromkeys(path for one in made for path in (one.policy, one.reward))
     for line in remarks(path for path in models if path and path.suffix == ".gguf"):
@@ -109,6 +119,23 @@ def run(options: argparse.Namespace, given: Sequence[str]) -> None:
             f"{len(failures)} of {len(made)} configurations failed, the first with: "
             f"{failures[0].reason}"
         )
+
+
+def _branches(options: argparse.Namespace, sample: Configuration) -> int:
+    """Branches in a call for `--parallel auto`: as the run had them, or measured now."""
+    from profiles.records import stored_run
+    from profiles.run.gain import measured_branches
+
+    if options.resume and (options.output / stored_run.RUN).exists():
+        stored = stored_run.read_run(options.output).get("branches")
+        if isinstance(stored, int):
+            return stored
+    found = measured_branches(sample)
+    say(
+        f"--parallel auto: {found} branches in a call are as many as {sample.slug} gains by",
+        sys.stderr,
+    )
+    return found
 
 
 def resume_command(given: Sequence[str]) -> str:

@@ -20,7 +20,7 @@ from profiles import paper_suite
 from profiles.lineup import REFERENCE, ModelSources, are_files, is_file
 from profiles.records.configuration import Configuration, fingerprint
 from profiles.run.request import Request
-from profiles.run.room import as_many_as_pay, room_for
+from profiles.run.room import as_many, room_for
 from runtime.devices import checkpoint_level
 from runtime.options import EngineOptions, Thinking
 from runtime.prompt_changes import names_chat
@@ -192,7 +192,7 @@ def _configuration(
             fingerprints[model.path] = fingerprint(model.path)
     beyond = _beyond(spec, task)
     options = _options(request.options, spec, thinking, room_for_prompt(form), beyond)
-    parallel = request.parallel or as_many_as_pay(spec, options.device)
+    parallel = request.parallel or as_many(spec, request.branches or 1)
     return Configuration(
         policy=pair.policy.path,
         reward=reward.path if reward else None,

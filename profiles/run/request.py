@@ -50,7 +50,8 @@ class Request:
     reward_protocol: RewardProtocol | None = None  # None: as the reward model says
     prompt: PromptChanges = field(default_factory=PromptChanges)
     max_tokens: int | None = None  # of one path; None: what is usual for the model
-    parallel: int | None = 1  # questions at once; None: as many as pay
+    parallel: int | None = 1  # questions at once; None: those that make `branches`
+    branches: int | None = None  # in a call, where they were measured
     latency_questions: int = 20
 
     @property

@@ -10,10 +10,8 @@ import psutil
 from convert.artifact import Artifact
 from methods.build import MethodSpec
 from methods.catalog import search_named
-from runtime import devices
 from runtime.options import EngineOptions
 
-CPU_BRANCHES, CARD_BRANCHES = 32, 64  # in a call; more bring little
 PROMPT_TOKENS = 256  # of a question, where the cache is shared by many
 USED = 0.5  # of a path's longest length, on average
 MOST_BRANCHES = 256  # that llama.cpp has
@@ -21,11 +19,9 @@ MOST_BYTES = 4 << 30  # of a KV cache that questions share
 RAM_SHARE = 1 / 8  # of main memory, likewise
 
 
-def as_many_as_pay(spec: MethodSpec, device: str) -> int:
-    """Questions at once for the branches that a call gains by; the same at every level."""
-    card = device != "cpu" and bool(devices.llama_cards())
-    paths = search_named(spec.search).paths(spec.width)
-    return max(1, (CARD_BRANCHES if card else CPU_BRANCHES) // paths)
+def as_many(spec: MethodSpec, branches: int) -> int:
+    """Questions at once that make so many branches in a call."""
+    return max(1, branches // search_named(spec.search).paths(spec.width))
 
 
 def room_for(

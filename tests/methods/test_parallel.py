@@ -43,6 +43,20 @@ def answers(
         return [job.result() for job in jobs], scheduler.counters()
 
 
+def test_a_path_as_long_as_the_cache_is_cut_off(reference: Reference, questions: list[str]) -> None:
+    options = EngineOptions(device="cpu", context=256, max_branches=8, threads=1)
+    spec = MethodSpec("greedy", max_tokens=400)
+    long = Problem("0", " ".join(questions[:5]))  # leaves room for a few tokens
+    with open_engine(reference("policy", "q4_k_m"), options) as policy:
+        assert len(policy.tokenizer.encode(long.question)) > 200
+        with Scheduler(policy) as scheduler:
+            job = scheduler.submit(lambda view: build(spec, view, None).solve(long, 0))
+            list(scheduler.run())
+            assert scheduler.counters()[0].cut_off == 1
+    (candidate,) = job.result().candidates
+    assert candidate.truncated
+
+
 def tree(answer: Answer) -> Any:
     return [[c.text for c in stage.candidates] for stage in answer.stages]
 

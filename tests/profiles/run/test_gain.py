@@ -1,0 +1,34 @@
+"""What `--parallel auto` takes: measured, and kept for the run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from profiles.records.configuration import Configuration
+from profiles.run.gain import gain, measured_branches
+from runtime.options import EngineOptions
+from runtime.scripted_engine import ScriptedEngine
+
+
+@pytest.mark.parametrize(("call_s", "row_s", "best"), [(1.0, 0.0, 8), (0.0, 1.0, 1), (1, 9, 4)])
+def test_the_fewest_branches_that_decode_about_as_fast_as_any(
+    monkeypatch: pytest.MonkeyPatch, call_s: float, row_s: float, best: int
+) -> None:
+    monkeypatch.setattr("profiles.run.gain._seconds", lambda _, size: call_s + row_s * size)
+    assert gain(ScriptedEngine({}), (1, 4, 8)) == best
+
+
+def test_a_model_is_measured_in_a_process_of_its_own(
+    configuration: Callable[..., Configuration], reference: Callable[[str, str], Path]
+) -> None:
+    made = configuration("greedy")
+    options = EngineOptions(device="cpu", threads=1)
+    made = replace(made, policy=reference("policy", "q4_k_m"), format="gguf", options=options)
+    assert measured_branches(made) in (1, 2, 4, 8, 16, 32, 64)
+    assert measured_branches(replace(made, policy=Path("nowhere.gguf"))) == 1
+    assert json.dumps(made.document())
