@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from methods import arguments as kinds
+from methods.catalog import METHODS
 from methods.solve_arguments import add_models
 
 EPILOG = """\
@@ -67,7 +68,12 @@ def parser() -> argparse.ArgumentParser:
     )
     door.add_argument("--access-log", action="store_true", help="a line a request on stderr")
     default = p.add_argument_group("where a request does not say")
-    default.add_argument("--method", default="plain", help="default: plain, a mere completion")
+    default.add_argument(
+        "--method",
+        choices=("plain", *METHODS),
+        default="plain",
+        help="default: plain, a mere completion",
+    )
     default.add_argument("--width", type=kinds.paths, metavar="N", default=8)
     default.add_argument("--think", choices=("off", "on", "gated"), default="off")
     default.add_argument("--max-tokens", type=kinds.tokens, metavar="N", default=512)

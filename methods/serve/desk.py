@@ -18,8 +18,8 @@ from methods.serve import budget
 from methods.serve.errors import ApiError
 from methods.serve.metrics import Metrics
 from methods.serve.tickets import Ticket
-from methods.serve.way import Served, Way, unknown_model
-from methods.serve.work import Engines, Searching, Work
+from methods.serve.way import PLAIN, Served, Way, unknown_model
+from methods.serve.work import Engines, Plain, Searching, Work
 from runtime.engine import Engine
 from runtime.flops import flops
 from runtime.gate import DEFAULTS, Gate
@@ -58,6 +58,8 @@ class Desk:
             thinks=thinks,
             most_width=max(1, (policy.max_branches - 2) // 2),
         )
+        if options.default.method not in (PLAIN, *self.served.methods()):
+            raise Refusal(f"--method {options.default.method} needs a reward model; give --reward")
         self._created = int(time.time())
         self._costs = budget.Costs()
         models = (policy,) if reward is None else (policy, reward)
@@ -85,7 +87,9 @@ class Desk:
             )
         ticket: Ticket[Any] = Ticket(self._cancelled)
         job = self._scheduler.submit(
-            lambda *views: self._run(work, ticket, views), width=max(1, work.branches // 2)
+            lambda *views: self._run(work, ticket, views),
+            width=max(1, work.branches // 2),
+            first=isinstance(work, Plain),  # never behind a search that waits
         )
         self._open[ticket] = job
         return ticket
@@ -234,3 +238,5 @@ class Desk:
     def _count(self) -> None:
         self.metrics.requests_processing.set(self._scheduler.running)
         self.metrics.requests_deferred.set(self._scheduler.waiting)
+        policy, *_ = self._scheduler.counters()
+        self.metrics.kv_cache_usage_perc.set(policy.cells / policy.capacity)

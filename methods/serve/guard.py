@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -73,6 +74,8 @@ class Guard:
 
         async def checked(message: Message) -> None:
             if seen <= self.body_bytes:
+                if message["type"] == "http.response.start":
+                    message["headers"].append((b"x-request-id", uuid.uuid4().hex.encode()))
                 await send(message)
             elif message["type"] == "http.response.start":  # whatever the app makes of half a body
                 await answer(self._too_large())(scope, receive, send)

@@ -12,7 +12,8 @@ import pytest
 from convert.levels import UnknownLevel
 from profiles.cli import main
 from profiles.records.configuration import fingerprint
-from profiles.run.command import LEVELS, resolve_levels
+from profiles.run.arguments import LEVELS
+from profiles.run.request import resolve_levels
 
 
 def _resolved(formats: list[str], levels: list[str] | None, **more: object) -> Namespace:
