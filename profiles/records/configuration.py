@@ -78,6 +78,7 @@ class Configuration:
         parts = [stem.strip("-_."), self.format, self.level]
         if self.reward_level not in (None, self.level):
             parts.append(f"reward-{self.reward_level}")
+        parts += [] if self.options.kv_type == "f16" else [f"kv-{self.options.kv_type}"]
         parts += [self.spec.search, str(self.spec.width)]
         parts += {"off": [], "on": ["thinking"], "gated": ["gated"]}[self.thinking]
         parts += [] if self.protocol is ProtocolName.FAIR else [self.protocol]

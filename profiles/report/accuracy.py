@@ -45,6 +45,7 @@ def row(
             width=configuration.spec.width,
             seed=configuration.seed,
             baseline=configuration.baseline,
+            kv_type=configuration.options.kv_type,
         ),
         n=len(records),
         accuracy=Estimate(fmean(correct), *wilson(sum(correct), len(correct))),

@@ -117,6 +117,11 @@ def reward_share_cell(row: Row) -> str:
     return percent(row.cost.reward_flops_per_question / row.cost.flops_per_question, 0)
 
 
+def kv_cell(row: Row) -> str:
+    """The type of the KV cache; only GGUF files run with several."""
+    return row.setup.kv_type if row.setup.format == "gguf" else NONE
+
+
 def weights_cell(row: Row) -> str:
     """Sizes of the model files."""
     return size(row.memory.model_bytes) + (
@@ -214,12 +219,15 @@ AT_ONCE = (
         lambda r: f"{r.at_once.timed_same}/{r.at_once.timed}" if r.at_once else NONE,
     ),
 )
+CACHE = Column("", "KV", "Type of the KV cache.", kv_cell, False)
 VRAM = Column(M, "peak VRAM", "On the card, this process.", vram_cell)
 
 
 def columns(rows: Sequence[Row]) -> tuple[Column, ...]:
     """The columns that these rows need: VRAM with a card, thoughts where there are any."""
     shown = list(COLUMNS)
+    if any(r.setup.kv_type != "f16" for r in rows):
+        shown.insert(2, CACHE)
     if any(r.cost.thought_share is not None for r in rows):
         shown.insert(1 + [c.title for c in shown].index("tokens policy / reward"), THOUGHTS)
     if any(r.at_once for r in rows):
@@ -241,8 +249,8 @@ def markdown_table(rows: Sequence[Row]) -> str:
 
 def text_table(rows: Sequence[Row]) -> str:
     """The columns that fit a terminal."""
-    titles = {"format", "level", "method", "n", "% right [95 % CI]", "Δ points [95 % CI]"}
+    titles = {"format", "level", "KV", "method", "n", "% right [95 % CI]", "Δ points [95 % CI]"}
     titles |= {"s p50 / p95", "decode tok/s", "peak RSS"}
-    shown = [column for column in COLUMNS if column.title in titles]
+    shown = [column for column in columns(rows) if column.title in titles]
     cells = [[c.title for c in shown]] + [[c.cell(row) for c in shown] for row in rows]
     return tables.aligned(cells, [c.number for c in shown])

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from methods import catalog
-from profiles.report.names import THINKING, level_name, method_name
+from profiles.report.names import THINKING, level_and_cache, level_name, method_name
 from profiles.report.rows import Change, Row
 from profiles.report.summary import Comparison, Summary
 from profiles.report.thinking import Effect, WithoutThoughts
@@ -50,7 +50,7 @@ def degradations(rows: Sequence[Row]) -> list[str]:
     sentences = []
     for method in methods:
         mine = [row for row in rows if method_name(row) == method]
-        if compared := [(row.setup.level, row.change) for row in mine if row.change]:
+        if compared := [(level_and_cache(row), row.change) for row in mine if row.change]:
             sentences.append(f"{method} — {'; '.join(_verdicts(compared))}.")
     return sentences
 

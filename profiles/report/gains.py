@@ -12,7 +12,8 @@ from profiles.intervals import Paired
 from profiles.records.configuration import wanted
 from profiles.records.stored_run import Recorded
 from profiles.report.accuracy import pair, row
-from profiles.report.recovery import GREEDY, is_greedy
+from profiles.report.names import level_and_cache
+from profiles.report.recovery import GREEDY, is_greedy, weights_and_cache
 from profiles.report.rows import Row
 
 
@@ -33,7 +34,7 @@ class Gain:
     def document(self) -> dict[str, Any]:
         """The gain as JSON data."""
         setup = self.row.setup
-        names = {"format": setup.format, "level": setup.level, "method": setup.method}
+        names = {"format": setup.format, "level": level_and_cache(self.row), "method": setup.method}
         return names | {"width": setup.width, "times": self.times} | asdict(self.paired)
 
 
@@ -43,7 +44,7 @@ def gains(measured: Sequence[Recorded], methods: Sequence[str]) -> Iterator[Gain
     plain = [one for one in fair if one.configuration.thinking == "off"]
     for greedy in filter(is_greedy, plain):
         for one in plain:
-            same = one.configuration.policy == greedy.configuration.policy
+            same = weights_and_cache(one) == weights_and_cache(greedy)
             if one is greedy or not same:
                 continue
             for selection in wanted(one.configuration, methods):

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from methods.catalog import ProtocolName
+from profiles.report.names import level_and_cache, level_name
 from profiles.report.summary import Summary
 from profiles.text_formats import size
 
@@ -29,7 +30,7 @@ def subtitle(summary: Summary) -> str:
     header, data = summary.header, summary.header["data"]
     system = header["environment"]
     where = ", ".join(gpu["name"] for gpu in system["gpus"]) or system["cpu"]
-    levels = len({(row.setup.format, row.setup.level) for row in summary.rows})
+    levels = len({level_name(row) for row in summary.rows})
     return (
         f"{_counted(data['n'], 'question')} of {data['name']} · {_counted(levels, 'level')} · "
         f"{_counted(len(summary.rows), 'row')} · {where} · {system['date'][:10]}"
@@ -44,7 +45,7 @@ def warnings(summary: Summary) -> list[str]:
     ]
     wanted = summary.header["questions"]
     short = sorted(
-        {f"{r.setup.level} {r.setup.method}: {r.n}" for r in summary.rows if r.n < wanted}
+        {f"{level_and_cache(r)} {r.setup.method}: {r.n}" for r in summary.rows if r.n < wanted}
     )
     if short:
         found.append(f"Not all {wanted} questions were answered everywhere ({'; '.join(short)}).")

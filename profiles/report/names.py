@@ -9,13 +9,19 @@ THINKING = {"off": "", "on": ", thinking", "gated": ", gated"}
 
 
 def level_name(row: Row) -> str:
-    """Format and level: `gguf q4_k_m`."""
-    return f"{row.setup.format} {row.setup.level}"
+    """Format and level: `gguf q4_k_m`, with a KV cache of another type `gguf q4_k_m, KV q8_0`."""
+    return f"{row.setup.format} {level_and_cache(row)}"
 
 
 def short_level(row: Row) -> str:
     """A level without its format, which it tells: `q4_k_m`; full precision is `torch f32`."""
-    return level_name(row) if row.setup.format == "torch" else row.setup.level
+    return level_name(row) if row.setup.format == "torch" else level_and_cache(row)
+
+
+def level_and_cache(row: Row) -> str:
+    """A level with the type of its KV cache, where that is not the usual one."""
+    kv_type = row.setup.kv_type
+    return row.setup.level if kv_type == "f16" else f"{row.setup.level}, KV {kv_type}"
 
 
 def method_name(row: Row) -> str:

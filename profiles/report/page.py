@@ -86,7 +86,7 @@ def _styles(shown: Sequence[Column]) -> list[str]:
 def _lines(summary: Summary, shown: Sequence[Column]) -> list[dict[str, Any]]:
     lines, before = [], None
     for place, row in enumerate(summary.rows):
-        model = (row.setup.format, row.setup.level, row.model)
+        model = (level_name(row), row.model)
         names = (["base"] if row.setup.baseline else []) + (["top"] if model != before else [])
         flipped = f"#flips-{place}" if summary.flips[place] else None
         cells = [

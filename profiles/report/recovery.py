@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from statistics import fmean
 from typing import Any
 
@@ -14,7 +15,9 @@ from profiles.records.configuration import wanted
 from profiles.records.record import Record
 from profiles.records.stored_run import Recorded
 from profiles.report.accuracy import pair, row
+from profiles.report.names import level_and_cache
 from profiles.report.rows import Row
+from runtime.options import KvType
 
 GREEDY = catalog.GREEDY.selection
 
@@ -39,7 +42,7 @@ class Recovery:
     def document(self) -> dict[str, Any]:
         return {
             "format": self.row.setup.format,
-            "level": self.row.setup.level,
+            "level": level_and_cache(self.row),
             "method": self.row.setup.method,
             "width": self.row.setup.width,
             "thinking": self.row.setup.thinking,
@@ -63,7 +66,7 @@ def recoveries(measured: Sequence[Recorded], methods: Sequence[str]) -> Iterator
         if plain.configuration.baseline or not is_greedy(plain):
             continue
         for one in fair:
-            same = one.configuration.policy == plain.configuration.policy
+            same = weights_and_cache(one) == weights_and_cache(plain)
             base = next((b for b in fair if _baseline_of(one, b)), None)
             if one is plain or not same or base is None:
                 continue
@@ -99,6 +102,11 @@ def _recovery(
         high,
         against,
     )
+
+
+def weights_and_cache(one: Recorded) -> tuple[Path, KvType]:
+    """What searches must share to be compared as searches."""
+    return one.configuration.policy, one.configuration.options.kv_type
 
 
 def is_greedy(one: Recorded) -> bool:

@@ -74,8 +74,11 @@ def _is(measured: Recorded, selection: Selection, row: Row) -> bool:
     return (
         (c.format, policy.level, catalog.shown_name(c.spec.search, selection), c.spec.search)
         == (theirs.format, theirs.level, theirs.method, theirs.search)
-        and (c.thinking, c.protocol, c.spec.width, c.seed, c.baseline)
-        == (theirs.thinking, theirs.protocol, theirs.width, theirs.seed, theirs.baseline)
+        and (c.thinking, c.protocol, c.spec.width, c.seed, c.baseline, c.options.kv_type)
+        == (
+            *(theirs.thinking, theirs.protocol, theirs.width, theirs.seed, theirs.baseline),
+            theirs.kv_type,
+        )
         and policy.name == row.model
         and theirs.reward_level in (None, c.reward_level)
     )

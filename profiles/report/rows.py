@@ -9,7 +9,7 @@ from typing import Any
 from methods.catalog import ProtocolName
 from profiles.flat_rows import flat
 from profiles.intervals import Estimate
-from runtime.options import Thinking
+from runtime.options import KvType, Thinking
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,7 @@ class Setup:
     width: int
     seed: int
     baseline: bool
+    kv_type: KvType = "f16"
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +131,11 @@ class Row:
 
 
 def flat_lines(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """Rows as summary.json has them; what tells of questions at once only where there were any."""
+    """Rows as summary.json has them; what only some runs measure only where one did."""
     lines = [flat(row) for row in rows]
+    if all(row.setup.kv_type == "f16" for row in rows):
+        for line in lines:
+            del line["kv_type"]
     if not any(row.at_once for row in rows):
         for line in lines:
             for part in fields(AtOnce):

@@ -25,14 +25,14 @@ from profiles.records.stored_run import (
 from profiles.report.accuracy import pair, row
 from profiles.report.choice import RowChoice, choose, eligible
 from profiles.report.gains import Gain, gains
-from profiles.report.names import level_name, method_name
-from profiles.report.recovery import Recovery, recoveries
+from profiles.report.names import level_and_cache, level_name, method_name
+from profiles.report.recovery import Recovery, recoveries, weights_and_cache
 from profiles.report.row_comparison import by_records
 from profiles.report.rows import Row, flat_lines
 from profiles.report.thinking import Effect, effects
 from profiles.tree.nodes import Tree
 from profiles.tree.stored_trees import read_stored_tree, trees_path
-from runtime.options import Thinking
+from runtime.options import KvType, Thinking
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,8 +231,8 @@ def _comparisons(measured: Sequence[Recorded]) -> list[Comparison]:
     return found
 
 
-def _engine(measured: Recorded) -> tuple[Path, Thinking]:
-    return measured.configuration.policy, measured.configuration.thinking
+def _engine(measured: Recorded) -> tuple[Path, KvType, Thinking]:
+    return *weights_and_cache(measured), measured.configuration.thinking
 
 
 def _comparison(tree: Recorded, vote: Recorded, method: MethodRow, paired: Paired) -> Comparison:
@@ -240,7 +240,7 @@ def _comparison(tree: Recorded, vote: Recorded, method: MethodRow, paired: Paire
     b = row(vote.configuration, vote.process, vote.records, MAJORITY.selection)
     return Comparison(
         a.setup.format,
-        a.setup.level,
+        level_and_cache(a),
         a.setup.method,
         a.setup.width,
         b.setup.width,

@@ -13,7 +13,7 @@ from methods.prompt_arguments import FLAGS, add_prompt
 from methods.token_limits import CHAT_PATH, PATH
 from profiles import arguments
 from profiles.lineup import is_file
-from runtime.options import GateBy, Thinking
+from runtime.options import GateBy, KvType, Thinking
 
 BENCHMARK = "benchmark"
 MOST_PARALLEL = 256  # questions at once
@@ -71,6 +71,14 @@ def _models(group: argparse._ArgumentGroup) -> None:
         metavar="LEVEL",
         default="same",
         help="level of the reward model (default: same as the policy)",
+    )
+    group.add_argument(
+        "--kv-types",
+        nargs="+",
+        choices=get_args(KvType),
+        default=["f16"],
+        help="types of the KV cache to run GGUF files with, policy and reward model alike "
+        "(default: f16)",
     )
     arguments.add_place(group)
     group.add_argument(
@@ -234,6 +242,7 @@ def unused(options: argparse.Namespace) -> list[tuple[bool, tuple[str, ...], str
     think, suite = set(options.think), options.suite is not None
     paper = options.protocol is ProtocolName.PAPER
     files = any(map(is_file, options.policy))
+    gguf = any(p.endswith(".gguf") for p in options.policy) if files else "gguf" in options.formats
     early = ("--stop-loops", "--think-budget")
     fixed = ("--temperature", "--top-p", "--max-tokens", "--balance", "--aggregation", *early)
     scored = ("--reward", "--reward-level", "--reward-protocol", "--aggregation")
@@ -245,6 +254,7 @@ def unused(options: argparse.Namespace) -> list[tuple[bool, tuple[str, ...], str
         (think == {"off"} and not suite, THINKERS, "give --think on or gated"),
         ("gated" not in think or suite, ("--gate", "--gate-by"), "give --think gated"),
         (options.parallel == 1, ("--latency-questions",), "give --parallel"),
+        (not gguf, ("--kv-types",), "only GGUF files run with other types"),
         (files, ("--levels", "--formats"), "the policies are files as they stand"),
         (
             options.reward is not None and is_file(options.reward),

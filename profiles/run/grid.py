@@ -22,7 +22,7 @@ from profiles.records.configuration import Configuration, fingerprint
 from profiles.run.request import Request
 from profiles.run.room import as_many, room_for
 from runtime.devices import checkpoint_level
-from runtime.options import EngineOptions, Thinking
+from runtime.options import EngineOptions, KvType, Thinking
 from runtime.prompt_changes import names_chat
 
 CLOSING_TOKENS = 8  # that end a `<think>` block, with some to spare
@@ -37,6 +37,7 @@ class Pair:
     policy: Artifact
     reward: Artifact | None
     baseline: bool = False
+    kv_type: KvType = "f16"
 
 
 def configurations(request: Request, models: ModelSources) -> list[Configuration]:
@@ -131,7 +132,15 @@ def pairs(request: Request, sources: Sequence[str], models: ModelSources) -> lis
         check_policy(pair.policy)
         if pair.reward is not None:
             check_reward(pair.reward)
-    return [full, *found] if full else [replace(found[0], baseline=True), *found[1:]]
+    found = [full, *found] if full else [replace(found[0], baseline=True), *found[1:]]
+    return [with_cache for pair in found for with_cache in _caches(request, pair)]
+
+
+def _caches(request: Request, pair: Pair) -> Iterator[Pair]:
+    """A pair with each type of KV cache that it can have; the first one's may be the baseline."""
+    types: tuple[KvType, ...] = request.kv_types if pair.policy.format == "gguf" else ("f16",)
+    for place, kv_type in enumerate(types):
+        yield replace(pair, kv_type=kv_type, baseline=pair.baseline and place == 0)
 
 
 def _full_precision(
@@ -191,7 +200,8 @@ def _configuration(
         if model is not None and model.path not in fingerprints:
             fingerprints[model.path] = fingerprint(model.path)
     beyond = _beyond(spec, task)
-    options = _options(request.options, spec, thinking, room_for_prompt(form), beyond)
+    cache = replace(request.options, kv_type=pair.kv_type)
+    options = _options(cache, spec, thinking, room_for_prompt(form), beyond)
     parallel = request.parallel or as_many(spec, request.branches or 1)
     return Configuration(
         policy=pair.policy.path,

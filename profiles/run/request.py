@@ -19,7 +19,7 @@ from methods.prompt_arguments import changes
 from profiles import paper_suite
 from profiles.run.arguments import BENCHMARK, LEVELS
 from runtime.gate import DEFAULTS, Gate
-from runtime.options import EngineOptions, Thinking
+from runtime.options import EngineOptions, KvType, Thinking
 from runtime.prompt_changes import PromptChanges
 
 
@@ -49,6 +49,7 @@ class Request:
     own: Mapping[str, float] = field(default_factory=dict)  # options of single searches
     reward_protocol: RewardProtocol | None = None  # None: as the reward model says
     prompt: PromptChanges = field(default_factory=PromptChanges)
+    kv_types: tuple[KvType, ...] = ("f16",)  # of GGUF files
     max_tokens: int | None = None  # of one path; None: what is usual for the model
     parallel: int | None = 1  # questions at once; None: those that make `branches`
     branches: int | None = None  # in a call, where they were measured
@@ -114,6 +115,7 @@ def request(options: argparse.Namespace) -> Request:
         own=own_values(options),
         reward_protocol=asked_reward(options.reward_protocol) if options.reward_protocol else None,
         prompt=changes(options),
+        kv_types=tuple(dict.fromkeys(options.kv_types)),
         max_tokens=options.max_tokens,
         parallel=options.parallel,
         latency_questions=options.latency_questions,

@@ -326,3 +326,23 @@ def test_chat_models_get_more_tokens_where_nobody_says(request_: Request, shelf:
     found = made(PRESETS["chat"], None)
     assert (found.spec.max_tokens, found.spec.step_tokens) == (1024, 256)
     assert made(PRESETS["chat"], 99).spec.max_tokens == 99
+
+
+def test_kv_types_are_an_axis_of_gguf_files_alone(shelf: Shelf, request_: Request) -> None:
+    asked = replace(request_, kv_types=("f16", "q8_0"), methods=("greedy",))
+    made = configurations(asked, shelf.models())
+    assert [(c.format, c.level, c.options.kv_type, c.baseline) for c in made] == [
+        (c.format, c.level, kv_type, c.baseline)
+        for c in configurations(replace(asked, kv_types=("f16",)), shelf.models())
+        for kv_type in (("f16", "q8_0") if c.format == "gguf" else ("f16",))
+    ]
+    assert len({c.slug for c in made}) == len(made)
+    assert any("-kv-q8_0-greedy" in c.slug for c in made)
+
+
+def test_without_full_precision_only_the_first_kv_type_is_the_baseline(
+    shelf: Shelf, request_: Request
+) -> None:
+    asked = replace(request_, kv_types=("q8_0", "q4_0"), methods=("greedy",), baseline=False)
+    bases = [c for c in configurations(asked, shelf.models()) if c.baseline]
+    assert [c.options.kv_type for c in bases] == ["q8_0"]
