@@ -30,11 +30,15 @@ from runtime.gguf_tokenizer import GgufTokenizer
 from runtime.options import MAX_BRANCHES, EngineOptions
 from runtime.ragged import Ints, flatten
 
+TILE = 64  # from so many rows on the CPU's attention no longer skips the cells of others
+
 
 class GgufEngine(BranchEngine):
-    """A GGUF on CUDA, the CPU, or both."""
+    """A GGUF on CUDA, the CPU, or both.
 
-    copies = True
+    In one cache for all branches a fork copies nothing, but every row looks past the cells of all
+    the others; with `streams` a row sees its own alone, and a fork copies its stream.
+    """
 
     def __init__(self, artifact: Artifact, options: EngineOptions) -> None:
         if not 1 <= options.max_branches <= MAX_BRANCHES:
@@ -45,7 +49,9 @@ class GgufEngine(BranchEngine):
         self.artifact = artifact
         self.context = -(-options.context // CONTEXT_STEP) * CONTEXT_STEP
         _, self.kv_value_bytes = KV_TYPES[options.kv_type]
-        self._kv_bytes = int(self.context * artifact.shape.kv_bytes_per_token(self.kv_value_bytes))
+        self.streams, self.copies = options.streams, not options.streams
+        self._cells = self.context * (options.max_branches if options.streams else 1)
+        self._kv_bytes = int(self._cells * artifact.shape.kv_bytes_per_token(self.kv_value_bytes))
         self.weight_bits = artifact.bits_per_weight
         llama_log.capture()
         llama.llama_backend_init()
@@ -71,13 +77,14 @@ class GgufEngine(BranchEngine):
         layers, card, reason = _placement(header, self.artifact, options)
         safe = selftest.safe_mode(types)
         if layers == 0:
-            _refuse_cells(self.context, self._kv_bytes)
+            _refuse_cells(self._cells, self._kv_bytes)
         while not self._try_load(options, layers, safe=bool(safe)):
             if layers == 0:
                 raise Refusal(f"cannot open {self.artifact.path}: {llama_log.last_error()}")
             layers = layers * 3 // 4 if layers > 4 else 0  # out of memory: try with fewer
             reason = "the card's memory is too small"
         self.on_card, total = layers > 0, self.artifact.shape.layers + 1
+        self.most_rows = None if self.on_card or self.streams else TILE - 1
         on_cpu = devices.describe_cpu(self._threads, "" if layers else reason)
         self.device = f"{card}, {layers} of {total} layers" if layers else on_cpu
         if 0 < layers < total:
@@ -104,13 +111,13 @@ class GgufEngine(BranchEngine):
     def _context_parameters(self, options: EngineOptions) -> Any:
         kv_type, _ = KV_TYPES[options.kv_type]
         parameters = llama.llama_context_default_params()
-        parameters.n_ctx = self.context
+        parameters.n_ctx = self._cells
         parameters.n_batch = BATCH_TOKENS
         parameters.n_ubatch = UBATCH_TOKENS
         parameters.n_seq_max = self.max_branches
         parameters.n_threads = parameters.n_threads_batch = self._threads
         parameters.type_k = parameters.type_v = kv_type
-        parameters.kv_unified = True  # branches share the cells of their prefix
+        parameters.kv_unified = not self.streams
         if options.kv_type != "f16":
             parameters.flash_attn_type = llama.LLAMA_FLASH_ATTN_TYPE_ENABLED
         return parameters
@@ -160,7 +167,13 @@ class GgufEngine(BranchEngine):
             self.cut(slot, start)
 
     def share(self, source: int, target: int, length: int) -> None:
-        llama.llama_memory_seq_cp(self._memory, source, target, 0, length)
+        if not self.streams:
+            llama.llama_memory_seq_cp(self._memory, source, target, 0, length)
+            return
+        llama.llama_memory_seq_cp(
+            self._memory, source, target, -1, -1
+        )  # parts do not cross streams
+        self.cut(target, length)
 
     def cut(self, slot: int, length: int) -> None:
         if self._context and not llama.llama_memory_seq_rm(self._memory, slot, length, -1):
@@ -234,7 +247,7 @@ def _placement(header: Header, artifact: Artifact, options: EngineOptions) -> tu
 def _footprint(header: Header, artifact: Artifact, options: EngineOptions) -> Footprint:
     """What the model takes with full batches: the same forecast that `profile plan` makes."""
     load = Load(
-        cells=options.context,
+        cells=options.context * (options.max_branches if options.streams else 1),
         branches=options.max_branches,
         tokens=BATCH_TOKENS,
         rows=options.max_branches,

@@ -56,7 +56,7 @@ class Lane:
             live=len(self._live),
             resident=residence.resident,
             cells=residence.used,
-            capacity=self.capacity,
+            capacity=self._residence.capacity,
             waiting=self.waiting,
             calls=self._books.calls,
             shared_tokens=self.prompts.shared_tokens,
@@ -141,8 +141,13 @@ class Lane:
         growing = [row for row in plain if row.growth]
         others = [row for row in plain if not row.growth]
         states = [row for row in chosen if row.hidden]
-        apart = [growing, others] if self.engine.padded else [growing + others]
-        yield from filter(None, [*apart, states])
+        most = self.engine.most_rows
+        if most is not None or self.engine.padded:
+            size = most or max(1, len(growing))
+            parts = [growing[n : n + size] for n in range(0, len(growing), size)] + [others]
+        else:
+            parts = [growing + others]
+        yield from filter(None, [*parts, states])
 
     def _bring(self, wanted: Sequence[Part]) -> tuple[list[Part], list[int]]:
         """Rows whose branches are in the cache now, and up to where.

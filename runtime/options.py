@@ -20,6 +20,7 @@ class EngineOptions:
     device: Device = "auto"
     context: int = 4096  # tokens of KV cache, shared by all branches
     max_branches: int = 64
+    streams: bool = False  # `context` for each branch alone: fast where branches share nothing
     kv_type: KvType = "f16"
     gpu_layers: int | None = None  # None: as many as fit
     threads: int | None = None  # None: all physical cores

@@ -34,7 +34,8 @@ class Residence:
 
     def __init__(self, engine: BranchEngine) -> None:
         self._engine = engine
-        self.capacity, self.used = engine.context, 0
+        self.capacity = engine.context * (engine.max_branches if engine.streams else 1)
+        self.used = 0
         self.copied_tokens = 0  # to main memory, so far
         self._cuts: dict[int, int] = {}  # slot -> length, still to be done
         self._spare = engine.max_branches - 1  # the slot through which copies go
@@ -81,7 +82,8 @@ class Residence:
         count = sum(demand.count for demand in demands)
         idle = [c for c in live if c.slot is not None and id(c) not in staying]
         idle.sort(key=lambda c: -c.age)
-        for chain in idle:
+        self._inherit(idle, newcomers)
+        for chain in [c for c in idle if c.slot is not None]:
             newcomers = [c for c in newcomers if c.slot is None]
             crowded = len(newcomers) > len(self._free)
             missing = sum(max(0, used - link.cells) for link, used in needed.items())
@@ -90,6 +92,18 @@ class Residence:
             idle_links = self._links[chain.slot] if chain.slot is not None else []
             if crowded or any(link.cells > needed.get(link, 0) for link in idle_links):
                 self.leave(chain, newcomers)
+
+    def _inherit(self, idle: Iterable[Chain], newcomers: Iterable[Chain]) -> None:
+        """Hand slots to branches that go on where an idle one stands: nothing has to be shared."""
+        standing = {chain.links[-1]: chain for chain in idle if chain.links}
+        for heir in newcomers:
+            for end in reversed(heir.links):
+                parent = standing.pop(end, None)
+                if parent is not None and parent.slot is not None:
+                    if self._shared(parent, parent.slot) == parent.length:
+                        heir.slot, parent.slot = parent.slot, None
+                        self._chains[heir.slot] = heir
+                    break
 
     def bring(self, chain: Chain) -> int:
         """Give a branch a slot; how many of its tokens are there. The others must be read again."""

@@ -30,6 +30,7 @@ ADDED: dict[str, object] = {
     "spec.think_budget": None,
     "prompt": None,
     "parallel": 1,
+    "options.streams": False,
 }
 PLACES = frozenset(  # change no answer to a question
     ("policy", "reward", "data", "limit", "baseline", "latency_questions")

@@ -200,8 +200,9 @@ def _configuration(
         if model is not None and model.path not in fingerprints:
             fingerprints[model.path] = fingerprint(model.path)
     beyond = _beyond(spec, task)
-    cache = replace(request.options, kv_type=pair.kv_type)
-    options = _options(cache, spec, thinking, room_for_prompt(form), beyond)
+    cache, room = replace(request.options, kv_type=pair.kv_type), room_for_prompt(form)
+    options = _options(cache, spec, thinking, room, beyond)
+    bare = _options(replace(cache, context=0), spec, thinking, room, beyond).context
     parallel = request.parallel or as_many(spec, request.branches or 1)
     return Configuration(
         policy=pair.policy.path,
@@ -210,7 +211,9 @@ def _configuration(
         level=pair.policy.level,
         reward_level=reward.level if reward else None,
         spec=replace(spec, aggregation=_aggregation(spec, reward)),
-        options=room_for(options, spec, parallel, [pair.policy, *([reward] if reward else [])]),
+        options=room_for(
+            options, spec, parallel, [pair.policy, *([reward] if reward else [])], bare
+        ),
         data=request.data,
         data_sha256=sha256(request.data),
         policy_fingerprint=fingerprints[pair.policy.path],

@@ -15,7 +15,9 @@ from runtime.options import EngineOptions
 PROMPT_TOKENS = 256  # of a question, where the cache is shared by many
 USED = 0.5  # of a path's longest length, on average
 MOST_BRANCHES = 256  # that llama.cpp has
-MOST_BYTES = 4 << 30  # of a KV cache that questions share
+MOST_BYTES = 2 << 30  # of a KV cache that questions share
+SPARE_STREAMS = 6  # for beginnings that prompts share, and copies
+CONTEXT_STEP = 256  # llama.cpp's
 RAM_SHARE = 1 / 8  # of main memory, likewise
 
 
@@ -25,18 +27,28 @@ def as_many(spec: MethodSpec, branches: int) -> int:
 
 
 def room_for(
-    options: EngineOptions, spec: MethodSpec, parallel: int, models: Sequence[Artifact]
+    options: EngineOptions,
+    spec: MethodSpec,
+    parallel: int,
+    models: Sequence[Artifact],
+    longest: int,
 ) -> EngineOptions:
-    """Options with a cache for many questions, from those for one.
+    """Options with a cache for many questions, from those for one, which takes `longest` cells.
 
-    It holds what they mostly need together; where that is too little, branches take turns.
+    Single paths have a stream each where memory allows it. Trees share a cache that holds what they
+    mostly need together; where that is too little, branches take turns.
     """
     if parallel == 1:
         return options
     search = search_named(spec.search)
-    wanted = int(parallel * (PROMPT_TOKENS + USED * search.paths(spec.width) * spec.max_tokens))
-    per_token = max(model.shape.kv_bytes_per_token() for model in models)
+    paths, per_token = search.paths(spec.width), max(m.shape.kv_bytes_per_token() for m in models)
     most = min(MOST_BYTES, int(RAM_SHARE * psutil.virtual_memory().total)) / per_token
+    slots = parallel + SPARE_STREAMS
+    whole = -(-longest // CONTEXT_STEP) * CONTEXT_STEP
+    gguf = all(model.format == "gguf" for model in models)
+    if paths == 1 and gguf and slots <= MOST_BRANCHES and slots * whole <= most:
+        return replace(options, context=whole, max_branches=slots, streams=True)
+    wanted = int(parallel * (PROMPT_TOKENS + USED * paths * spec.max_tokens))
     cells = max(options.context, min(wanted, int(most)))
     branches = min(MOST_BRANCHES, parallel * search.branches(spec.width))
     return replace(options, context=cells, max_branches=max(options.max_branches, branches))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -46,7 +47,17 @@ def _onnx(reference: Callable[[str, str], Path], options: EngineOptions) -> Engi
     return open_engine(reference("policy", "fp32"), options)
 
 
-ENGINES = {"scripted": _scripted, "gguf": _gguf, "torch": _torch, "onnx": _onnx}
+def _streams(reference: Callable[[str, str], Path], options: EngineOptions) -> Engine:
+    return _gguf(reference, replace(options, streams=True))
+
+
+ENGINES = {
+    "scripted": _scripted,
+    "gguf": _gguf,
+    "streams": _streams,
+    "torch": _torch,
+    "onnx": _onnx,
+}
 
 
 @pytest.fixture(params=[*ENGINES, *(f"shared-{name}" for name in ENGINES)])

@@ -230,7 +230,7 @@ def test_a_shared_prompt_is_read_once() -> None:
         assert scheduler.counters()[0].cells == 0
 
 
-@pytest.mark.parametrize("form", ["gguf", "torch", "onnx"])
+@pytest.mark.parametrize("form", ["gguf", "streams", "torch", "onnx"])
 def test_a_model_answers_as_it_does_alone(
     form: str, reference: Callable[[str, str], Path], questions: list[str]
 ) -> None:
@@ -240,7 +240,7 @@ def test_a_model_answers_as_it_does_alone(
         pytest.importorskip("onnxruntime")
         pytest.importorskip("onnx")
     path = {"torch": REFERENCE / "policy"}.get(form)
-    path = path or reference("policy", {"gguf": "f32", "onnx": "fp32"}[form])
+    path = path or reference("policy", {"onnx": "fp32"}.get(form, "f32"))
 
     def ask(question: str) -> Work:
         def work(engine: Engine) -> list[tuple[int, ...]]:
@@ -250,7 +250,9 @@ def test_a_model_answers_as_it_does_alone(
 
         return work
 
-    options = EngineOptions(device="cpu", context=1024, max_branches=8, threads=1)
+    options = EngineOptions(
+        device="cpu", context=1024, max_branches=8, threads=1, streams=form == "streams"
+    )
     works = [ask(question) for question in questions[:6]]
     with open_engine(path, options) as engine:
         alone = [work(engine) for work in works]
