@@ -13,6 +13,7 @@ from profiles.doctor import command as doctor
 from profiles.drift import command as drift
 from profiles.fidelity import command as fidelity
 from profiles.latency import command as latency
+from profiles.merge import command as merge
 from profiles.plan import command as plan
 from profiles.recommend import command as recommend
 from profiles.report import command as report
@@ -20,7 +21,19 @@ from profiles.reward_grid import command as reward_grid
 from profiles.run import command as run
 from profiles.tree import command as tree
 
-COMMANDS = (run, report, doctor, fidelity, reward_grid, drift, latency, plan, recommend, tree)
+COMMANDS = (
+    run,
+    merge,
+    report,
+    doctor,
+    fidelity,
+    reward_grid,
+    drift,
+    latency,
+    plan,
+    recommend,
+    tree,
+)
 EPILOG = """\
 Without --policy and --reward the reference models are used; they are converted on first use.
 

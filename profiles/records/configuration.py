@@ -18,6 +18,7 @@ from methods.answers.tasks import TaskName
 from methods.build import MethodSpec
 from methods.catalog import ProtocolName, Selection
 from methods.problem import Problem, read_problems
+from profiles.records.shard import Shard
 from profiles.stored_json import parse
 from runtime.options import EngineOptions, Thinking
 
@@ -31,6 +32,7 @@ ADDED: dict[str, object] = {
     "prompt": None,
     "parallel": 1,
     "options.streams": False,
+    "shard": None,
 }
 PLACES = frozenset(  # change no answer to a question
     ("policy", "reward", "data", "limit", "baseline", "latency_questions")
@@ -62,6 +64,7 @@ class Configuration:
     prompt: PromptFormat | None = None  # how the policy is asked; None: as it says itself
     parallel: int = 1  # questions at once; kernels round by what shares a call
     latency_questions: int = 20  # of them asked alone too, where several are asked at once
+    shard: Shard | None = None  # None: all questions
 
     @property
     def thinking(self) -> Thinking:
@@ -87,7 +90,9 @@ class Configuration:
 
     def problems(self) -> list[Problem]:
         """The questions in their order, those that cannot be asked too."""
-        return read_problems(self.data, self.limit, self.shuffle, self.task)
+        found = read_problems(self.data, self.limit, self.shuffle, self.task)
+        shard = self.shard
+        return [p for p in found if shard is None or shard.holds(p.id, p.question)]
 
     @property
     def selections(self) -> tuple[Selection, ...]:

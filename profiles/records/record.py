@@ -64,6 +64,7 @@ class Record:
     reward_kv_bytes: int = 0
     depth: int = 0  # stages of the tree; 0 where there is none, or none was counted
     alone: Alone | None = None
+    host: int | None = None  # which machine, in a run on several; they stand in run.json
 
     def line(self) -> str:
         return json.dumps(asdict(self), ensure_ascii=False) + "\n"

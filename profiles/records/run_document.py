@@ -74,5 +74,6 @@ class RunDocument:
     configurations: list[str]
     environment: Environment
     failures: list[Failed] = field(default_factory=list)
+    hosts: list[Environment] = field(default_factory=list)  # of a run on several machines
     suite: bool = False
     branches: int | None = None  # in a call, where --parallel auto measured them

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from convert.artifact import PromptFormat
@@ -29,6 +30,23 @@ class WorkerFacts:
     def write(self, path: Path) -> None:
         """Write whole or not at all."""
         write_json(path, asdict(self))
+
+
+def joined(processes: Sequence[WorkerFacts]) -> WorkerFacts:
+    """Several processes of one configuration as one: the highest peaks, the work of all."""
+    first = processes[0]
+    video = [p.peak_vram_bytes for p in processes if p.peak_vram_bytes is not None]
+    devices = dict.fromkeys(process.policy.device for process in processes)
+    return replace(
+        first,
+        policy=replace(first.policy, device="; ".join(devices)),
+        load_s=max(process.load_s for process in processes),
+        peak_rss_bytes=max(process.peak_rss_bytes for process in processes),
+        peak_vram_bytes=max(video, default=None),
+        together_s=sum(process.together_s for process in processes),
+        together_questions=sum(process.together_questions for process in processes),
+        together_tokens=sum(process.together_tokens for process in processes),
+    )
 
 
 def read_worker_facts(path: Path) -> WorkerFacts:

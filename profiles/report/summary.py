@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
@@ -25,6 +25,7 @@ from profiles.records.stored_run import (
 from profiles.report.accuracy import pair, row
 from profiles.report.choice import RowChoice, choose, eligible
 from profiles.report.gains import Gain, gains
+from profiles.report.hosts import Speed, document, lines, mixed, speeds, untimed
 from profiles.report.names import level_and_cache, level_name, method_name
 from profiles.report.recovery import Recovery, recoveries, weights_and_cache
 from profiles.report.row_comparison import by_records
@@ -89,6 +90,7 @@ class Summary:
     searches: tuple[FlippedSearch, ...] = ()
     choice: RowChoice | None = None  # the row to use
     others: tuple[Document, ...] = ()  # what other commands measured into the same folder
+    hosts: Sequence[Speed] = ()  # every row on every machine, where there were several
 
     def document(self) -> dict[str, Any]:
         """The content of summary.json."""
@@ -99,7 +101,7 @@ class Summary:
             "gains": [gain.document() for gain in self.gains],
             "recovery": [recovery.document() for recovery in self.recoveries],
             "thinking": [_effect_document(effect) for effect in self.effects],
-        }
+        } | ({"hosts": lines(self.hosts)} if self.hosts else {})
 
 
 def summarize(folder: Path) -> Summary:
@@ -118,12 +120,14 @@ def summarize(folder: Path) -> Summary:
     baselines = {
         _method_key(m.configuration): m.records for m in measured if m.configuration.baseline
     }
+    hosts = run.get("hosts", [])
     rows: list[Row] = []
     flips: list[tuple[Flip, ...]] = []
     for one in measured:
         base = baselines.get(_method_key(one.configuration), ())
         for selection in wanted(one.configuration, run["methods"]):
-            rows.append(row(one.configuration, one.process, one.records, selection, base))
+            made = row(one.configuration, one.process, one.records, selection, base)
+            rows.append(untimed(made) if mixed(hosts) else made)
             against = () if one.configuration.baseline else base
             flips.append(tuple(_flips(against, one.records, selection)))
     told = {
@@ -145,8 +149,16 @@ def summarize(folder: Path) -> Summary:
         gains=tuple(gains(measured, run["methods"])),
         searches=tuple(_searches(folder, measured)),
         choice=choose(eligible(rows), by_records(measured)),
-        others=tuple(read_documents(folder)),
+        others=(*_by_kind(measured, run), *read_documents(folder)),
+        hosts=speeds(measured, hosts, run["methods"], each=True) if hosts else [],
     )
+
+
+def _by_kind(measured: Sequence[Recorded], run: Mapping[str, Any]) -> Iterator[Document]:
+    """The speeds that the rows cannot have, where machines of several kinds answered."""
+    hosts = run.get("hosts", [])
+    if mixed(hosts):
+        yield document(speeds(measured, hosts, run["methods"], each=False), run)
 
 
 def _prompts(measured: Sequence[Recorded]) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import get_args
 
+from convert.refusal import Refusal
 from methods import arguments as kinds
 from methods.answers.tasks import HELP, TASKS
 from methods.catalog import METHODS, ProtocolName, listed, unread
@@ -13,6 +14,7 @@ from methods.prompt_arguments import FLAGS, add_prompt
 from methods.token_limits import CHAT_PATH, PATH
 from profiles import arguments
 from profiles.lineup import is_file
+from profiles.records.shard import Shard, read_shard
 from runtime.options import GateBy, KvType, Thinking
 
 BENCHMARK = "benchmark"
@@ -199,6 +201,13 @@ def _questions(group: argparse._ArgumentGroup) -> None:
         help="the first N are asked alone too, with --parallel (default: 20)",
     )
     group.add_argument(
+        "--shard",
+        type=_shard,
+        metavar="I/K",
+        help="the questions of part I of K, from 0; 0/1 are all (default: as an array job of Slurm "
+        "says)",
+    )
+    group.add_argument(
         "--shuffle",
         type=kinds.seed,
         metavar="SEED",
@@ -223,6 +232,14 @@ def _output(group: argparse._ArgumentGroup) -> None:
 def _parallel(text: str) -> int | None:
     """Questions at once; None for auto."""
     return None if text == "auto" else kinds.whole(1, MOST_PARALLEL)(text)
+
+
+def _shard(text: str) -> Shard:
+    """A part of the questions."""
+    try:
+        return read_shard(text)
+    except Refusal as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _protocol(text: str) -> ProtocolName | Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -19,7 +20,9 @@ from convert.refusal import Refusal
 from methods.arguments import warn_unused
 from methods.catalog import ProtocolName
 from profiles.question_faults import warn_faults
+from profiles.records.shard import Shard
 from profiles.run.arguments import add_arguments, unused
+from profiles.run.array_job import assigned
 
 if TYPE_CHECKING:
     from profiles.records.configuration import Configuration
@@ -35,6 +38,7 @@ examples:
   profile run --formats gguf onnx --levels q8_0 q4_k_m int8 int4
   profile run --think off on gated --methods majority rebase
   profile run --suite paper
+  profile run --shard 3/8 -o shards
 """
 
 
@@ -84,36 +88,48 @@ def run(options: argparse.Namespace, given: Sequence[str]) -> None:
     asked = request(options)
     warn_unused("profile", given, unused(options))
     problems = read_problems(asked.data, asked.limit, asked.shuffle, asked.task)
-    asked = replace(asked, task=problems[0].task)
+    shard = _shard(options)
+    asked = replace(asked, task=problems[0].task, shard=shard)
+    folder: Path = options.output
+    if shard is not None:
+        folder /= shard.folder
+        if asked.parallel is None:
+            raise Refusal(
+                "--parallel auto measures this machine, and all shards need one number; give it"
+            )
+        problems = [p for p in problems if shard.holds(p.id, p.question)]
     warn_faults([problem.fault for problem in problems if problem.fault], "count as wrong")
-    stored_run.check(options.output, resume=options.resume, force=options.force)
+    stored_run.check(folder, resume=options.resume, force=options.force)
     models_of = real_sources(offline=asked.offline)
     made = configurations(asked, models_of)
     if asked.parallel is None:
-        asked = replace(asked, branches=_branches(options, made[-1]))
+        asked = replace(asked, branches=_branches(options, folder, made[-1]))
         made = configurations(asked, models_of)
     textual = all(one.prompt is not None and one.prompt.template is not None for one in made)
     chatless = (textual, ("--template-arg",), "no policy is asked in its chat template")
     warn_unused("profile", given, [chatless])
-    stored_run.prepare(options.output, force=options.force)
-    stored_run.store_configurations(options.output, made)
+    stored_run.prepare(folder, force=options.force)
+    stored_run.store_configurations(folder, made)
     run = runner.describe(asked, made, given, len(problems))
     if asked.branches:
         run["branches"] = asked.branches
-    write_json(options.output / stored_run.RUN, run)
+    write_json(folder / stored_run.RUN, run)
+    if not problems:  # of so many shards some are empty
+        say(f"profile: shard {shard} holds no question; there is nothing to do", sys.stderr)
+        return
     models = dict.fromkeys(path for one in made for path in (one.policy, one.reward))
     for line in remarks(path for path in models if path and path.suffix == ".gguf"):
         say(line, sys.stderr)
     progress = RunProgress()
     try:
-        failures = runner.run_all(options.output, made, progress)
+        failures = runner.run_all(folder, made, progress)
     except KeyboardInterrupt:
         progress.close()
         with contextlib.suppress(OSError):  # after SIGHUP there may be no terminal
-            say(f"kept what is done; go on with: {resume_command(given)}", sys.stderr)
+            say(f"kept what is done; go on with: {resume_command(given, shard)}", sys.stderr)
         raise
-    write_json(options.output / stored_run.RUN, run | {"failures": [asdict(f) for f in failures]})
-    show(write(options.output), options.output, json_wanted=options.json)
+    write_json(folder / stored_run.RUN, run | {"failures": [asdict(f) for f in failures]})
+    show(write(folder), folder, json_wanted=options.json)
     if failures:
         raise Refusal(
             f"{len(failures)} of {len(made)} configurations failed, the first with: "
@@ -121,13 +137,13 @@ def run(options: argparse.Namespace, given: Sequence[str]) -> None:
         )
 
 
-def _branches(options: argparse.Namespace, sample: Configuration) -> int:
+def _branches(options: argparse.Namespace, folder: Path, sample: Configuration) -> int:
     """Branches in a call for `--parallel auto`: as the run had them, or measured now."""
     from profiles.records import stored_run
     from profiles.run.gain import measured_branches
 
-    if options.resume and (options.output / stored_run.RUN).exists():
-        stored = stored_run.read_run(options.output).get("branches")
+    if options.resume and (folder / stored_run.RUN).exists():
+        stored = stored_run.read_run(folder).get("branches")
         if isinstance(stored, int):
             return stored
     found = measured_branches(sample)
@@ -138,7 +154,18 @@ def _branches(options: argparse.Namespace, sample: Configuration) -> int:
     return found
 
 
-def resume_command(given: Sequence[str]) -> str:
-    """The command that goes on with an interrupted run."""
+def _shard(options: argparse.Namespace) -> Shard | None:
+    """The part of the questions: as asked for, else as an array job says; None for all."""
+    found: Shard | None = options.shard
+    if found is None and (task := assigned(os.environ)):
+        found, said = task
+        say(f"profile: shard {found}, as {said} say", sys.stderr)
+    return found if found is not None and found.count > 1 else None
+
+
+def resume_command(given: Sequence[str], shard: Shard | None = None) -> str:
+    """The command that goes on with an interrupted run, in whatever job."""
     kept = [argument for argument in given if argument not in ("--resume", "--force")]
+    if shard is not None and not any(argument.startswith("--shard") for argument in given):
+        kept += ["--shard", str(shard)]
     return shlex.join(["profile", *kept, "--resume"])

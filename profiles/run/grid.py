@@ -227,6 +227,7 @@ def _configuration(
         prompt=_stored(pair.policy, form),
         parallel=parallel,
         latency_questions=request.latency_questions,
+        shard=request.shard,
     )
 
 

@@ -17,6 +17,7 @@ from methods.build import MethodSpec
 from methods.catalog import GREEDY, METHODS, ProtocolName, in_paper, rows_of
 from methods.prompt_arguments import changes
 from profiles import paper_suite
+from profiles.records.shard import Shard
 from profiles.run.arguments import BENCHMARK, LEVELS
 from runtime.gate import DEFAULTS, Gate
 from runtime.options import EngineOptions, KvType, Thinking
@@ -54,6 +55,7 @@ class Request:
     parallel: int | None = 1  # questions at once; None: those that make `branches`
     branches: int | None = None  # in a call, where they were measured
     latency_questions: int = 20
+    shard: Shard | None = None  # None: all questions
 
     @property
     def needs_reward(self) -> bool:

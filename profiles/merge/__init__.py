@@ -1,0 +1,1 @@
+"""`profile merge`: the shards of a run put together again."""
