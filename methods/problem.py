@@ -38,6 +38,10 @@ class Problem:
             return False
         return Reader(self.task).same(self.gold, answer)
 
+    def stands_in(self, text: str) -> bool:
+        """Whether the gold answer stands anywhere in a text."""
+        return self.gold is not None and Reader(self.task).holds(text, self.gold)
+
 
 def read_problems(
     path: Path,

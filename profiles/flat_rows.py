@@ -23,7 +23,7 @@ def flat(row: Any) -> dict[str, Any]:
         elif part is None:
             found[name] = value
         else:
-            found |= dict.fromkeys(_names(part)) if value is None else flat(value)
+            found |= dict.fromkeys(names(part)) if value is None else flat(value)
     return found
 
 
@@ -59,7 +59,7 @@ def _part(hint: Any) -> type[Any] | None:
     return next((kind for kind in kinds if is_dataclass(kind)), None)
 
 
-def _names(kind: type[Any]) -> Iterator[str]:
+def names(kind: type[Any]) -> Iterator[str]:
     """The names that a part has when it is flat."""
     for name, hint in get_type_hints(kind).items():
         part = _part(hint)
@@ -68,4 +68,4 @@ def _names(kind: type[Any]) -> Iterator[str]:
         elif part is None:
             yield name
         else:
-            yield from _names(part)
+            yield from names(part)

@@ -82,6 +82,21 @@ def adjusted_wald(changes: Sequence[int], confidence: float = CONFIDENCE) -> tup
     return mean - reach, mean + reach
 
 
+def ratio(theirs: Sequence[float], ours: Sequence[float]) -> Estimate | None:
+    """Our total over theirs, paired by question; None where nothing can be said.
+
+    The interval is that of a ratio estimator (Cochran 1977, section 6.3) on a logarithmic scale.
+    """
+    n, total = len(ours), math.fsum(theirs)
+    value = math.fsum(ours) / total if total else 0.0
+    if n < 2 or value <= 0:
+        return None
+    squares = math.fsum((b - value * a) ** 2 for a, b in zip(theirs, ours, strict=True))
+    error = math.sqrt(squares / (n * (n - 1))) * n / total
+    reach = math.exp(float(norm.ppf((1 + CONFIDENCE) / 2)) * error / value)
+    return Estimate(value, value / reach, value * reach)
+
+
 def mcnemar_p(lost: int, won: int) -> float:
     """The two-sided exact p-value that flips go both ways alike; 1 without flips."""
     flips = lost + won

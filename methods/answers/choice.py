@@ -51,3 +51,8 @@ def last(text: str) -> str | None:
 def same(one: str, other: str) -> bool:
     """Whether two letters are one."""
     return one == other
+
+
+def holds(text: str, answer: str) -> bool:
+    """Whether a letter stands alone in a text."""
+    return any(answer in found for found in ALONE.findall(plain(unboxed(text))))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from typing import Final
 
@@ -9,6 +10,7 @@ from methods.answers.marks import AnswerMark, unboxed
 from methods.answers.plain import plain
 from methods.answers.written import NUMBER, normalise
 
+MARKS = re.compile(r"[^\w\s]")
 rule: Final = "last"
 
 
@@ -31,6 +33,13 @@ def last(text: str) -> str | None:
 def same(one: str, other: str) -> bool:
     """Whether two texts have the same words, or are the same number."""
     return _words(one) == _words(other)
+
+
+def holds(text: str, answer: str) -> bool:
+    """Whether the words of an answer stand in a text."""
+    bare = (_words(MARKS.sub(" ", one)) for one in (answer, text))
+    sought, whole = (f" {words} " for words in bare)
+    return bool(sought.strip()) and sought in whole
 
 
 def is_number(text: str) -> bool:

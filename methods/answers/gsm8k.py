@@ -59,6 +59,11 @@ def same(one: str, other: str) -> bool:
     return one == other
 
 
+def holds(text: str, answer: str) -> bool:
+    """Whether a number of this value stands in a text."""
+    return any(written.value == answer for written in numbers(plain(unboxed(text))))
+
+
 def _last(text: str) -> str | None:
     value = None
     for written in numbers(text):

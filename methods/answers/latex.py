@@ -68,6 +68,11 @@ def same(one: str, other: str) -> bool:
     return _verified(one, other)
 
 
+def holds(text: str, answer: str) -> bool:
+    """Whether an answer stands in a text as it is written, layout aside."""
+    return _ink(answer) in _ink(text)
+
+
 def _inside(formula: re.Match[str]) -> str:
     return str(next(filter(None, formula.groups())))
 

@@ -50,6 +50,10 @@ class Kind(Protocol):
 
     def same(self, one: str, other: str) -> bool: ...
 
+    def holds(self, text: str, answer: str) -> bool:
+        """Whether an answer stands anywhere in a text."""
+        ...
+
 
 KINDS: dict[TaskName, Kind] = {"gsm8k": gsm8k, "math": latex, "choice": choice, "exact": exact}
 
@@ -81,6 +85,10 @@ class Reader:
     def same(self, one: str, other: str) -> bool:
         """Whether two answers have one value."""
         return KINDS[self.task].same(one, other)
+
+    def holds(self, text: str, answer: str) -> bool:
+        """Whether an answer stands anywhere in a text, said to be one or not."""
+        return KINDS[self.task].holds(text, answer)
 
     def groups(self, answers: Sequence[str]) -> list[str]:
         """For each answer the first one of its value."""

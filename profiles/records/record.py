@@ -62,6 +62,8 @@ class Record:
     failed: str | None = None  # why there is no answer
     policy_kv_bytes: int = 0
     reward_kv_bytes: int = 0
+    looped: int | None = None  # candidates that repeat themselves; None where it was not looked for
+    traced: bool | None = None  # whether the right answer stands in what any candidate wrote
     depth: int = 0  # stages of the tree; 0 where there is none, or none was counted
     alone: Alone | None = None
     host: int | None = None  # which machine, in a run on several; they stand in run.json

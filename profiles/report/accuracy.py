@@ -12,6 +12,7 @@ from profiles.records.configuration import Configuration
 from profiles.records.record import Alone, Record
 from profiles.records.worker_facts import WorkerFacts
 from profiles.report.rows import AtOnce, Change, Cost, Counts, Memory, Row, Setup
+from profiles.report.traces import traces
 from runtime.engine import Usage
 from runtime.flops import flops, paper_flops
 
@@ -62,6 +63,7 @@ def row(
         ),
         model=process.policy.name,
         device=process.policy.device,
+        traces=traces(records, selection, () if configuration.baseline else baseline),
         at_once=_at_once(configuration, ran, process),
     )
 

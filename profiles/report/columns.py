@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from profiles import tables
 from profiles.report.names import method_name
 from profiles.report.rows import Row
+from profiles.report.traces import loop_cell, ratio_cell, traced_cell
 from profiles.text_formats import (
     NONE,
     milliseconds,
@@ -223,6 +224,23 @@ CACHE = Column("", "KV", "Type of the KV cache.", kv_cell, False)
 VRAM = Column(M, "peak VRAM", "On the card, this process.", vram_cell)
 
 
+WRITTEN = (
+    Column(
+        A,
+        "tokens × [95 % CI]",
+        "Decoded tokens over the baseline's with the same method, paired by question.",
+        lambda r: ratio_cell(r.traces.token_ratio if r.traces else None),
+    ),
+    Column(A, "loops %", "Candidates that repeat themselves.", loop_cell),
+    Column(
+        A,
+        "traced %",
+        "Of the wrong answers, those whose right one stands in what some candidate wrote.",
+        traced_cell,
+    ),
+)
+
+
 def columns(rows: Sequence[Row]) -> tuple[Column, ...]:
     """The columns that these rows need: VRAM with a card, thoughts where there are any."""
     shown = list(COLUMNS)
@@ -230,6 +248,9 @@ def columns(rows: Sequence[Row]) -> tuple[Column, ...]:
         shown.insert(2, CACHE)
     if any(r.cost.thought_share is not None for r in rows):
         shown.insert(1 + [c.title for c in shown].index("tokens policy / reward"), THOUGHTS)
+    if any(r.traces for r in rows):
+        place = [c.title for c in shown].index("tokens policy / reward")
+        shown[place:place] = WRITTEN
     if any(r.at_once for r in rows):
         place = [c.title for c in shown].index("model")
         shown[place:place] = AT_ONCE

@@ -10,8 +10,13 @@ from profiles.report import answers, recovery_sentences
 from profiles.report.findings import findings, thinking_sentences, trees_against_majority
 from profiles.report.over_levels import Point, over_levels
 from profiles.report.summary import Summary
+from profiles.report.traces import do_answers_change, trace_table
 
 POINTS = "percentage points"
+TRACED = (
+    "A path loops where one block stands four times at its end. The right answer stands in the "
+    "trace where any path wrote its value anywhere: more than any better choice could find."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +49,8 @@ def questions(summary: Summary) -> list[Question]:
         found.append(_taken_back(summary))
     if summary.effects:
         found.append(_thinking(summary))
+    if any(row.traces for row in summary.rows):
+        found.append(_traces(summary))
     return found
 
 
@@ -90,6 +97,21 @@ def _thinking(summary: Summary) -> Question:
         f"{POINTS} by thinking",
         [Point(e.row, _points(e.same.paired)) for e in summary.effects if e.same],
         thinking_sentences(summary.effects),
+    )
+
+
+def _traces(summary: Summary) -> Question:
+    rows = answers.compared(summary.rows)
+    ratios = [(row, row.traces.token_ratio) for row in rows if row.traces]
+    return Question(
+        "Do answers get longer, or go round in circles?",
+        do_answers_change(rows),
+        "Decoded tokens over full precision's with the same method, paired by question.",
+        "times the tokens",
+        [Point(row, found) for row, found in ratios if found],
+        [TRACED],
+        trace_table(rows),
+        none=1.0,
     )
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 from methods.catalog import ProtocolName
-from profiles.flat_rows import flat
+from profiles.flat_rows import flat, names
 from profiles.intervals import Estimate
 from runtime.options import KvType, Thinking
 
@@ -103,6 +103,16 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True)
+class Traces:
+    """What was written on the way to the answers."""
+
+    token_ratio: Estimate | None  # decoded tokens over the baseline's, paired by question
+    looped: int  # candidates that repeat themselves
+    wrong: int  # questions that ran, and were answered wrong
+    traced: int  # of them, those whose right answer stands in what some candidate wrote
+
+
+@dataclass(frozen=True, slots=True)
 class AtOnce:
     """Many questions at once: the whole run by the clock. Latency is of those asked alone too."""
 
@@ -127,17 +137,16 @@ class Row:
     counts: Counts
     model: str
     device: str
+    traces: Traces | None = None  # None where an earlier version ran
     at_once: AtOnce | None = None  # None where questions were asked one by one
 
 
 def flat_lines(rows: Sequence[Row]) -> list[dict[str, Any]]:
     """Rows as summary.json has them; what only some runs measure only where one did."""
-    lines = [flat(row) for row in rows]
-    if all(row.setup.kv_type == "f16" for row in rows):
-        for line in lines:
-            del line["kv_type"]
+    absent = ["kv_type"] if all(row.setup.kv_type == "f16" for row in rows) else []
     if not any(row.at_once for row in rows):
-        for line in lines:
-            for part in fields(AtOnce):
-                del line[part.name]
-    return lines
+        absent += names(AtOnce)
+    if not any(row.traces for row in rows):
+        absent += names(Traces)
+    lines = [flat(row) for row in rows]
+    return [{k: v for k, v in line.items() if k not in absent} for line in lines]

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any
 
@@ -52,6 +53,7 @@ from profiles.run.together import (
 from profiles.tree.stored_trees import tree_line, trees_path
 from runtime.engine import ContextFull, Engine
 from runtime.load import open_engine
+from runtime.loops import loops
 from runtime.prompt import ask_as, effective_format, prompt_format
 
 WARM_UP = Problem("warm-up", "Ann has 2 pens and buys 3 more. How many pens does Ann have?")
@@ -194,6 +196,10 @@ def answer(
         booked_tokens=found.booked_tokens,
         policy_kv_bytes=models.policy.kv_bytes,
         reward_kv_bytes=models.reward.kv_bytes if models.reward else 0,
+        looped=sum(
+            loops(chain.from_iterable(s.token_ids for s in c.steps)) for c in found.candidates
+        ),
+        traced=any(problem.stands_in(candidate.text) for candidate in found.candidates),
         depth=len(found.stages),
     )
     return record, found

@@ -6,6 +6,7 @@ import pytest
 from methods import show
 from methods.answers import latex
 from methods.answers.reader import NUMBERS, Reader
+from methods.answers.tasks import TaskName
 from methods.candidate import Answer, Candidate
 from runtime.engine import Branch, Step, Usage
 
@@ -122,3 +123,23 @@ def test_a_document_writes_equal_values_alike() -> None:
     assert [c["answer"] for c in show.document(answer)["candidates"]] == show.values(answer)
     assert "0.75    2 of 4" in show.report(answer)
     assert show.values(replace(answer, candidates=(), text=None)) == []
+
+
+@pytest.mark.parametrize(
+    ("task", "gold", "text", "holds"),
+    [
+        ("gsm8k", "1234", "so 1,234 apples, then 2 * 617", True),
+        ("gsm8k", "18", "180 and 118 and 1.8", False),
+        ("gsm8k", "0.75", r"that is \\frac{3}{4} of it", True),
+        ("math", r"\\frac{1}{2}", r"we get $x = \\dfrac{1}{2}$ at once", True),
+        ("math", r"\\frac{1}{2}", "we get 0.25", False),
+        ("choice", "B", "Not (B) but C.", True),
+        ("choice", "B", "Bananas are A.", False),
+        ("exact", "New York", "It was, in new york, cold.", True),
+        ("exact", "York", "Yorkshire", False),
+    ],
+)
+def test_an_answer_may_stand_in_a_text_unsaid(
+    task: TaskName, gold: str, text: str, *, holds: bool
+) -> None:
+    assert Reader(task).holds(text, gold) is holds
