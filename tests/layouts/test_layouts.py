@@ -21,7 +21,7 @@ from convert.checkpoint import read_checkpoint
 from convert.ensure import ensure_all
 from convert.identity import identify
 from convert.prompt_presets import PRESETS
-from runtime.engine import Engine
+from runtime.engine import Engine, Sampling
 from runtime.examples import EXAMPLES, Example
 from runtime.load import EngineOptions, open_engine
 from runtime.prompt import instruction, prompt_tokens
@@ -131,6 +131,16 @@ def test_prompts(built: Built, asked: list[str]) -> None:
         expected = _prompt(built, question)
         for name, engine in built.engines.items():
             assert prompt_tokens(engine, question) == expected, (name, question)
+
+
+def test_greedy_text(built: Built, asked: list[str]) -> None:
+    ids, greedy = built.tokenizer.encode(asked[0]), Sampling(temperature=0, max_tokens=8)
+    found = {}
+    for name, engine in built.engines.items():
+        with engine.open(ids) as root:
+            (step,) = engine.extend([root], greedy)
+        found[name] = (step.text, step.token_ids, step.finish)
+    assert len(set(found.values())) == 1, found
 
 
 def _prompt(built: Built, question: str) -> list[int]:

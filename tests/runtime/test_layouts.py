@@ -1,4 +1,4 @@
-"""Layouts of public repositories: the same prompt ids as transformers, the same greedy text."""
+"""Quirks of tokenizers beyond those of known repositories: prompt ids and greedy text equal."""
 
 from __future__ import annotations
 
@@ -18,39 +18,12 @@ from runtime.engine import Sampling
 from runtime.load import EngineOptions, open_engine
 from runtime.prompt import instruction, prompt_tokens
 from tests.conftest import REFERENCE, save_tiny
+from tests.layouts.templates import CHATML, INST, LLAMA3, ZEPHYR
+from tests.layouts.vocabularies import package_file, settings, write_fast
 
 INSTRUCTION = instruction(PromptFormat())
 OPTIONS = EngineOptions(device="cpu", threads=1, context=1024, max_branches=4)
 QUESTIONS = ("2 + 3?", "  Ann's 1,024 \u00e9ggs\n\nand \U0001f600: how many?", "a</s>b [INST] c")
-INST = "{{ bos_token }}{% for m in messages %}[INST] {{ m.content }} [/INST]{% endfor %}"
-ZEPHYR = (
-    "{% for m in messages %}<|{{ m.role }}|>\n{{ m.content + eos_token }}\n{% endfor %}"
-    "{% if add_generation_prompt %}<|assistant|>\n{% endif %}"
-)
-CHATML = (
-    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
-    "{% if add_generation_prompt %}<|im_start|>assistant\n"
-    "{% if enable_thinking is defined and enable_thinking is false %}<think>\n\n</think>\n\n"
-    "{% endif %}{% endif %}"
-)
-LLAMA3 = (
-    "{{ bos_token }}{% for m in messages %}<|start_header_id|>{{ m.role }}<|end_header_id|>\n\n"
-    "{{ m.content | trim }}<|eot_id|>{% endfor %}"
-    "{% if add_generation_prompt %}<|start_header_id|>assistant<|end_header_id|>\n\n{% endif %}"
-)
-
-
-def _settings(folder: Path, template: Any, **changes: Any) -> None:
-    base = {
-        "tokenizer_class": "LlamaTokenizer",
-        "bos_token": "<s>",
-        "eos_token": "</s>",
-        "unk_token": "<unk>",
-        "add_bos_token": True,
-        "add_eos_token": False,
-        "chat_template": template,
-    }
-    (folder / "tokenizer_config.json").write_text(json.dumps(base | changes))
 
 
 def _model(folder: Path, vocab: int, **changes: Any) -> None:
@@ -65,68 +38,28 @@ def _model(folder: Path, vocab: int, **changes: Any) -> None:
         path.unlink()
 
 
-def _fast(folder: Path) -> Any:
-    """Write what transformers makes of a SentencePiece model as tokenizer.json."""
-    import transformers as tf
-
-    made = tf.AutoTokenizer.from_pretrained(folder)
-    made.backend_tokenizer.save(str(folder / "tokenizer.json"))
-    return made
-
-
-def _pieces(version: str) -> Path:
-    """A SentencePiece model of Mistral's, from the package that ships them."""
-    found = importlib.util.find_spec("mistral_common")
-    if found is None:
-        pytest.skip("mistral-common is not installed")
-    (path,) = (Path(str(found.origin)).parent / "data").glob(f"*.model.{version}")
-    return path
-
-
-def mistral_v1_instruct(folder: Path) -> None:
-    """Prefix after every token; [INST] is spelled."""
-    _model(folder, 32000)
-    shutil.copy(_pieces("v1"), folder / "tokenizer.model")
-    _settings(folder, INST, legacy=True)
-    _fast(folder)
-
-
-def mistral_v3_instruct(folder: Path) -> None:
-    """[INST] is a token, and what follows it has no prefix."""
-    _model(folder, 32768)
-    shutil.copy(_pieces("v3"), folder / "tokenizer.model")
-    _settings(folder, INST, legacy=False)
-    _fast(folder)
-
-
 def mistral_v7(folder: Path) -> None:
     """User-defined symbols that stand in the SentencePiece model only."""
     _model(folder, 32768)
-    shutil.copy(_pieces("v7"), folder / "tokenizer.model")
+    shutil.copy(package_file("*.model.v7"), folder / "tokenizer.model")
     symbol = "[REFERENCE_DOC_0]"
-    _settings(folder, INST.replace("[INST] ", f"{symbol} {symbol}"), legacy=False)
+    settings(folder, INST.replace("[INST] ", f"{symbol} {symbol}"), legacy=False)
 
 
 def mistral_sft(folder: Path) -> None:
     """A SentencePiece model alone, and a pad token that is none."""
     _model(folder, 1024)
     shutil.copy(REFERENCE / "policy" / "tokenizer.model", folder)
-    _settings(folder, ZEPHYR)
+    settings(folder, ZEPHYR)
     path = folder / "config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"pad_token_id": -1}))
-
-
-def tinyllama_chat(folder: Path) -> None:
-    """A template that begins without the beginning-of-sequence token."""
-    mistral_sft(folder)
-    _fast(folder)
 
 
 def ends_its_prompts(folder: Path) -> None:
     """A tokenizer that puts an end-of-sequence token behind every text."""
     mistral_sft(folder)
-    _settings(folder, ZEPHYR, add_eos_token=True)
-    _fast(folder)
+    settings(folder, ZEPHYR, add_eos_token=True)
+    write_fast(folder)
 
 
 def chatml_on_sentencepiece(folder: Path) -> None:
@@ -134,13 +67,8 @@ def chatml_on_sentencepiece(folder: Path) -> None:
     mistral_sft(folder)
     _model(folder, 1026)
     shutil.copy(REFERENCE / "policy" / "tokenizer.model", folder)
-    _settings(folder, CHATML)
-    made = _fast(folder)
-    from tokenizers import AddedToken
-
-    names = ("<|im_start|>", "<|im_end|>")
-    made.add_tokens([AddedToken(name, special=True, normalized=False) for name in names])
-    made.backend_tokenizer.save(str(folder / "tokenizer.json"))
+    settings(folder, CHATML)
+    write_fast(folder, ("<|im_start|>", "<|im_end|>"))
     (folder / "generation_config.json").write_text('{"eos_token_id": [1025, 700]}')
 
 
@@ -187,11 +115,8 @@ def llama3_with_tiktoken(folder: Path) -> None:
 
 
 LAYOUTS = (
-    mistral_v1_instruct,
-    mistral_v3_instruct,
     mistral_v7,
     mistral_sft,
-    tinyllama_chat,
     ends_its_prompts,
     chatml_on_sentencepiece,
     qwen3,
@@ -245,7 +170,7 @@ def test_a_preset_reaches_every_format(name: str, preset: str, tmp_path: Path) -
     folder = tmp_path / name
     folder.mkdir()
     mistral_sft(folder)
-    _settings(folder, None)
+    settings(folder, None)
     found = []
     for path in _paths(folder, tmp_path / "out"):
         with open_engine(path, OPTIONS) as engine:
