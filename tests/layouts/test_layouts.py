@@ -134,6 +134,7 @@ def test_prompts(built: Built, asked: list[str]) -> None:
 
 
 def test_greedy_text(built: Built, asked: list[str]) -> None:
+    _needs_logits(built)
     ids, greedy = built.tokenizer.encode(asked[0]), Sampling(temperature=0, max_tokens=8)
     found = {}
     for name, engine in built.engines.items():
@@ -167,10 +168,14 @@ def _shown(example: Example) -> str:
     return f"Q: {example.question}\nA: {steps}\nThe answer is {example.answer}."
 
 
-def test_logits(built: Built, asked: list[str]) -> None:
+def _needs_logits(built: Built) -> None:
     reward = built.engines["torch"].artifact.reward
     if reward is not None and not reward.reads_logits:
-        pytest.skip("a head stands in the output projection's place")
+        pytest.skip("a head is read in the output projection's place")
+
+
+def test_logits(built: Built, asked: list[str]) -> None:
+    _needs_logits(built)
     ids = [i for text in asked[:2] for i in built.tokenizer.encode(text)]
     model = tf.AutoModelForCausalLM.from_pretrained(built.folder, dtype=torch.float32).eval()
     with torch.inference_mode():
