@@ -7,6 +7,8 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
+from methods.arguments import Parser
+
 COMMANDS = {
     "convert": ("convert.cli", "a checkpoint becomes GGUF or ONNX files at several levels"),
     "solve": ("methods.cli", "one question, one method, one answer"),
@@ -19,7 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one of the commands with what follows its name; returns its exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     lines = [f"  {name:8} {what}" for name, (_, what) in COMMANDS.items()]
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="starbase-edge",
         description="Reasoning-time compute on quantized models.",
         epilog="\n".join(["commands:", *lines, "", "starbase-edge COMMAND --help tells more."]),
