@@ -34,11 +34,18 @@ def main() -> None:
     parser.add_argument("--parallel", type=int, nargs="+", default=[32])
     parser.add_argument("--max-tokens", type=int, default=256)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--one-cache", dest="streams", action="store_false")
     options = parser.parse_args()
     problems = read_problems(options.data, options.questions)
     spec = MethodSpec("greedy", max_tokens=options.max_tokens)
-    cells = max(options.parallel) * (256 + options.max_tokens)
-    settings = EngineOptions(device="cpu", context=cells, max_branches=256, threads=options.threads)
+    cells, slots = 256 + options.max_tokens, max(options.parallel) + 6
+    settings = EngineOptions(
+        device="cpu",
+        context=cells if options.streams else cells * slots,
+        max_branches=slots,
+        threads=options.threads,
+        streams=options.streams,
+    )
     inside, decode = [0.0], llama.llama_decode
 
     def timed(context: object, batch: object) -> int:
