@@ -96,13 +96,14 @@ def does_search_take_it_back(recoveries: Sequence[Recovery]) -> str:
         best = max(here, key=lambda r: r.taken_back)
         loss = points(best.greedy.change.delta_accuracy if best.greedy.change else None)
         back = with_interval(points(best.taken_back), best.low, best.high, sign=True)
-        name = f"at {short_level(best.row)}, of {loss} points"
-        if best.low > 0:
-            said.append(f"{name}, {method_name(best.row)} takes back {back}")
-        else:
-            said.append(f"{name}, none surely ({method_name(best.row)} {back})")
-    sure = any(r.low > 0 for r in lossy)
-    return f"{'Yes' if sure else 'Not surely'}: {'; '.join(said)}."
+        name = f"of {loss} points at {short_level(best.row)}"
+        if best.taken_back <= 0:
+            said.append(f"{name} nothing comes back")
+            continue
+        sure = "" if best.low > 0 else "perhaps "
+        said.append(f"{name} {method_name(best.row)} takes back {sure}{back}")
+    head = "Yes" if any(r.low > 0 for r in lossy) else "Not surely"
+    return f"{head}: {'; '.join(said)}."
 
 
 def does_thinking_pay(effects: Sequence[Effect]) -> str:

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 INK, GRID, PAPER = "#010101", "#020202", "#040404"  # stand-ins, replaced by the page's colours
-SIZE = (6.6, 4.3)  # inches
+SIZE = (5.8, 4.0)  # inches
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "text.parse_math": False,  # a dollar in a name is a dollar
@@ -33,8 +33,8 @@ STYLE: dict[Any, Any] = {
     "axes.grid": True,
     "axes.axisbelow": True,
     "legend.frameon": False,
-    "legend.fontsize": 8.5,
-    "legend.columnspacing": 1.0,
+    "legend.fontsize": 8,
+    "legend.columnspacing": 0.8,
 }
 
 

@@ -1,4 +1,4 @@
-"""Levels times methods: each cell an accuracy, coloured by its difference to full precision."""
+"""Methods times levels: each cell an accuracy, coloured by its difference to full precision."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class MatrixCell:
 
 @dataclass(frozen=True, slots=True)
 class Matrix:
-    """Titles of the columns, then a title and cells a line; None where nothing was measured."""
+    """The levels, then a method and its cells a line; None where nothing was measured."""
 
     titles: tuple[str, ...]
     lines: tuple[tuple[str, tuple[MatrixCell | None, ...]], ...]
@@ -33,15 +33,17 @@ class Matrix:
 
 def matrix(rows: Sequence[Row], shown: Sequence[Row], chosen: Row | None) -> Matrix:
     """The shown ones of a report's rows."""
-    methods = tuple(dict.fromkeys(method_name(row) for row in shown))
-    levels = dict.fromkeys(short_level(row) for row in shown)
+    methods = dict.fromkeys(method_name(row) for row in shown)
+    levels = tuple(dict.fromkeys(short_level(row) for row in shown))
     cells = {
         (short_level(row), method_name(row)): _cell(row, rows.index(row), row == chosen)
         for row in shown
     }
     return Matrix(
-        methods,
-        tuple((level, tuple(cells.get((level, method)) for method in methods)) for level in levels),
+        levels,
+        tuple(
+            (method, tuple(cells.get((level, method)) for level in levels)) for method in methods
+        ),
     )
 
 
@@ -72,9 +74,9 @@ def _tone(difference: float, *, sure: bool) -> str:
 def texts(found: Matrix) -> list[list[str]]:
     """Titles and lines as texts, a cell in one line."""
     return [
-        ["level", *found.titles],
+        ["method", *found.titles],
         *(
-            [level, *(f"{c.accuracy} ({c.change} {c.interval})" if c else NONE for c in cells)]
-            for level, cells in found.lines
+            [method, *(f"{c.accuracy} ({c.change} {c.interval})" if c else NONE for c in cells)]
+            for method, cells in found.lines
         ),
     ]

@@ -16,17 +16,14 @@ from profiles.report.rows import Row
 from profiles.text_formats import significant, size
 
 MARKERS = "osD^vPX*<>hp"
-FRONT = (
-    "Up and left is better. The dashed line joins what no cheaper row beats, with 95 % intervals:"
-)
 
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """A title, one sentence below it, and the drawing."""
+    """A title, the rows that no cheaper one beats, and the drawing."""
 
     title: str
-    caption: str
+    front: str
     svg: str
 
 
@@ -35,8 +32,8 @@ def plots(rows: Sequence[Row], colours: Sequence[str], chosen: Row | None) -> li
     drawn = []
     for title, axis, cost, tick in COSTS:
         if all(cost(row) for row in rows):
-            caption = f"{FRONT} {_front(rows, cost)}."
-            drawn.append(Plot(title, caption, against(rows, colours, axis, cost, tick, chosen)))
+            drawing = against(rows, colours, axis, cost, tick, chosen)
+            drawn.append(Plot(title, _front(rows, cost), drawing))
     return drawn
 
 

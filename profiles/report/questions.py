@@ -60,7 +60,7 @@ def _quantization(summary: Summary) -> Question:
         answers.does_quantization_cost(summary.rows),
         "Accuracy of each method from full precision down.",
         "% right",
-        [Point(row, _percent(row.accuracy)) for row in answers.compared(summary.rows)],
+        _plain([Point(row, _percent(row.accuracy)) for row in answers.compared(summary.rows)]),
         findings(summary),
         none=None,
     )
@@ -83,7 +83,12 @@ def _taken_back(summary: Summary) -> Question:
         answers.does_search_take_it_back(summary.recoveries),
         "What greedy decoding lost less what the search lost, by question.",
         f"{POINTS} taken back",
-        [Point(r.row, _percent(Estimate(r.taken_back, r.low, r.high))) for r in summary.recoveries],
+        _plain(
+            [
+                Point(r.row, _percent(Estimate(r.taken_back, r.low, r.high)))
+                for r in summary.recoveries
+            ]
+        ),
         recovery_sentences.sentences(summary.recoveries),
         recovery_sentences.table(summary.recoveries),
     )
@@ -108,11 +113,16 @@ def _traces(summary: Summary) -> Question:
         do_answers_change(rows),
         "Decoded tokens over full precision's with the same method, paired by question.",
         "times the tokens",
-        [Point(row, found) for row, found in ratios if found],
+        _plain([Point(row, found) for row, found in ratios if found]),
         [TRACED],
         trace_table(rows),
         none=1.0,
     )
+
+
+def _plain(points: Sequence[Point]) -> Sequence[Point]:
+    """Without the rows that think, which would hide the others; the tables have them."""
+    return [point for point in points if point.row.setup.thinking == "off"] or points
 
 
 def _percent(figure: Estimate) -> Estimate:

@@ -66,7 +66,7 @@ def markdown(summary: Summary) -> str:
         "\n".join(f"- **{verdict.about}** {verdict.text}" for verdict in verdicts(summary))
     )
     cells = texts(matrix(summary.rows, compared(summary.rows), None))
-    parts += ["## % right, by level and method", tables.markdown_table(cells[0], cells[1:])]
+    parts += ["## % right, by method and level", tables.markdown_table(cells[0], cells[1:])]
     for question in questions(summary):
         parts += [f"## {question.asks}", question.answer]
         parts.append("\n".join(f"- {line}" for line in question.sentences))

@@ -50,7 +50,7 @@ def test_gains_are_paired_with_greedy_at_the_same_level(summary: Summary) -> Non
 
 def test_what_was_taken_back_is_told_for_lossy_levels(summary: Summary) -> None:
     said = answers.does_search_take_it_back(summary.recoveries)
-    assert said.startswith("Not surely: at q4_k_m, of −6.0 points, none surely")
+    assert said.startswith("Not surely: of −6.0 points at q4_k_m REBASE w=8 takes back perhaps")
     kept = [r for r in summary.recoveries if not r.lossy]
     assert answers.does_search_take_it_back(kept).startswith("There is nothing to take back")
 
