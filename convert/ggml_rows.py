@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from convert.block_sizes import BLOCKS
 from convert.ggml import library, type_name
-from convert.gguf_header import BLOCKS
 from convert.refusal import Refusal
 
 Floats = npt.NDArray[np.float32]

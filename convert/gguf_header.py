@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from gguf.constants import GGML_QUANT_SIZES
 
+from convert.block_sizes import BLOCKS
 from convert.files import regular
 from convert.gguf_split import part_paths
 from convert.gguf_stream import (
@@ -35,11 +35,6 @@ MOST_KEYS, MOST_TENSORS, MOST_SIDES = 1 << 14, 1 << 17, 4
 LEAST_BYTES = 24  # of a tensor in the header; a key takes 13
 ALIGNMENT, WIDEST = 32, 1 << 16  # llama.cpp ends on a smaller one
 CHECKS = {"tokenizer.ggml.tokens": check_tokens, "tokenizer.ggml.scores": check_scores}
-BLOCKS: dict[int, tuple[int, int]] = {  # ggml type: weights and bytes of a block
-    **{int(kind): sizes for kind, sizes in GGML_QUANT_SIZES.items()},
-    9: (32, 36),  # q8_1: llama.cpp keeps its two sums in float16, the gguf package in float32
-    42: (64, 18),  # q2_0, which the package does not know yet
-}
 
 
 @dataclass(frozen=True, slots=True)

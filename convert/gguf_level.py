@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 
 from convert import bounds
-from convert.gguf_header import BLOCKS, Header
+from convert.block_sizes import BLOCKS
+from convert.gguf_header import Header
 from convert.levels import LEVELS, UNQUANTIZED
 from convert.mixes import BASE
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from convert.artifact import Shape
-from convert.gguf_header import BLOCKS
+from convert.block_sizes import BLOCKS
 from convert.levels import Level
 
 F32, F16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0 = 0, 1, 2, 3, 6, 7, 8

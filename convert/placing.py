@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from convert.artifact import Shape
+from convert.block_sizes import BLOCKS
 from convert.ggml_rows import Floats, row_bytes
-from convert.gguf_header import ALIGNMENT, BLOCKS
+from convert.gguf_header import ALIGNMENT
 from convert.imatrix import ImportanceMatrix
 from convert.levels import UNQUANTIZED, Level
 from convert.mapping import Mapped

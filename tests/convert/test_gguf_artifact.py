@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from convert.artifact import RewardProtocol, read_artifact
+from convert.block_sizes import BLOCKS
 from convert.gguf_artifact import artifact_from_gguf
-from convert.gguf_header import BLOCKS, read_header
+from convert.gguf_header import read_header
 from tests.convert.small_gguf import write_small
 
 

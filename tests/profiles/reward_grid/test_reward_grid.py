@@ -284,8 +284,8 @@ def test_the_command_measures_the_reference_pair(
     [
         (["--policy", "a.gguf"], "reads the reference policy's steps only; give --reward"),
         (["--data", "none.jsonl"], "none.jsonl"),
-        (["--policy", "reference:reward"], "is a reward model; give it as --reward"),
-        (["--reward", "reference:policy"], "is not a reward model"),
+        (["--policy", "reference:reward"], "is a reward model: it scores steps and writes none"),
+        (["--reward", "reference:policy"], "is a policy, not a reward model"),
     ],
 )
 def test_what_does_not_fit_together_is_one_line(
