@@ -28,7 +28,8 @@ def by_host(
     """
     found: dict[int, list[Record]] = {}
     for record in records:
-        if record.host is None or record.host >= len(hosts):
+        host = record.host or 0  # what was answered before there were several is of the first
+        if host >= len(hosts):
             raise Refusal(f"the record of question {record.id} names no machine of this run")
-        found.setdefault(record.host, []).append(record)
+        found.setdefault(host, []).append(record)
     return dict(sorted(found.items()))

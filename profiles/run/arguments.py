@@ -208,6 +208,13 @@ def _questions(group: argparse._ArgumentGroup) -> None:
         "says)",
     )
     group.add_argument(
+        "--ray",
+        nargs="?",
+        const="",
+        metavar="ADDRESS",
+        help="spread the questions over a Ray cluster (default: this machine's)",
+    )
+    group.add_argument(
         "--shuffle",
         type=kinds.seed,
         metavar="SEED",

@@ -7,11 +7,11 @@ import contextlib
 import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from convert.files import write_json
 from convert.levels import UnknownLevel
@@ -26,6 +26,7 @@ from profiles.run.array_job import assigned
 
 if TYPE_CHECKING:
     from profiles.records.configuration import Configuration
+    from profiles.run.runner import Failure
 
 EPILOG = """\
 Without --policy and --reward the reference models are used; they are converted on first use.
@@ -60,6 +61,8 @@ def _settle(p: argparse.ArgumentParser, options: argparse.Namespace) -> None:
 
     if isinstance(options.protocol, Path):
         options.reward_protocol, options.protocol = options.protocol, ProtocolName.FAIR
+    if options.ray is not None and options.shard is not None:
+        p.error("--ray and --shard contradict each other: Ray spreads the questions itself")
     if options.resume and options.force:
         p.error("--resume and --force contradict each other")
     try:
@@ -82,13 +85,12 @@ def run(options: argparse.Namespace, given: Sequence[str]) -> None:
     from profiles.report.write import show, write
     from profiles.run import runner
     from profiles.run.grid import configurations
-    from profiles.run.progress import RunProgress
     from profiles.run.request import request
 
     asked = request(options)
     warn_unused("profile", given, unused(options))
     problems = read_problems(asked.data, asked.limit, asked.shuffle, asked.task)
-    shard = _shard(options)
+    shard = _shard(options) if options.ray is None else None
     asked = replace(asked, task=problems[0].task, shard=shard)
     folder: Path = options.output
     if shard is not None:
@@ -113,6 +115,7 @@ def run(options: argparse.Namespace, given: Sequence[str]) -> None:
     run = runner.describe(asked, made, given, len(problems))
     if asked.branches:
         run["branches"] = asked.branches
+    run |= _hosts(options, folder, run)
     write_json(folder / stored_run.RUN, run)
     if not problems:  # of so many shards some are empty
         say(f"profile: shard {shard} holds no question; there is nothing to do", sys.stderr)
@@ -120,14 +123,7 @@ def run(options: argparse.Namespace, given: Sequence[str]) -> None:
     models = dict.fromkeys(path for one in made for path in (one.policy, one.reward))
     for line in remarks(path for path in models if path and path.suffix == ".gguf"):
         say(line, sys.stderr)
-    progress = RunProgress()
-    try:
-        failures = runner.run_all(folder, made, progress)
-    except KeyboardInterrupt:
-        progress.close()
-        with contextlib.suppress(OSError):  # after SIGHUP there may be no terminal
-            say(f"kept what is done; go on with: {resume_command(given, shard)}", sys.stderr)
-        raise
+    failures = _run_all(options, given, folder, made, run)
     write_json(folder / stored_run.RUN, run | {"failures": [asdict(f) for f in failures]})
     show(write(folder), folder, json_wanted=options.json)
     if failures:
@@ -135,6 +131,45 @@ def run(options: argparse.Namespace, given: Sequence[str]) -> None:
             f"{len(failures)} of {len(made)} configurations failed, the first with: "
             f"{failures[0].reason}"
         )
+
+
+def _run_all(
+    options: argparse.Namespace,
+    given: Sequence[str],
+    folder: Path,
+    made: Sequence[Configuration],
+    run: dict[str, Any],
+) -> Sequence[Failure]:
+    """Every configuration, here or on a cluster; an interruption says how to go on."""
+    from profiles.run.cluster import run_on_ray
+    from profiles.run.progress import RunProgress
+    from profiles.run.runner import run_all
+
+    progress = RunProgress()
+    try:
+        if options.ray is not None:
+            return run_on_ray(folder, made, options.ray, run)
+        return run_all(folder, made, progress)
+    except KeyboardInterrupt:
+        progress.close()
+        with contextlib.suppress(OSError):  # after SIGHUP there may be no terminal
+            say(
+                f"kept what is done; go on with: {resume_command(given, made[0].shard)}", sys.stderr
+            )
+        raise
+
+
+def _hosts(
+    options: argparse.Namespace, folder: Path, run: Mapping[str, Any]
+) -> dict[str, list[dict[str, Any]]]:
+    """The machines of a run on several, the first of them this one; empty for one machine."""
+    from profiles.records import stored_run
+
+    stored = folder / stored_run.RUN
+    earlier = stored_run.read_run(folder).get("hosts") if stored.exists() else None
+    if earlier:
+        return {"hosts": earlier}
+    return {} if options.ray is None else {"hosts": [run["environment"]]}
 
 
 def _branches(options: argparse.Namespace, folder: Path, sample: Configuration) -> int:

@@ -90,8 +90,11 @@ def measure(
     out: Path,
     report: Callable[[dict[str, Any]], None] = lambda _: None,
     opener: Opener = open_models,
+    ids: frozenset[str] | None = None,
 ) -> None:
     """Answer what the records at `out` lack; every line is whole before the next question.
+
+    With `ids` only these questions.
 
     One worker a folder at a time: that of a run which was killed may still be at its question.
 
@@ -100,7 +103,7 @@ def measure(
     """
     try:
         with FileLock(out.with_name(LOCK), timeout=PATIENCE_S):
-            _measure(configuration, out, report, opener)
+            _measure(configuration, out, report, opener, ids)
     except Timeout as error:
         raise Refusal("another run works in this folder; stop it, then --resume") from error
 
@@ -110,8 +113,9 @@ def _measure(
     out: Path,
     report: Callable[[dict[str, Any]], None],
     opener: Opener,
+    ids: frozenset[str] | None,
 ) -> None:
-    problems = configuration.problems()
+    problems = [p for p in configuration.problems() if ids is None or p.id in ids]
     done = {record.id for record in read_records(out)}
     todo = [problem for problem in problems if problem.id not in done]
     if not todo and worker_facts_path(out).exists():

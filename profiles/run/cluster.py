@@ -1,0 +1,244 @@
+"""`profile run --ray`: the same run, its items answered by the workers of a Ray cluster."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from convert.files import write_json
+from convert.printing import say
+from convert.refusal import Refusal
+from profiles.records import stored_run
+from profiles.records.configuration import Configuration
+from profiles.records.record import open_records, read_records
+from profiles.records.worker_facts import joined, read_worker_facts, worker_facts_path
+from profiles.run.runner import Failure
+from profiles.run.station import ItemResult, Station
+from profiles.run.work import TRIES, Backlog, WorkItem, next_backlog, work_items
+from profiles.run.worker import LOCK, Opener, open_models
+from profiles.tree.stored_trees import trees_path
+
+
+@dataclass(slots=True, eq=False)
+class Place:
+    """Room for one worker on a node, and the worker that is there."""
+
+    node: str
+    cpus: float
+    gpus: float
+    worker: Any = None
+    slug: str | None = None  # whose models it has open
+    host: int = 0
+
+
+class Cluster:
+    """A Ray cluster as places for workers; nodes come and go."""
+
+    def __init__(self, address: str, threads: int | None, device: str, opener: Opener) -> None:
+        try:
+            import ray
+        except ImportError as error:
+            raise Refusal("--ray needs Ray; pip install 'starbase-edge[ray]'") from error
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        self._ray, self._threads, self._device, self._opener = ray, threads, device, opener
+        try:
+            if address:
+                ray.init(address=address, log_to_driver=False, logging_level="warning")
+            else:
+                ray.init(include_dashboard=False, log_to_driver=False, logging_level="warning")
+        except (ConnectionError, ValueError) as error:
+            raise Refusal(f"no Ray cluster at {address!r}: {error}") from error
+        self.places: list[Place] = []
+
+    def look(self) -> None:
+        """Drop the places of nodes that are gone, add those of new ones."""
+        nodes = {node["NodeID"]: node["Resources"] for node in self._ray.nodes() if node["Alive"]}
+        self.places = [place for place in self.places if place.node in nodes]
+        known = {place.node for place in self.places}
+        for node, resources in nodes.items():
+            if node not in known:
+                self.places += places(node, resources, self._threads, self._device)
+
+    def start(self, place: Place, item: WorkItem) -> Any:
+        """Hand an item to a place; its worker is replaced where it has other models open."""
+        slug = item.configuration.slug
+        if place.slug != slug:
+            self.stop(place)
+            strategy = self._ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
+                place.node, soft=False
+            )
+            remote = self._ray.remote(Station).options(
+                num_cpus=place.cpus, num_gpus=place.gpus, scheduling_strategy=strategy
+            )
+            place.worker, place.slug = remote.remote(self._opener), slug
+        return place.worker.answer.remote(item.configuration, item.ids)
+
+    def ended(self, running: Sequence[Any]) -> Any:
+        """The first of the running items to end."""
+        return self._ray.wait(list(running), num_returns=1)[0][0]
+
+    def result(self, reference: Any) -> ItemResult | None:
+        """What an item gave; None where its worker was lost."""
+        try:
+            found: ItemResult = self._ray.get(reference)
+        except (self._ray.exceptions.RayActorError, self._ray.exceptions.NodeDiedError):
+            return None
+        return found
+
+    def environment(self, place: Place) -> dict[str, Any] | None:
+        """The machine of a place; None where its worker was lost."""
+        try:
+            found: dict[str, Any] = self._ray.get(place.worker.environment.remote())
+        except (self._ray.exceptions.RayActorError, self._ray.exceptions.NodeDiedError):
+            return None
+        return found
+
+    def stop(self, place: Place) -> None:
+        """End the worker of a place."""
+        if place.worker is not None:
+            with suppress(Exception):  # it may be gone already
+                self._ray.kill(place.worker)
+        place.worker = place.slug = None
+
+    def close(self) -> None:
+        """End all workers and leave the cluster."""
+        for place in self.places:
+            self.stop(place)
+        self._ray.shutdown()
+
+
+def places(
+    node: str, resources: Mapping[str, float], threads: int | None, device: str
+) -> list[Place]:
+    """One worker a card; without cards as many as have their threads, or one."""
+    cpus, gpus = resources.get("CPU", 0.0), resources.get("GPU", 0.0)
+    if device != "cpu" and gpus >= 1:
+        return [Place(node, cpus // gpus, 1.0) for _ in range(int(gpus))]
+    if threads is None:
+        return [Place(node, cpus, 0.0)] if cpus else []
+    return [Place(node, float(threads), 0.0) for _ in range(int(cpus) // threads)]
+
+
+class ClusterRun:
+    """A run on a cluster: the driver hands out items and writes what comes back."""
+
+    def __init__(self, folder: Path, made: Sequence[Configuration], run: dict[str, Any]) -> None:
+        self._run = run  # its hosts grow with the nodes that answer
+        self.failures: list[Failure] = []
+        self._folder = folder
+        self._backlogs = [Backlog(one, work_items(one, self._done(one))) for one in made]
+        self._nodes: dict[str, int] = {}
+
+    def run(self, cluster: Cluster) -> None:
+        """Until nothing is left. The item of a worker that is lost runs again, elsewhere."""
+        running: dict[Any, tuple[Place, Backlog, WorkItem]] = {}
+        while True:
+            cluster.look()
+            busy = [place for place, _, _ in running.values()]
+            for place in cluster.places:
+                backlog = next_backlog(self._backlogs, place.slug) if place not in busy else None
+                if backlog is not None:
+                    item = backlog.waiting.popleft()
+                    backlog.running += 1
+                    running[cluster.start(place, item)] = place, backlog, item
+            if not running:
+                break
+            reference = cluster.ended(list(running))
+            place, backlog, item = running.pop(reference)
+            backlog.running -= 1
+            self._take(cluster, place, backlog, item, cluster.result(reference))
+        if any(backlog.waiting for backlog in self._backlogs):
+            raise Refusal("no node of the Ray cluster has room for a worker; start one, --resume")
+
+    def _take(
+        self,
+        cluster: Cluster,
+        place: Place,
+        backlog: Backlog,
+        item: WorkItem,
+        result: ItemResult | None,
+    ) -> None:
+        """Keep what an item gave; one whose worker was lost waits again."""
+        slug = item.configuration.slug
+        if result is None:
+            place.worker = place.slug = None
+            item.tries += 1
+            say(f"profile: lost the worker of {slug}; {len(item.ids)} questions wait", sys.stderr)
+            if item.tries < TRIES:
+                backlog.waiting.appendleft(item)
+            else:
+                self._fail(backlog, f"{TRIES} workers died at questions {', '.join(item.ids)}")
+        elif result.failed is not None:
+            self._fail(backlog, result.failed)
+        else:
+            self._write(backlog.configuration, result, self._host(cluster, place))
+        if backlog.over:
+            answered = len(self._done(backlog.configuration))
+            say(f"{slug}  {answered}/{len(backlog.configuration.problems())}", sys.stderr)
+
+    def _fail(self, backlog: Backlog, reason: str) -> None:
+        backlog.waiting.clear()
+        self.failures.append(Failure(backlog.configuration.slug, reason))
+
+    def _host(self, cluster: Cluster, place: Place) -> int:
+        """The number of a place's machine among those of the run."""
+        if place.node not in self._nodes:
+            found = cluster.environment(place)
+            if found is None:
+                return 0
+            self._nodes[place.node] = len(self._run["hosts"])
+            self._run["hosts"].append(found)
+            write_json(self._folder / stored_run.RUN, self._run)  # before records name it
+        return self._nodes[place.node]
+
+    def _write(self, configuration: Configuration, result: ItemResult, host: int) -> None:
+        """Append the records that are new, and count the process in."""
+        out = stored_run.records_path(self._folder, configuration)
+        done, facts = self._done(configuration), worker_facts_path(out)
+        if result.trees:
+            with open_records(trees_path(out)) as lines:
+                lines.write(result.trees)
+        with open_records(out) as lines:
+            for record in result.records:
+                if record.id not in done:
+                    lines.write(replace(record, host=host).line())
+        assert result.process is not None
+        earlier = [read_worker_facts(facts)] if facts.exists() else []
+        joined([*earlier, result.process]).write(facts)
+
+    def _done(self, configuration: Configuration) -> set[str]:
+        out = stored_run.records_path(self._folder, configuration)
+        return {record.id for record in read_records(out)}
+
+
+def run_on_ray(
+    folder: Path,
+    made: Sequence[Configuration],
+    address: str,
+    described: dict[str, Any],
+    opener: Opener = open_models,
+) -> list[Failure]:
+    """Run what is not done yet on the workers of a cluster; the `hosts` of its description grow.
+
+    Raises:
+        Refusal: without Ray, a cluster, or room in it, or if another run works in the folder.
+    """
+    run = ClusterRun(folder, made, described)
+    try:
+        with FileLock(folder / stored_run.RECORDS / LOCK, timeout=1):
+            options = made[0].options
+            cluster = Cluster(address, options.threads, options.device, opener)
+            try:
+                run.run(cluster)
+            finally:
+                cluster.close()
+    except Timeout as error:
+        raise Refusal("another run works in this folder; stop it, then --resume") from error
+    return run.failures
