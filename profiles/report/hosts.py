@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from profiles.documents import Document
@@ -13,8 +13,17 @@ from profiles.records.hosts import by_host, kind
 from profiles.records.stored_run import Recorded
 from profiles.report.accuracy import row
 from profiles.report.names import level_name, method_name
-from profiles.report.rows import Row
+from profiles.report.rows import Row, Setup
 from profiles.text_formats import milliseconds, significant
+
+TIMES = (
+    "latency_p50_s",
+    "latency_p95_s",
+    "latency_mean_s",
+    "ttft_p50_s",
+    "prefill_tok_per_s",
+    "decode_tok_per_s",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,16 +42,7 @@ def mixed(hosts: Sequence[Mapping[str, Any]]) -> bool:
 
 def untimed(timed: Row) -> Row:
     """A row without what depends on the machine's speed."""
-    cost = replace(
-        timed.cost,
-        latency_p50_s=None,
-        latency_p95_s=None,
-        latency_mean_s=None,
-        ttft_p50_s=None,
-        prefill_tok_per_s=None,
-        decode_tok_per_s=None,
-        sampling_share=None,
-    )
+    cost = replace(timed.cost, **dict.fromkeys((*TIMES, "sampling_share")))
     at_once = timed.at_once
     if at_once is not None:
         at_once = replace(at_once, questions_per_min=None, run_tok_per_s=None)
@@ -72,30 +72,12 @@ def speeds(
 
 def lines(found: Sequence[Speed]) -> list[dict[str, Any]]:
     """Flat, for programs."""
+    shown = (*(field.name for field in fields(Setup)), "n", *TIMES)
+    flats = [(speed, flat(speed.row)) for speed in found]
     return [
-        {
-            "host": speed.host,
-            "machine": speed.machine,
-            "level": speed.row.setup.level,
-            "method": speed.row.setup.method,
-            "width": speed.row.setup.width,
-            "thinking": speed.row.setup.thinking,
-            "protocol": speed.row.setup.protocol,
-            "n": speed.row.n,
-        }
-        | {name: flat(speed.row)[name] for name in TIMES}
-        for speed in found
+        {"host": speed.host, "machine": speed.machine} | {name: line[name] for name in shown}
+        for speed, line in flats
     ]
-
-
-TIMES = (
-    "latency_p50_s",
-    "latency_p95_s",
-    "latency_mean_s",
-    "ttft_p50_s",
-    "prefill_tok_per_s",
-    "decode_tok_per_s",
-)
 
 
 def document(found: Sequence[Speed], header: Mapping[str, Any]) -> Document:
