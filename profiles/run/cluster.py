@@ -27,7 +27,7 @@ from profiles.tree.stored_trees import trees_path
 
 
 @dataclass(slots=True, eq=False)
-class Place:
+class Slot:
     """Room for one worker on a node, and the worker that is there."""
 
     node: str
@@ -39,7 +39,7 @@ class Place:
 
 
 class Cluster:
-    """A Ray cluster as places for workers; nodes come and go."""
+    """A Ray cluster as slots for workers; nodes come and go."""
 
     def __init__(self, address: str, threads: int | None, device: str, opener: Opener) -> None:
         try:
@@ -55,30 +55,30 @@ class Cluster:
                 ray.init(include_dashboard=False, log_to_driver=False, logging_level="warning")
         except (ConnectionError, ValueError) as error:
             raise Refusal(f"no Ray cluster at {address!r}: {error}") from error
-        self.places: list[Place] = []
+        self.slots: list[Slot] = []
 
     def look(self) -> None:
-        """Drop the places of nodes that are gone, add those of new ones."""
+        """Drop the slots of nodes that are gone, add those of new ones."""
         nodes = {node["NodeID"]: node["Resources"] for node in self._ray.nodes() if node["Alive"]}
-        self.places = [place for place in self.places if place.node in nodes]
-        known = {place.node for place in self.places}
+        self.slots = [slot for slot in self.slots if slot.node in nodes]
+        known = {slot.node for slot in self.slots}
         for node, resources in nodes.items():
             if node not in known:
-                self.places += places(node, resources, self._threads, self._device)
+                self.slots += slots(node, resources, self._threads, self._device)
 
-    def start(self, place: Place, item: WorkItem) -> Any:
-        """Hand an item to a place; its worker is replaced where it has other models open."""
+    def start(self, slot: Slot, item: WorkItem) -> Any:
+        """Hand an item to a slot; its worker is replaced where it has other models open."""
         slug = item.configuration.slug
-        if place.slug != slug:
-            self.stop(place)
+        if slot.slug != slug:
+            self.stop(slot)
             strategy = self._ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
-                place.node, soft=False
+                slot.node, soft=False
             )
             remote = self._ray.remote(Station).options(
-                num_cpus=place.cpus, num_gpus=place.gpus, scheduling_strategy=strategy
+                num_cpus=slot.cpus, num_gpus=slot.gpus, scheduling_strategy=strategy
             )
-            place.worker, place.slug = remote.remote(self._opener), slug
-        return place.worker.answer.remote(item.configuration, item.ids)
+            slot.worker, slot.slug = remote.remote(self._opener), slug
+        return slot.worker.answer.remote(item.configuration, item.ids)
 
     def ended(self, running: Sequence[Any]) -> Any:
         """The first of the running items to end."""
@@ -92,38 +92,38 @@ class Cluster:
             return None
         return found
 
-    def environment(self, place: Place) -> dict[str, Any] | None:
-        """The machine of a place; None where its worker was lost."""
+    def environment(self, slot: Slot) -> dict[str, Any] | None:
+        """The machine of a slot; None where its worker was lost."""
         try:
-            found: dict[str, Any] = self._ray.get(place.worker.environment.remote())
+            found: dict[str, Any] = self._ray.get(slot.worker.environment.remote())
         except (self._ray.exceptions.RayActorError, self._ray.exceptions.NodeDiedError):
             return None
         return found
 
-    def stop(self, place: Place) -> None:
-        """End the worker of a place."""
-        if place.worker is not None:
+    def stop(self, slot: Slot) -> None:
+        """End the worker of a slot."""
+        if slot.worker is not None:
             with suppress(Exception):  # it may be gone already
-                self._ray.kill(place.worker)
-        place.worker = place.slug = None
+                self._ray.kill(slot.worker)
+        slot.worker = slot.slug = None
 
     def close(self) -> None:
         """End all workers and leave the cluster."""
-        for place in self.places:
-            self.stop(place)
+        for slot in self.slots:
+            self.stop(slot)
         self._ray.shutdown()
 
 
-def places(
+def slots(
     node: str, resources: Mapping[str, float], threads: int | None, device: str
-) -> list[Place]:
+) -> list[Slot]:
     """One worker a card; without cards as many as have their threads, or one."""
     cpus, gpus = resources.get("CPU", 0.0), resources.get("GPU", 0.0)
     if device != "cpu" and gpus >= 1:
-        return [Place(node, cpus // gpus, 1.0) for _ in range(int(gpus))]
+        return [Slot(node, cpus // gpus, 1.0) for _ in range(int(gpus))]
     if threads is None:
-        return [Place(node, cpus, 0.0)] if cpus else []
-    return [Place(node, float(threads), 0.0) for _ in range(int(cpus) // threads)]
+        return [Slot(node, cpus, 0.0)] if cpus else []
+    return [Slot(node, float(threads), 0.0) for _ in range(int(cpus) // threads)]
 
 
 class ClusterRun:
@@ -138,29 +138,29 @@ class ClusterRun:
 
     def run(self, cluster: Cluster) -> None:
         """Until nothing is left. The item of a worker that is lost runs again, elsewhere."""
-        running: dict[Any, tuple[Place, Backlog, WorkItem]] = {}
+        running: dict[Any, tuple[Slot, Backlog, WorkItem]] = {}
         while True:
             cluster.look()
-            busy = [place for place, _, _ in running.values()]
-            for place in cluster.places:
-                backlog = next_backlog(self._backlogs, place.slug) if place not in busy else None
+            busy = [slot for slot, _, _ in running.values()]
+            for slot in cluster.slots:
+                backlog = next_backlog(self._backlogs, slot.slug) if slot not in busy else None
                 if backlog is not None:
                     item = backlog.waiting.popleft()
                     backlog.running += 1
-                    running[cluster.start(place, item)] = place, backlog, item
+                    running[cluster.start(slot, item)] = slot, backlog, item
             if not running:
                 break
             reference = cluster.ended(list(running))
-            place, backlog, item = running.pop(reference)
+            slot, backlog, item = running.pop(reference)
             backlog.running -= 1
-            self._take(cluster, place, backlog, item, cluster.result(reference))
+            self._take(cluster, slot, backlog, item, cluster.result(reference))
         if any(backlog.waiting for backlog in self._backlogs):
             raise Refusal("no node of the Ray cluster has room for a worker; start one, --resume")
 
     def _take(
         self,
         cluster: Cluster,
-        place: Place,
+        slot: Slot,
         backlog: Backlog,
         item: WorkItem,
         result: ItemResult | None,
@@ -168,7 +168,7 @@ class ClusterRun:
         """Keep what an item gave; one whose worker was lost waits again."""
         slug = item.configuration.slug
         if result is None:
-            place.worker = place.slug = None
+            slot.worker = slot.slug = None
             item.tries += 1
             say(f"profile: lost the worker of {slug}; {len(item.ids)} questions wait", sys.stderr)
             if item.tries < TRIES:
@@ -178,7 +178,7 @@ class ClusterRun:
         elif result.failed is not None:
             self._fail(backlog, result.failed)
         else:
-            self._write(backlog.configuration, result, self._host(cluster, place))
+            self._write(backlog.configuration, result, self._host(cluster, slot))
         if backlog.over:
             answered = len(self._done(backlog.configuration))
             say(f"{slug}  {answered}/{len(backlog.configuration.problems())}", sys.stderr)
@@ -187,16 +187,16 @@ class ClusterRun:
         backlog.waiting.clear()
         self.failures.append(Failure(backlog.configuration.slug, reason))
 
-    def _host(self, cluster: Cluster, place: Place) -> int:
-        """The number of a place's machine among those of the run."""
-        if place.node not in self._nodes:
-            found = cluster.environment(place)
+    def _host(self, cluster: Cluster, slot: Slot) -> int:
+        """The number of a slot's machine among those of the run."""
+        if slot.node not in self._nodes:
+            found = cluster.environment(slot)
             if found is None:
                 return 0
-            self._nodes[place.node] = len(self._run["hosts"])
+            self._nodes[slot.node] = len(self._run["hosts"])
             self._run["hosts"].append(found)
             write_json(self._folder / stored_run.RUN, self._run)  # before records name it
-        return self._nodes[place.node]
+        return self._nodes[slot.node]
 
     def _write(self, configuration: Configuration, result: ItemResult, host: int) -> None:
         """Append the records that are new, and count the process in."""

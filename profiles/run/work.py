@@ -1,4 +1,4 @@
-"""A run cut into work items, and which one a free place takes next."""
+"""A run cut into work items, and which one a free worker slot takes next."""
 
 from __future__ import annotations
 
@@ -56,9 +56,9 @@ def work_items(configuration: Configuration, done: set[str]) -> deque[WorkItem]:
 
 
 def next_backlog(backlogs: Sequence[Backlog], opened: str | None) -> Backlog | None:
-    """Whose item a free place takes: of the models it has open, else where most is left a worker.
+    """Whose item a free worker slot takes: of the models it has open, else where most is left a worker.
 
-    So models are opened seldom, and several places share a configuration only at the end.
+    So models are opened seldom, and several slots share a configuration only at the end.
     """
     waiting = [backlog for backlog in backlogs if backlog.waiting]
     for backlog in waiting:

@@ -12,7 +12,7 @@ import pytest
 
 from convert.refusal import Refusal
 from profiles.records.configuration import Configuration
-from profiles.run.cluster import places, run_on_ray
+from profiles.run.cluster import run_on_ray, slots
 from profiles.run.work import Backlog, next_backlog, work_items
 
 Made = Callable[..., Configuration]
@@ -53,12 +53,12 @@ def test_a_place_keeps_its_models_and_places_spread(made: Configuration) -> None
 
 
 def test_a_worker_has_a_card_or_its_threads() -> None:
-    found = places("n", {"CPU": 16.0, "GPU": 2.0}, None, "auto")
-    assert [(place.cpus, place.gpus) for place in found] == [(8, 1), (8, 1)]
-    found = places("n", {"CPU": 7.0, "GPU": 2.0}, 3, "cpu")
-    assert [(place.cpus, place.gpus) for place in found] == [(3, 0), (3, 0)]
-    assert [place.cpus for place in places("n", {"CPU": 7.0}, None, "auto")] == [7]
-    assert places("n", {}, None, "auto") == []
+    found = slots("n", {"CPU": 16.0, "GPU": 2.0}, None, "auto")
+    assert [(slot.cpus, slot.gpus) for slot in found] == [(8, 1), (8, 1)]
+    found = slots("n", {"CPU": 7.0, "GPU": 2.0}, 3, "cpu")
+    assert [(slot.cpus, slot.gpus) for slot in found] == [(3, 0), (3, 0)]
+    assert [slot.cpus for slot in slots("n", {"CPU": 7.0}, None, "auto")] == [7]
+    assert slots("n", {}, None, "auto") == []
 
 
 def test_without_ray_there_is_one_line(
