@@ -56,7 +56,7 @@ def work_items(configuration: Configuration, done: set[str]) -> deque[WorkItem]:
 
 
 def next_backlog(backlogs: Sequence[Backlog], opened: str | None) -> Backlog | None:
-    """Whose item a free worker slot takes: of the models it has open, else where most is left a worker.
+    """Whose item a free slot takes: of the models it has open, else where most is left a worker.
 
     So models are opened seldom, and several slots share a configuration only at the end.
     """
