@@ -1,5 +1,5 @@
-# make test: everything CI checks.  make demo: every system on the reference benchmark -> report/
-# Both set up .venv from a bare clone: python3 >= 3.11 and a C++ compiler are enough.
+# make test: everything CI checks.  make demo: every system on a few questions of the reference benchmark -> report/
+# make results: the same on a hundred.  All set up .venv from a bare clone: python3 >= 3.11 and a C++ compiler are enough.
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -19,7 +19,9 @@ LEVELS := f16 q8_0 q4_k_m q3_k_s q2_k
 ONNX_LEVELS := int8 int4
 THINK_LEVELS := f16 q4_k_m
 
-.PHONY: install rebuild demo test clean
+QUESTIONS ?= 20
+
+.PHONY: install rebuild demo results test clean
 
 install: .venv/installed
 
@@ -49,13 +51,16 @@ demo: install
 	$(BIN)/convert reference:policy --format onnx --quant $(ONNX_LEVELS) --output models --force
 	$(BIN)/convert reference:reward --format onnx --quant $(ONNX_LEVELS) --output models --force
 	$(BIN)/profile run --formats gguf onnx --levels $(LEVELS) $(ONNX_LEVELS) --think off on gated \
-	  --think-levels $(THINK_LEVELS) --limit 100 --output report --force
+	  --think-levels $(THINK_LEVELS) --limit $(QUESTIONS) --output report --force
 	$(BIN)/profile fidelity --levels $(LEVELS) --output report/fidelity.json --force
-	$(BIN)/profile reward-grid --levels q4_k_m --limit 100 --output report/reward-grid.json --force
+	$(BIN)/profile reward-grid --levels q4_k_m --limit $(QUESTIONS) --output report/reward-grid.json --force
 	$(BIN)/profile drift --levels $(LEVELS) --output report/drift.json --force
 	$(BIN)/profile latency --levels $(LEVELS) --output report/latency.json --force
 	$(BIN)/profile report report
 	@echo "open report/index.html"
+
+results:
+	$(MAKE) demo QUESTIONS=100
 
 test: .venv/clients
 	tests/check
