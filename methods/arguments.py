@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NoReturn
 
 from convert.printing import plain, say
-from methods.catalog import own_options
+from convert.refusal import Refusal
+from methods.budget import Budget, parse
 
 MAX_TOKENS = 1 << 24  # of a KV cache or a path: more than any model was made for
 MAX_PATHS = 10_000
@@ -99,8 +100,27 @@ def _float(text: str) -> float:
         return math.nan
 
 
+def budget(text: str) -> Budget:
+    """Tokens, seconds or operations: `2000tok`, `5s`, `4T`.
+
+    Raises:
+        argparse.ArgumentTypeError: for anything else.
+    """
+    try:
+        return parse(text)
+    except Refusal as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
 def add_limits(group: argparse._ArgumentGroup) -> None:
-    """What ends a path or a part of it early."""
+    """What ends a search, a path or a part of it early."""
+    group.add_argument(
+        "--budget",
+        type=budget,
+        metavar="N{tok,s,T,G}",
+        help="of an answer, all models and thoughts counted: tokens, seconds, 10^12 or 10^9 "
+        "operations; looked at between stages (default: what --width takes)",
+    )
     group.add_argument(
         "--stop-loops",
         action="store_true",
@@ -119,19 +139,6 @@ tokens = whole(1)
 threads = whole(1, MAX_THREADS)
 natural = whole(0)
 seed = whole(0, MAX_SEED)
-
-
-def add_own_options(group: argparse._ArgumentGroup) -> None:
-    """The options of single searches."""
-    for option in own_options():
-        said = f"{option.help} (default: {option.default:g})"
-        group.add_argument(f"--{option.name}", type=option.read, metavar="X", help=said)
-
-
-def own_values(options: argparse.Namespace) -> dict[str, float]:
-    """Those that were given, by name."""
-    found = {o.name: getattr(options, o.name.replace("-", "_")) for o in own_options()}
-    return {name: value for name, value in found.items() if value is not None}
 
 
 def warn_unused(

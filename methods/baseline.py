@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from convert.artifact import Aggregation
+from methods.budget import Budget
 from methods.build import MethodSpec
 from methods.candidate import Answer, Candidate
 from methods.catalog import Selection
@@ -21,7 +22,8 @@ class SampleVote:
     """`n` completions of one prompt, sampled together, then voted on.
 
     With a scorer every step of every completion is scored, so that one run serves all selections.
-    Where the KV cache does not hold `n` completions at once, they are sampled in waves.
+    Where the KV cache does not hold `n` completions at once, they are sampled in waves; so they are
+    under a budget, whose first wave is one path, and where enough of them may be fewer than `n`.
     """
 
     engine: Engine
@@ -32,14 +34,17 @@ class SampleVote:
     aggregation: Aggregation = "last"
     elicit: bool = True
     think_budget: int | None = None
+    budget: Budget | None = None
+    wave: int | None = None  # paths sampled at once at most
+    enough: Callable[[Sequence[Candidate]], bool] = lambda _: False
 
     def solve(self, problem: Problem, seed: int) -> Answer:
-        trial = Trial(self.engine, self.scorer, self.think_budget)
+        trial = Trial(self.engine, self.scorer, self.think_budget, self.budget)
         sampling = replace(self.sampling, seed=seed, stop=(*self.sampling.stop, *trial.stops))
         done: list[Candidate] = []
         with trial.open(problem) as root:
-            while len(done) < self.n:
-                wave = self.engine.fork(root, min(self.n - len(done), self._room(root)))
+            while size := min(self._wanted(trial, done), self._room(root)):
+                wave = self.engine.fork(root, size)
                 steps = trial.block.extend(wave, sampling)
                 grown = self._score([Candidate(b, reader=trial.reader) for b in wave], steps)
                 done += trial.elicit(grown) if self.elicit else grown
@@ -47,6 +52,14 @@ class SampleVote:
                 if self.scorer is not None:
                     self.scorer.release(wave)
             return trial.answer(done, self.selection, self.aggregation)
+
+    def _wanted(self, trial: Trial, done: Sequence[Candidate]) -> int:
+        """How many paths to sample next; 0 once there are enough or no more can be paid for."""
+        if done and self.enough(done):
+            return 0
+        paid = trial.affords(len(done)) if done else None if self.budget is None else 1
+        limits = [limit for limit in (self.n - len(done), self.wave, paid) if limit is not None]
+        return min(limits)
 
     def _room(self, root: Branch) -> int:
         """How many completions of full length fit beside the prompt; at least one is tried."""
@@ -87,6 +100,7 @@ def greedy(spec: MethodSpec, engine: Engine, *_: object) -> SampleVote:
         spec.selection,
         elicit=spec.elicit,
         think_budget=spec.think_budget,
+        budget=spec.budget,
     )
 
 
@@ -104,4 +118,5 @@ def sample(
         spec.aggregation or "last",
         spec.elicit,
         spec.think_budget,
+        spec.budget,
     )

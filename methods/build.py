@@ -11,6 +11,7 @@ from typing import Protocol
 from convert.artifact import Aggregation
 from convert.refusal import Refusal
 from methods import catalog
+from methods.budget import Budget
 from methods.candidate import Answer, Stage
 from methods.catalog import Allocation, ProtocolName, Selection
 from methods.problem import Problem
@@ -43,6 +44,7 @@ class MethodSpec:
     stop_loops: bool = False  # end paths that repeat themselves, and ask them for their answer
     think_budget: int | None = None  # tokens after which a `<think>` block is closed
     own: Mapping[str, int | float] = field(default_factory=dict)  # options of this search alone
+    budget: Budget | None = None  # of all work on an answer
 
     def __post_init__(self) -> None:
         catalog.search_named(self.search)

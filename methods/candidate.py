@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from convert.artifact import Aggregation
 from methods.answers.reader import NUMBERS, Extraction, Reader
+from methods.budget import Budget
 from methods.catalog import Selection
 from runtime.engine import Branch, Step, Usage
 
@@ -102,3 +103,12 @@ class Answer:
     dropped: int = 0
     booked_tokens: int | None = None  # what the paper's code would charge; None: visible tokens
     aggregation: Aggregation = "last"  # how the scores of a path became one
+    budget: Budget | None = None
+    spent: float = 0.0  # of the budget, in its unit
+
+    @property
+    def overshoot(self) -> float | None:
+        """What was spent beyond the budget, as a share of it; None without one."""
+        if self.budget is None:
+            return None
+        return max(0.0, self.spent / self.budget.amount - 1)

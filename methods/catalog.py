@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Literal
 
 from convert.refusal import Refusal
+from methods import arguments
 from runtime.options import MAX_BRANCHES
 
 Selection = Literal["greedy", "majority", "best-of-n", "weighted"]
@@ -119,6 +120,7 @@ class MethodRow:
     label: str  # as papers write it, with its `{width}`
     search: Search
     selections: tuple[Selection, ...]  # its own, and others that a report shows beside it
+    standard: bool = False  # `profile run` runs it unasked
 
     @property
     def selection(self) -> Selection:
@@ -149,14 +151,69 @@ REBASE_TREE = Search(
     tree=True,
     paper=PaperForm("methods.paper_rebase:PaperRebase.build", "best-of-n"),
 )
+EARLY_VOTE = Search(
+    "adaptive",
+    "methods.adaptive:adaptive",
+    reads=("width", "temperature", "top_p"),
+    own=(
+        Option("confidence", arguments.share, 0.95, "adaptive stops when this sure of its lead"),
+        Option("wave", arguments.paths, 4, "paths that adaptive samples at once"),
+    ),
+)
+BEAM_WIDTH = Option("beam-width", arguments.paths, 4, "steps sampled behind a path of beam or dvts")
+FRONTIER = ("width", "temperature", "top_p", "step_tokens")  # what every tree reads
+BEAM_TREE = Search(
+    "beam", "methods.beam:Beam.build", FRONTIER, (BEAM_WIDTH,), scored=True, tree=True
+)
+DVTS_TREE = Search(
+    "dvts", "methods.dvts:Dvts.build", FRONTIER, (BEAM_WIDTH,), scored=True, tree=True
+)
+PARTICLE_TREE = Search(
+    "particle", "methods.particle:ParticleFilter.build", FRONTIER, scored=True, tree=True
+)
+DORA_TREE = Search(
+    "dora",
+    "methods.dora:Dora.build",
+    (*FRONTIER, "balance", "allocation"),
+    (
+        Option(
+            "similarity", arguments.positive_real, 1.0, "dora's softmax temperature over cosines"
+        ),
+    ),
+    scored=True,
+    tree=True,
+)
+ETS_TREE = Search(
+    "ets",
+    "methods.ets:Ets.build",
+    (*FRONTIER, "balance", "allocation"),
+    (
+        Option("node-price", arguments.real, 1.0, "what ets pays for the steps it keeps"),
+        Option("cluster-worth", arguments.real, 1.5, "what different steps are worth to ets"),
+    ),
+    scored=True,
+    tree=True,
+)
 
-GREEDY = MethodRow("greedy", "greedy", ONE_PATH, ("greedy",))
-MAJORITY = MethodRow("majority", "majority@{width}", SAMPLES, ("majority",))
-BEST_OF_N = MethodRow("best-of-n", "best-of-{width}", SAMPLES, ("best-of-n",))
-WEIGHTED = MethodRow("weighted", "weighted@{width}", SAMPLES, ("weighted",))
-REBASE = MethodRow("rebase", "REBASE w={width}", REBASE_TREE, ("weighted", "majority", "best-of-n"))
+BY_WEIGHT: tuple[Selection, ...] = ("weighted", "majority", "best-of-n")
+BY_SCORE: tuple[Selection, ...] = ("best-of-n", "weighted", "majority")
+GREEDY = MethodRow("greedy", "greedy", ONE_PATH, ("greedy",), standard=True)
+MAJORITY = MethodRow("majority", "majority@{width}", SAMPLES, ("majority",), standard=True)
+BEST_OF_N = MethodRow("best-of-n", "best-of-{width}", SAMPLES, ("best-of-n",), standard=True)
+WEIGHTED = MethodRow("weighted", "weighted@{width}", SAMPLES, ("weighted",), standard=True)
+REBASE = MethodRow("rebase", "REBASE w={width}", REBASE_TREE, BY_WEIGHT, standard=True)
+ADAPTIVE = MethodRow("adaptive", "adaptive@{width}", EARLY_VOTE, ("majority",))
+BEAM = MethodRow("beam", "beam n={width}", BEAM_TREE, BY_WEIGHT)
+DVTS = MethodRow("dvts", "DVTS n={width}", DVTS_TREE, BY_WEIGHT)
+PARTICLE = MethodRow("particle", "particles n={width}", PARTICLE_TREE, BY_SCORE)
+DORA = MethodRow("dora", "DORA w={width}", DORA_TREE, BY_WEIGHT)
+ETS = MethodRow("ets", "ETS w={width}", ETS_TREE, BY_WEIGHT)
 METHODS: dict[str, MethodRow] = {
-    row.name: row for row in (GREEDY, MAJORITY, BEST_OF_N, WEIGHTED, REBASE)
+    row.name: row
+    for row in (
+        *(GREEDY, MAJORITY, BEST_OF_N, WEIGHTED, REBASE),
+        *(ADAPTIVE, BEAM, DVTS, PARTICLE, DORA, ETS),
+    )
 }
 
 
@@ -210,6 +267,11 @@ def in_paper(methods: Iterable[str]) -> None:
     if strange:
         known = listed(row.name for row in METHODS.values() if row.in_paper)
         raise Refusal(f"the paper's protocol has no {strange[0]}; choose {known}")
+
+
+def standard() -> list[str]:
+    """The methods that `profile run` runs unasked."""
+    return [row.name for row in METHODS.values() if row.standard]
 
 
 def without_reward() -> list[str]:

@@ -14,8 +14,9 @@ from convert.command import run
 from convert.printing import say
 from convert.refusal import Refusal
 from methods import catalog
-from methods.arguments import own_values, warn_unused
+from methods.arguments import warn_unused
 from methods.models import engine_options, located, stated_protocol
+from methods.own_arguments import own_values
 from methods.solve_arguments import parser, unused
 
 if TYPE_CHECKING:
@@ -197,6 +198,7 @@ def _spec(options: argparse.Namespace, form: PromptFormat | None) -> MethodSpec:
         elicit=not options.no_elicit,
         stop_loops=options.stop_loops,
         think_budget=options.think_budget,
+        budget=options.budget,
         aggregation=options.aggregation,
         selection=method.selection,
         own=method.search.settings(own_values(options)),

@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from convert.artifact import Aggregation, RewardProtocol
+from convert.artifact import Aggregation, RewardProtocol, Shape
 from methods.candidate import Candidate
 from methods.pairing import check_reward, check_tokens
 from methods.problem import Problem
@@ -22,6 +22,11 @@ class Scorer(Protocol):
     """Turns steps into scores in [0, 1]."""
 
     seconds: float  # spent so far
+
+    @property
+    def shape(self) -> Shape:
+        """Of the model that scores."""
+        ...
 
     @property
     def usage(self) -> Usage: ...
@@ -66,6 +71,10 @@ class ProcessRewardScorer:
         self._read = score_reader(engine, protocol)
         self._branches: dict[int, Branch] = {}  # policy branch id -> reward branch
         self._leaving: set[int] = set()  # policy branches that new children may still grow from
+
+    @property
+    def shape(self) -> Shape:
+        return self.engine.artifact.shape
 
     @property
     def usage(self) -> Usage:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from convert.artifact import Aggregation, PromptFormat
@@ -36,6 +37,9 @@ def document(answer: Answer) -> dict[str, Any]:
         "scorer_s": answer.scorer_s,
         "ttft_s": answer.ttft_s,
         "dropped": answer.dropped,
+        "budget": None
+        if answer.budget is None
+        else {**asdict(answer.budget), "spent": answer.spent, "overshoot": answer.overshoot},
     }
 
 
@@ -116,6 +120,9 @@ def _cost(answer: Answer) -> list[str]:
             f"  and {policy.thought_tokens} thought tokens, in {policy.thoughts} thoughts after "
             f"{100 * policy.thoughts / places:.0f} % of the tokens"
         )
+    if answer.budget is not None:
+        over = f", {100 * answer.overshoot:.0f} % beyond it" if answer.overshoot else ""
+        lines.append(f"  budget of {answer.budget}: {answer.spent:.3g} spent{over}")
     if reward.tokens:
         lines.append(f"  reward {reward.tokens} tokens in {reward.calls} calls")
     if answer.stages:

@@ -10,6 +10,7 @@ from convert.artifact import Aggregation
 from methods import arguments as kinds
 from methods import catalog
 from methods.answers.tasks import HELP, TASKS
+from methods.own_arguments import add_own_options
 from methods.prompt_arguments import add_prompt
 from methods.token_limits import CHAT_PATH, CHAT_STEP, PATH, STEP
 from runtime.options import Device, GateBy, KvType, Thinking
@@ -121,7 +122,7 @@ def _search(search: argparse._ArgumentGroup) -> None:
     search.add_argument(
         "--no-elicit", action="store_true", help="leave paths cut off by a limit as they are"
     )
-    kinds.add_own_options(search)
+    add_own_options(search)
     kinds.add_limits(search)
     search.add_argument("--seed", type=kinds.seed, default=0)
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from convert.artifact import Aggregation
 from methods.answers.reader import NUMBERS, STOPS, Reader
 from methods.answers.tasks import ANSWER_TOKENS, WANTED
+from methods.budget import Budget
 from methods.candidate import Answer, Candidate, Stage
 from methods.catalog import Selection
 from methods.problem import Problem
@@ -16,6 +17,7 @@ from methods.scorers import Scorer
 from methods.selection import select
 from methods.think_block import CLOSING, ThinkBlock, think_block
 from runtime.engine import Branch, Engine, Sampling, Step, Usage
+from runtime.flops import flops
 from runtime.prompt import is_chat, prompt_format, prompt_tokens
 
 
@@ -23,9 +25,13 @@ class Trial:
     """Opens a problem on the policy and on the reward model, and books the work from then on."""
 
     def __init__(
-        self, engine: Engine, scorer: Scorer | None, think_budget: int | None = None
+        self,
+        engine: Engine,
+        scorer: Scorer | None,
+        think_budget: int | None = None,
+        budget: Budget | None = None,
     ) -> None:
-        self._engine, self._scorer = engine, scorer
+        self._engine, self._scorer, self._budget = engine, scorer, budget
         self._started = time.perf_counter()
         self._usage = engine.usage
         self._scorer_usage = scorer.usage if scorer else Usage()
@@ -58,6 +64,34 @@ class Trial:
     def first_token(self) -> None:
         """The logits of the first token are there; only the first call counts."""
         self._ttft_s = self._ttft_s or time.perf_counter() - self._started
+
+    @property
+    def spent(self) -> float:
+        """What was spent of the budget so far, in its unit; 0 without one."""
+        if self._budget is None:
+            return 0.0
+        if self._budget.unit == "s":
+            return time.perf_counter() - self._started
+        work = [(self._engine.usage - self._usage, self._engine.artifact.shape)]
+        if self._scorer is not None:
+            work.append((self._scorer.usage - self._scorer_usage, self._scorer.shape))
+        if self._budget.unit == "tok":
+            return float(sum(usage.tokens for usage, _ in work))
+        return sum(flops(usage, shape) for usage, shape in work) / 1e12
+
+    @property
+    def spent_all(self) -> bool:
+        """Whether nothing is left of the budget."""
+        return self._budget is not None and self.spent >= self._budget.amount
+
+    def affords(self, paths: int) -> int | None:
+        """How many paths the rest of the budget pays for, at what these took; None without one."""
+        if self._budget is None:
+            return None
+        spent = self.spent
+        return (
+            int((self._budget.amount - spent) * paths / spent) if spent < self._budget.amount else 0
+        )
 
     def elicit(self, candidates: Sequence[Candidate]) -> list[Candidate]:
         """Candidates that a limit cut off, asked for their answer: the marker, then greedy tokens.
@@ -106,6 +140,8 @@ class Trial:
             dropped=dropped,
             booked_tokens=booked_tokens,
             aggregation=aggregation,
+            budget=self._budget,
+            spent=self.spent,
         )
 
 

@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
 
+from convert.refusal import Refusal
+from methods import budget
+from methods.budget import Budget, Unit
 from methods.serve.errors import bad
 
-Unit = Literal["tok", "s", "T"]
-WRITTEN = re.compile(r"([0-9]+(?:\.[0-9]+)?(?:e[0-9]+)?)\s*(tok|tokens|s|T)")
 FORGETS = 0.2  # weight of the newest search
 FIRST: Mapping[Unit, float] = {"tok": 200.0, "s": 2.0, "T": 1.0}  # of one path, before any was seen
-
-
-@dataclass(frozen=True, slots=True)
-class Budget:
-    """What a search may take: tokens of all models, seconds, or 10^12 floating-point operations."""
-
-    amount: float
-    unit: Unit
 
 
 def parse(given: str | float) -> Budget:
@@ -30,16 +20,10 @@ def parse(given: str | float) -> Budget:
     Raises:
         ApiError: for anything else.
     """
-    if isinstance(given, str):
-        found = WRITTEN.fullmatch(given.strip())
-        amount, unit = (float(found[1]), found[2]) if found else (math.nan, "tok")
-    else:
-        amount, unit = float(given), "tok"
-    if not 0 < amount < math.inf:
-        raise bad(
-            f"budget {str(given)[:40]!r} cannot be read; choose like 2000tok, 5s or 4T", "budget"
-        )
-    return Budget(amount, "tok" if unit == "tokens" else unit)  # type: ignore[arg-type]
+    try:
+        return budget.parse(given)
+    except Refusal as error:
+        raise bad(str(error), "budget") from error
 
 
 @dataclass(slots=True)

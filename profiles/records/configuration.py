@@ -29,6 +29,7 @@ ADDED: dict[str, object] = {
     "spec.own": {},
     "spec.stop_loops": False,
     "spec.think_budget": None,
+    "spec.budget": None,
     "prompt": None,
     "parallel": 1,
     "options.streams": False,

@@ -67,6 +67,7 @@ class Record:
     depth: int = 0  # stages of the tree; 0 where there is none, or none was counted
     alone: Alone | None = None
     host: int | None = None  # which machine, in a run on several; they stand in run.json
+    overshoot: float | None = None  # beyond the budget, as a share of it; None without one
 
     def line(self) -> str:
         return json.dumps(asdict(self), ensure_ascii=False) + "\n"

@@ -9,7 +9,8 @@ from typing import get_args
 from convert.refusal import Refusal
 from methods import arguments as kinds
 from methods.answers.tasks import HELP, TASKS
-from methods.catalog import METHODS, ProtocolName, listed, unread
+from methods.catalog import METHODS, ProtocolName, listed, standard, unread
+from methods.own_arguments import add_own_options
 from methods.prompt_arguments import FLAGS, add_prompt
 from methods.token_limits import CHAT_PATH, PATH
 from profiles import arguments
@@ -97,8 +98,8 @@ def _search(group: argparse._ArgumentGroup) -> None:
         nargs="+",
         choices=METHODS,
         metavar="METHOD",
-        default=list(METHODS),
-        help=f"any of {', '.join(METHODS)} (default: all)",
+        default=standard(),
+        help=f"any of {', '.join(METHODS)} (default: {' '.join(standard())})",
     )
     group.add_argument(
         "--width",
@@ -120,7 +121,7 @@ def _search(group: argparse._ArgumentGroup) -> None:
         metavar="N",
         help=f"of one path (default: {PATH}, chat models {CHAT_PATH})",
     )
-    kinds.add_own_options(group)
+    add_own_options(group)
     kinds.add_limits(group)
     group.add_argument("--seed", type=kinds.seed, default=0)
     group.add_argument(
@@ -267,7 +268,7 @@ def unused(options: argparse.Namespace) -> list[tuple[bool, tuple[str, ...], str
     paper = options.protocol is ProtocolName.PAPER
     files = any(map(is_file, options.policy))
     gguf = any(p.endswith(".gguf") for p in options.policy) if files else "gguf" in options.formats
-    early = ("--stop-loops", "--think-budget")
+    early = ("--stop-loops", "--think-budget", "--budget")
     fixed = ("--temperature", "--top-p", "--max-tokens", "--balance", "--aggregation", *early)
     scored = ("--reward", "--reward-level", "--reward-protocol", "--aggregation")
     return [

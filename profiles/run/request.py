@@ -10,11 +10,12 @@ from pathlib import Path
 from convert import sources
 from convert.artifact import RewardProtocol
 from convert.formats import parse
+from convert.refusal import Refusal
 from convert.stated import asked_reward
 from methods.answers.tasks import TaskName
-from methods.arguments import own_values
 from methods.build import MethodSpec
 from methods.catalog import GREEDY, METHODS, ProtocolName, in_paper, rows_of
+from methods.own_arguments import own_values
 from methods.prompt_arguments import changes
 from profiles import paper_suite
 from profiles.records.shard import Shard
@@ -71,11 +72,17 @@ def request(options: argparse.Namespace) -> Request:
     """What was asked for, as the grid reads it.
 
     Raises:
-        Refusal: if the paper's protocol lacks a method, or a tree is wider than can be.
+        Refusal: if the paper's protocol lacks a method, a tree is wider than can be, or a budget of
+            seconds meets questions asked together.
     """
     suite = options.suite == "paper"
     if options.protocol is ProtocolName.PAPER and not suite:
         in_paper(options.methods)
+    if options.budget is not None and options.budget.unit == "s" and options.parallel != 1:
+        raise Refusal(
+            f"--budget of {options.budget} means nothing where questions share the models; choose "
+            "tokens or operations, like 2000tok or 4T, or leave out --parallel"
+        )
     for method in options.methods:
         for width in options.width:
             METHODS[method].search.branches(width)
@@ -105,6 +112,7 @@ def request(options: argparse.Namespace) -> Request:
             aggregation=options.aggregation,
             stop_loops=options.stop_loops,
             think_budget=options.think_budget,
+            budget=options.budget,
             protocol=options.protocol,
         ),
         think=("off", "on") if suite else tuple(dict.fromkeys(options.think)),

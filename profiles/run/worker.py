@@ -205,6 +205,7 @@ def answer(
         ),
         traced=any(problem.stands_in(candidate.text) for candidate in found.candidates),
         depth=len(found.stages),
+        overshoot=found.overshoot,
     )
     return record, found
 

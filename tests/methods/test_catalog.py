@@ -58,27 +58,46 @@ def test_names_and_labels_of_rows() -> None:
         "rebase": "REBASE w=8",
         "rebase-majority": "REBASE w=8, majority",
         "rebase-best": "REBASE w=8, best",
+        "adaptive": "adaptive@8",
+        "beam": "beam n=8",
+        "beam-majority": "beam n=8, majority",
+        "beam-best": "beam n=8, best",
+        "dvts": "DVTS n=8",
+        "dvts-majority": "DVTS n=8, majority",
+        "dvts-best": "DVTS n=8, best",
+        "particle": "particles n=8",
+        "particle-weighted": "particles n=8, weighted",
+        "particle-majority": "particles n=8, majority",
+        "dora": "DORA w=8",
+        "dora-majority": "DORA w=8, majority",
+        "dora-best": "DORA w=8, best",
+        "ets": "ETS w=8",
+        "ets-majority": "ETS w=8, majority",
+        "ets-best": "ETS w=8, best",
     }
 
 
 def test_what_a_run_serves_and_needs() -> None:
     assert catalog.selections_of("sample") == ("majority", "best-of-n", "weighted")
     assert catalog.selections_of("rebase") == ("weighted", "majority", "best-of-n")
-    assert catalog.without_reward() == ["greedy", "majority"]
+    assert catalog.without_reward() == ["greedy", "majority", "adaptive"]
+    assert catalog.standard() == ["greedy", "majority", "best-of-n", "weighted", "rebase"]
     assert [row.name for row in METHODS.values() if row.in_paper] == ["majority", "rebase"]
-    assert catalog.unread(["majority"]) == ("--balance", "--allocation", "--step-tokens")
-    assert catalog.unread(["greedy", "rebase"]) == ()
+    own = ("--confidence", "--wave", "--beam-width", "--similarity", "--node-price")
+    own += ("--cluster-worth",)
+    assert catalog.unread(["majority"]) == ("--balance", "--allocation", "--step-tokens", *own)
+    assert catalog.unread(["greedy", "rebase"]) == own
     assert (catalog.ONE_PATH.paths(8), catalog.SAMPLES.paths(8)) == (1, 8)
     assert (catalog.ONE_PATH.branches(8), catalog.REBASE_TREE.branches(8)) == (4, 18)
 
 
 def test_what_there_is_not_is_refused_with_what_there_is() -> None:
-    with pytest.raises(ValueError, match="unknown search 'mcts'; choose greedy, sample or rebase"):
+    with pytest.raises(ValueError, match="unknown search 'mcts'; choose greedy, sample, rebase, "):
         MethodSpec("mcts")
     with pytest.raises(ValueError, match=r"no greedy$"):
         paper_spec("greedy", 1)
     with pytest.raises(ValueError, match="no weighted; choose majority or rebase"):
         catalog.in_paper(["majority", "weighted"])
     for spec, what in ((MethodSpec("rebase"), "rebase"), (MethodSpec("sample"), "weighted")):
-        with pytest.raises(ValueError, match=f"^{what} needs .* choose greedy or majority$"):
+        with pytest.raises(ValueError, match=f"^{what} needs .* majority or adaptive$"):
             build(spec, ScriptedEngine({}), None)

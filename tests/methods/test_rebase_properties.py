@@ -7,39 +7,16 @@ from dataclasses import replace
 
 import pytest
 
-from convert.artifact import RewardProtocol
-from methods import rebase
+from methods import rebase, tree
 from methods.allocate import Allocation, allocate
 from methods.build import MethodSpec, build
 from methods.candidate import Answer, Stage
-from methods.problem import Problem
 from methods.rebase import Rebase
 from methods.scorers import ProcessRewardScorer
 from runtime.engine import Sampling
-from runtime.scripted_engine import ScriptedEngine
+from tests.methods.six_steps import PROBLEM, judge, policy
 
-PROBLEM = Problem("0", "2 + 3", "5")
 MODES: tuple[Allocation, ...] = ("ceil", "round", "ceil_fp32")
-STEPS = {f"x{n}\n\n": 1.0 for n in range(6)}
-TAG = " \u043a\u0438"
-
-
-def policy(width: int, ends: float) -> ScriptedEngine:
-    """Steps of six kinds, and an answer with the weight `ends`; no branch more than needed."""
-    steps = STEPS | {"The answer is: 5\n\n": ends}
-    script = {"step by step.": {f" {text}": weight for text, weight in steps.items()}}
-    return ScriptedEngine(script | {"\n\n": steps}, max_branches=2 * width + 2)
-
-
-def judge(width: int, draw: random.Random) -> ProcessRewardScorer:
-    """A reward model to which each kind of step has a score of its own."""
-    good = {f"x{n}": draw.choice((1, 10, 50, 51, 99)) for n in range(6)} | {"5": 60}
-    script = {f"{kind}{TAG}": {"+": x, "-": 100 - x} for kind, x in good.items()}
-    script[TAG] = {"+": 1, "-": 1}  # behind a step that a limit cut off
-    engine = ScriptedEngine(script, max_branches=2 * width + 2)
-    protocol = RewardProtocol("token_logits", TAG, good_id=ord("+"), bad_id=ord("-"))
-    engine.artifact = replace(engine.artifact, role="reward", reward=protocol)
-    return ProcessRewardScorer(engine, "\n\n")
 
 
 def search(seed: int, mode: Allocation, depth: int = 5) -> tuple[Answer, list[Stage], int]:
@@ -48,8 +25,8 @@ def search(seed: int, mode: Allocation, depth: int = 5) -> tuple[Answer, list[St
     engine, scorer = policy(width, draw.choice((1e-6, 1.0, 6.0))), judge(width, draw)
     levels: list[Stage] = []
     method = Rebase(
-        engine, scorer, width, Sampling(max_tokens=24), 1000, balance, mode,
-        max_depth=depth, watch=levels.append,
+        engine, scorer, width, Sampling(max_tokens=24), 1000,
+        balance=balance, allocation=mode, max_depth=depth, watch=levels.append,
     )  # fmt: skip
     answer = method.solve(PROBLEM, seed)
     assert not engine._slots
@@ -80,8 +57,8 @@ def test_every_search_ends_within_its_bounds(mode: Allocation) -> None:
 
 def test_a_deep_tree_stops_at_the_depth_limit() -> None:
     for mode in MODES:
-        answer, levels, _ = search(0, mode, depth=rebase.MAX_DEPTH)
-        assert len(levels) <= rebase.MAX_DEPTH
+        answer, levels, _ = search(0, mode, depth=tree.MAX_DEPTH)
+        assert len(levels) <= tree.MAX_DEPTH
         assert answer.candidates
 
 
