@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from methods.candidate import Answer, Candidate
 from methods.problem import Problem
-from methods.tree import Tree, TreeSearch
+from methods.tree import GrowingTree, TreeSearch
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Beam(TreeSearch):
     beam_width: int = 4
 
     def solve(self, problem: Problem, seed: int) -> Answer:
-        tree, leaves = Tree(self, seed), list[Candidate]()
+        tree, leaves = GrowingTree(self, seed), list[Candidate]()
         with tree.open(problem) as frontier:
             shares = [self.width]
             while frontier and len(leaves) < self.width and not tree.over:

@@ -11,7 +11,7 @@ from methods.candidate import Answer, Candidate
 from methods.catalog import Allocation
 from methods.problem import Problem
 from methods.similarity import cosines, uniqueness
-from methods.tree import Tree, TreeSearch
+from methods.tree import GrowingTree, TreeSearch
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Dora(TreeSearch):
     similarity: float = 1.0  # temperature of the softmax over cosines
 
     def solve(self, problem: Problem, seed: int) -> Answer:
-        tree, leaves = Tree(self, seed), list[Candidate]()
+        tree, leaves = GrowingTree(self, seed), list[Candidate]()
         with tree.open(problem) as frontier:
             while frontier and len(leaves) < self.width and not tree.over:
                 budget = self.width - len(leaves)
@@ -36,7 +36,7 @@ class Dora(TreeSearch):
                 leaves += ended
             return tree.answer(leaves + frontier)
 
-    def _shares(self, tree: Tree, frontier: Sequence[Candidate], budget: int) -> list[int]:
+    def _shares(self, tree: GrowingTree, frontier: Sequence[Candidate], budget: int) -> list[int]:
         scores = [c.score for c in frontier]
         shares = allocate(scores, budget, self.balance, self.allocation)
         kept = [n for n, share in enumerate(shares) if share]

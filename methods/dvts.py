@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from methods.beam import spread
 from methods.candidate import Answer, Candidate
 from methods.problem import Problem
-from methods.tree import Tree, TreeSearch
+from methods.tree import GrowingTree, TreeSearch
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Dvts(TreeSearch):
     beam_width: int = 4
 
     def solve(self, problem: Problem, seed: int) -> Answer:
-        tree, leaves = Tree(self, seed), list[Candidate]()
+        tree, leaves = GrowingTree(self, seed), list[Candidate]()
         sizes = spread(self.width, max(1, self.width // self.beam_width))
         with tree.open(problem) as frontier:
             shares = [self.width]

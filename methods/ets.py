@@ -11,7 +11,7 @@ from methods.candidate import Answer, Candidate
 from methods.catalog import Allocation
 from methods.problem import Problem
 from methods.similarity import clusters, cosines
-from methods.tree import Tree, TreeSearch
+from methods.tree import GrowingTree, TreeSearch
 
 DISTANCE = 0.05  # of cosines, up to which candidates mean the same
 
@@ -31,7 +31,7 @@ class Ets(TreeSearch):
     cluster_worth: float = 1.5
 
     def solve(self, problem: Problem, seed: int) -> Answer:
-        tree, leaves = Tree(self, seed), list[Candidate]()
+        tree, leaves = GrowingTree(self, seed), list[Candidate]()
         with tree.open(problem) as frontier:
             while frontier and len(leaves) < self.width and not tree.over:
                 budget = self.width - len(leaves)
@@ -40,7 +40,7 @@ class Ets(TreeSearch):
                 leaves += ended
             return tree.answer(leaves + frontier)
 
-    def _shares(self, tree: Tree, frontier: Sequence[Candidate], budget: int) -> list[int]:
+    def _shares(self, tree: GrowingTree, frontier: Sequence[Candidate], budget: int) -> list[int]:
         scores = [c.score for c in frontier]
         if len(frontier) == 1:
             return allocate(scores, budget, self.balance, self.allocation)

@@ -9,7 +9,7 @@ import numpy as np
 
 from methods.candidate import Answer, Candidate
 from methods.problem import Problem
-from methods.tree import Tree, TreeSearch
+from methods.tree import GrowingTree, TreeSearch
 
 CLIP = 1e-7  # of scores, whose logit must be finite
 
@@ -23,7 +23,7 @@ class ParticleFilter(TreeSearch):
     """
 
     def solve(self, problem: Problem, seed: int) -> Answer:
-        tree = Tree(self, seed)
+        tree = GrowingTree(self, seed)
         with tree.open(problem) as frontier:
             pool = tree.grow(frontier, [self.width], self.width)
             while not all(map(tree.ended, pool)) and not tree.over:

@@ -8,7 +8,7 @@ from methods.allocate import allocate
 from methods.candidate import Answer, Candidate
 from methods.catalog import Allocation
 from methods.problem import Problem
-from methods.tree import Tree, TreeSearch
+from methods.tree import GrowingTree, TreeSearch
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Rebase(TreeSearch):
     allocation: Allocation = "ceil"
 
     def solve(self, problem: Problem, seed: int) -> Answer:
-        tree, leaves = Tree(self, seed), list[Candidate]()
+        tree, leaves = GrowingTree(self, seed), list[Candidate]()
         with tree.open(problem) as frontier:
             # allocations other than `ceil` may hand out more than the budget, and so overspend it
             while frontier and len(leaves) < self.width and not tree.over:

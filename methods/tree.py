@@ -75,7 +75,7 @@ class TreeSearch:
         )
 
 
-class Tree:
+class GrowingTree:
     """The tree of one problem. Prefixes are shared: no token of a path is evaluated twice.
 
     A path is finished when its new step states an answer or ends the sequence. A path at

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from methods.catalog import METHODS
+from methods.catalog import MAJORITY, METHODS, REBASE
 from methods.serve.errors import ApiError, bad
 from methods.serve.fields import CompletionBody, Effort
 from runtime.options import Thinking
@@ -121,7 +121,7 @@ def _by_effort(effort: Effort, chosen: Way, served: Served) -> Way:
     width, think = EFFORTS[effort]
     width, method = min(width, served.most_width), chosen.method
     if chosen.plain and width > 1:
-        method = "rebase" if served.judged else "majority"
+        method = REBASE.name if served.judged else MAJORITY.name
     if width == 1:
         method = PLAIN
     return Way(method, width, think if served.thinks else "off")
