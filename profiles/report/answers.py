@@ -68,6 +68,8 @@ def does_search_pay(gains: Sequence[Gain]) -> str:
     if not gains:
         return "Not measured: no level has both greedy decoding and a search."
     best = max(sure or gains, key=lambda gain: gain.paired.difference)
+    if best.paired.difference <= 0:
+        return "Not that it shows: nowhere is a search above greedy decoding."
     said = (
         f"{method_name(best.row)} at {short_level(best.row)} gains {_gained(best)} over greedy "
         f"decoding, for {significant(best.times, 2)} times the operations"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from profiles.report.names import method_name, short_level
+from profiles.report.names import level_labels, method_name
 from profiles.report.rows import Row
 from profiles.text_formats import NONE, percent, points
 
@@ -34,16 +34,14 @@ class Matrix:
 def matrix(rows: Sequence[Row], shown: Sequence[Row], chosen: Row | None) -> Matrix:
     """The shown ones of a report's rows."""
     methods = dict.fromkeys(method_name(row) for row in shown)
-    levels = tuple(dict.fromkeys(short_level(row) for row in shown))
+    level = level_labels(shown)
+    levels = tuple(dict.fromkeys(map(level, shown)))
     cells = {
-        (short_level(row), method_name(row)): _cell(row, rows.index(row), row == chosen)
-        for row in shown
+        (level(row), method_name(row)): _cell(row, rows.index(row), row == chosen) for row in shown
     }
     return Matrix(
         levels,
-        tuple(
-            (method, tuple(cells.get((level, method)) for level in levels)) for method in methods
-        ),
+        tuple((method, tuple(cells.get((name, method)) for name in levels)) for method in methods),
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 from methods.catalog import ProtocolName, label
 from profiles.report.rows import Row
 
@@ -16,6 +18,21 @@ def level_name(row: Row) -> str:
 def short_level(row: Row) -> str:
     """A level without its format, which it tells: `q4_k_m`; full precision is `torch f32`."""
     return level_name(row) if row.setup.format == "torch" else level_and_cache(row)
+
+
+def level_labels(rows: Sequence[Row]) -> Callable[[Row], str]:
+    """What tells the levels of these rows apart: the model's file too, where one level has two."""
+    models: dict[str, set[str]] = {}
+    for row in rows:
+        models.setdefault(short_level(row), set()).add(row.model)
+    thinkers = {row.model for row in rows if row.setup.thinking != "off"}
+
+    def label(row: Row) -> str:
+        name = short_level(row)
+        plain = models[name] - thinkers
+        return f"{name}, {row.model}" if len(plain) > 1 and row.model in plain else name
+
+    return label
 
 
 def level_and_cache(row: Row) -> str:

@@ -10,7 +10,7 @@ import matplotlib as mpl
 
 from profiles.intervals import Estimate
 from profiles.report.drawing import INK, STYLE, Key, canvas, colour, legend, svg
-from profiles.report.names import method_name, search_name, short_level
+from profiles.report.names import level_labels, method_name, search_name
 from profiles.report.rows import Row
 
 FILLS = {"off": "full", "gated": "left", "on": "none"}  # of a marker, by where it thinks
@@ -37,7 +37,8 @@ def over_levels(
 
     Lines end where another file format begins. `none` is the figure that means no difference.
     """
-    levels = list(dict.fromkeys(short_level(point.row) for point in points))
+    level = level_labels([point.row for point in points])
+    levels = list(dict.fromkeys(level(point.row) for point in points))
     methods = list(dict.fromkeys(method_name(point.row) for point in points))
     with mpl.rc_context(STYLE):
         figure, axes = canvas()
@@ -49,7 +50,7 @@ def over_levels(
             thinking = mine[0].row.setup.thinking
             for line in _one_format(mine):
                 axes.errorbar(
-                    [levels.index(short_level(point.row)) + shift for point in line],
+                    [levels.index(level(point.row)) + shift for point in line],
                     [point.figure.value for point in line],
                     _bars(line),
                     color=colour(colours.index(search_name(mine[0].row))),

@@ -15,7 +15,7 @@ from profiles.report.traces import do_answers_change, trace_table
 POINTS = "percentage points"
 TRACED = (
     "A path loops where one block stands four times at its end. The right answer stands in the "
-    "trace where any path wrote its value anywhere: more than any better choice could find."
+    "trace where any path wrote its value anywhere: no better choice could win more than that."
 )
 
 
@@ -44,7 +44,9 @@ class Question:
 
 def questions(summary: Summary) -> list[Question]:
     """All that this run can answer."""
-    found = [_quantization(summary), _search(summary)]
+    found = [_quantization(summary)]
+    if summary.gains or summary.comparisons:
+        found.append(_search(summary))
     if summary.recoveries:
         found.append(_taken_back(summary))
     if summary.effects:

@@ -9,7 +9,7 @@ from profiles.intervals import Estimate, ratio
 from profiles.records.record import Record
 from profiles.report.names import method_name, short_level
 from profiles.report.rows import Row, Traces
-from profiles.text_formats import NONE, listed, percent, significant
+from profiles.text_formats import NONE, listed, percent
 
 TITLES = (
     "level",
@@ -74,10 +74,10 @@ def trace_table(rows: Sequence[Row]) -> list[list[str]]:
 
 
 def ratio_cell(found: Estimate | None) -> str:
-    """A ratio with its interval: `1.12 [1.04, 1.2]`."""
+    """A ratio with its interval: `1.12 [1.04, 1.20]`."""
     if found is None:
         return NONE
-    return f"{significant(found.value)} [{significant(found.low)}, {significant(found.high)}]"
+    return f"{found.value:.2f} [{found.low:.2f}, {found.high:.2f}]"
 
 
 def loop_cell(row: Row) -> str:

@@ -35,6 +35,8 @@ def test_search_pays_only_where_it_surely_gains(summary: Summary) -> None:
     one = summary.gains[0]
     sure = replace(one, paired=compare([False] * 90 + [True] * 10, [True] * 100))
     assert answers.does_search_pay([sure]).startswith("Yes, at 1 of 1 levels: majority@8 at torch")
+    worse = replace(one, paired=compare([True] * 100, [False] * 90 + [True] * 10))
+    assert "nowhere is a search above" in answers.does_search_pay([worse])
     assert answers.does_search_pay([]).startswith("Not measured")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from profiles.report.answers import compared
@@ -47,3 +48,13 @@ def test_the_baseline_has_the_interval_of_its_accuracy(run_folder: Path) -> None
     rows = summarize(run_folder).rows
     cell = matrix(rows, rows[:1], None).lines[0][1][0]
     assert cell == MatrixCell("82.0", "baseline", "[73.3, 88.3]", "none", 0)
+
+
+def test_two_models_at_one_level_have_a_column_each(run_folder: Path) -> None:
+    rows = [row for row in summarize(run_folder).rows if row.setup.level in ("f16", "q8_0")]
+    other = [replace(row, model="mine.gguf") for row in rows if row.setup.level == "q8_0"]
+    found = matrix([*rows, *other], compared([*rows, *other]), None)
+    assert found.titles == ("f16", "q8_0, policy-q8_0.gguf", "q8_0, mine.gguf")
+    assert all(None not in cells for _, cells in found.lines)
+    thinking = [replace(row, setup=replace(row.setup, thinking="on")) for row in other]
+    assert matrix([*rows, *thinking], [*rows, *thinking], None).titles == ("f16", "q8_0")
