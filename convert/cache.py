@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 
 from convert.refusal import Refusal
@@ -15,6 +14,8 @@ def cache_folder(*names: str) -> Path:
     Raises:
         Refusal: if neither can be written.
     """
+    import tempfile
+
     from platformdirs import user_cache_path
 
     homeless = Path(tempfile.gettempdir()) / f"starbase-edge-{_user()}"

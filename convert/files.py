@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import os
 import shutil
@@ -101,6 +100,8 @@ def alone(path: Path, *, patience_s: float = -1) -> Iterator[None]:
     Raises:
         Refusal: if another process does not give it up in time.
     """
+    import hashlib
+
     from filelock import FileLock, Timeout
 
     name = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:32]
@@ -152,6 +153,8 @@ def regular(path: Path) -> Path:
 
 def sha256(path: Path) -> str:
     """The hash of a file's content."""
+    import hashlib
+
     found = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(BLOCK_BYTES):
