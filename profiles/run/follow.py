@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from convert.deaths import died
-
-EVENTS: dict[str, dict[str, type]] = {
-    "loaded": {"device": str},
-    "asking": {"id": str},
-    "question": {"id": str, "correct": bool},
-    "failed": {"reason": str},
-}
+from profiles.run.events import Answered, Asking, Event, Failed, Loaded, read_event
 
 
 @dataclass(slots=True)
@@ -32,18 +25,19 @@ class Course:
     def __post_init__(self) -> None:
         self.doing = f"loading {self.models}"
 
-    def event(self, event: dict[str, Any]) -> None:
+    def event(self, event: Event) -> None:
         """What it reports."""
-        if event["event"] == "loaded":
-            self.doing = f"answering the warm-up question with {self.models}"
-        elif event["event"] == "asking":
-            place = f"{self.answered + 1} of {self.total} (id {event['id']})"
-            self.doing = f"answering question {place} with {self.models}"
-        elif event["event"] == "question":
-            self.answered += 1
-            self.doing = f"going on after question {event['id']} with {self.models}"
-        else:
-            self.reason = event["reason"]
+        match event:
+            case Loaded():
+                self.doing = f"answering the warm-up question with {self.models}"
+            case Asking(question):
+                place = f"{self.answered + 1} of {self.total} (id {question})"
+                self.doing = f"answering question {place} with {self.models}"
+            case Answered(question):
+                self.answered += 1
+                self.doing = f"going on after question {question} with {self.models}"
+            case Failed(reason):
+                self.reason = reason
 
     def ended(self, code: int, log: Path) -> str:
         """Why it failed, in one line."""
@@ -57,7 +51,7 @@ class Course:
 def follow(
     child: subprocess.Popen[str],
     course: Course,
-    event: Callable[[dict[str, Any]], None],
+    event: Callable[[Event], None],
     log: IO[str],
 ) -> None:
     """Hand on what a worker reports until it ends; lines that are not its own go to the log."""
@@ -72,20 +66,6 @@ def follow(
             event(found)
     child.stdout.close()
     child.wait()
-
-
-def read_event(line: str) -> dict[str, Any] | None:
-    """The event in a line; None for what a library printed there."""
-    try:
-        found = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(found, dict) or not isinstance(found.get("event"), str):
-        return None
-    wanted = EVENTS.get(found["event"])
-    if wanted is None or not all(isinstance(found.get(n), t) for n, t in wanted.items()):
-        return None
-    return found
 
 
 def last_words(log: Path) -> str:

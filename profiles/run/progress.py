@@ -9,6 +9,7 @@ from typing import Any, TextIO
 from tqdm import tqdm
 
 from convert.printing import plain, say
+from profiles.run.events import Answered, Event, Loaded
 
 
 class RunProgress:
@@ -35,13 +36,13 @@ class RunProgress:
             )
             self._bar.set_postfix_str(self._accuracy())
 
-    def event(self, event: dict[str, Any]) -> None:
+    def event(self, event: Event) -> None:
         """What a worker reports."""
-        if event["event"] == "loaded" and self._bar is not None:
-            self._bar.set_postfix_str(plain(event["device"]))
-        if event["event"] == "question":
+        if isinstance(event, Loaded) and self._bar is not None:
+            self._bar.set_postfix_str(plain(event.device))
+        if isinstance(event, Answered):
             self._done += 1
-            self._correct += bool(event["correct"])
+            self._correct += event.correct
             if self._bar is not None:
                 self._bar.update()
                 self._bar.set_postfix_str(self._accuracy())

@@ -16,6 +16,7 @@ from profiles.environment import environment
 from profiles.records import stored_run
 from profiles.records.configuration import Configuration
 from profiles.records.record import read_records
+from profiles.run.events import Event
 from profiles.run.follow import Course, follow
 from profiles.run.progress import RunProgress
 from profiles.run.request import Request
@@ -59,7 +60,7 @@ def _run_one(
     folder: Path,
     configuration: Configuration,
     course: Course,
-    event: Callable[[dict[str, Any]], None],
+    event: Callable[[Event], None],
     worker: Sequence[str],
 ) -> str | None:
     """Why the worker of one configuration failed; None if it came to its end.

@@ -7,7 +7,6 @@ already hold are skipped.
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import time
@@ -18,7 +17,7 @@ from dataclasses import dataclass, replace
 from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from filelock import FileLock, Timeout
 
@@ -42,6 +41,7 @@ from profiles.records.record import (
     read_records,
 )
 from profiles.records.worker_facts import WorkerFacts, read_worker_facts, worker_facts_path
+from profiles.run.events import Answered, Asking, Event, Failed, Loaded, event_line
 from profiles.run.memory import VideoMemory, peak_rss_bytes
 from profiles.run.together import (
     Pace,
@@ -88,7 +88,7 @@ def open_models(configuration: Configuration) -> Iterator[OpenModels]:
 def measure(
     configuration: Configuration,
     out: Path,
-    report: Callable[[dict[str, Any]], None] = lambda _: None,
+    report: Callable[[Event], None] = lambda _: None,
     opener: Opener = open_models,
     ids: frozenset[str] | None = None,
 ) -> None:
@@ -111,7 +111,7 @@ def measure(
 def _measure(
     configuration: Configuration,
     out: Path,
-    report: Callable[[dict[str, Any]], None],
+    report: Callable[[Event], None],
     opener: Opener,
     ids: frozenset[str] | None,
 ) -> None:
@@ -130,7 +130,7 @@ def _measure(
         pace = _pace(earlier)
         process = _with_pace(_with_peaks(process, earlier, video), pace)
         process.write(worker_facts_path(out))
-        report({"event": "loaded", "device": process.policy.device, "load_s": process.load_s})
+        report(Loaded(process.policy.device, process.load_s))
         answers = _answers(configuration, models, problems, done, pace, out, report)
         with open_records(out) as lines, _open_searches(configuration, out) as searches:
             for record, found in answers:
@@ -140,7 +140,7 @@ def _measure(
                 process = _with_pace(_with_peaks(process, process, video), pace)
                 process.write(worker_facts_path(out))
                 correct = record.verdict(configuration.primary).correct
-                report({"event": "question", "id": record.id, "correct": correct})
+                report(Answered(record.id, correct))
         _with_pace(process, pace).write(worker_facts_path(out))
 
 
@@ -151,7 +151,7 @@ def _answers(
     done: set[str],
     pace: Pace,
     out: Path,
-    report: Callable[[dict[str, Any]], None],
+    report: Callable[[Event], None],
 ) -> Iterator[tuple[Record, Answer | None]]:
     """The records that are not done, one question after the other or many at once."""
     method, todo = _method(configuration, models), [p for p in problems if p.id not in done]
@@ -159,12 +159,12 @@ def _answers(
         _warm_up(method)
     if configuration.parallel == 1:
         for problem in todo:
-            report({"event": "asking", "id": problem.id})
+            report(Asking(problem.id))
             yield answer(configuration, models, method, problem)
         return
 
     def ask(problem: Problem, *engines: Engine) -> tuple[Record, Answer | None]:
-        report({"event": "asking", "id": problem.id})
+        report(Asking(problem.id))
         opened = OpenModels(engines[0], engines[1] if models.reward else None)
         return answer(configuration, opened, _method(configuration, opened), problem)
 
@@ -295,10 +295,10 @@ def main(arguments: Sequence[str] | None = None, opener: Opener = open_models) -
     pipe = _own_pipe() if arguments is None else sys.stdout
     parent = os.getppid()
 
-    def report(event: dict[str, Any]) -> None:
+    def report(event: Event) -> None:
         if os.getppid() != parent:  # nobody reads on: the run was killed
             raise KeyboardInterrupt
-        print(json.dumps(event), file=pipe, flush=True)
+        print(event_line(event), file=pipe, flush=True)
 
     try:
         with stoppable():
@@ -323,7 +323,7 @@ def _own_pipe() -> IO[str]:
 
 
 def _failed(reason: str, pipe: IO[str]) -> int:
-    print(json.dumps({"event": "failed", "reason": reason}), file=pipe, flush=True)
+    print(event_line(Failed(reason)), file=pipe, flush=True)
     return 1
 
 

@@ -20,6 +20,7 @@ from profiles.records import stored_run
 from profiles.records.configuration import Configuration
 from profiles.records.record import read_records
 from profiles.report.summary import summarize
+from profiles.run.events import Answered, Asking, Event
 from profiles.run.progress import RunProgress
 from profiles.run.runner import run_all
 
@@ -75,7 +76,7 @@ def test_all_configurations_run_and_say_so(folder: Path, grid: list[Configuratio
     assert lines[0].startswith("[1/2] policy-torch-f32-sample-2  6/6  accuracy ")
     assert len(lines) == 2
     assert not list(folder.rglob("*.log"))
-    assert {row[1] for row in outcomes(folder)} == {"majority", "weighted"}
+    assert {setup.method for setup, *_ in outcomes(folder)} == {"majority", "weighted"}
 
 
 def test_a_failure_is_reported_and_does_not_stop_the_rest(
@@ -170,9 +171,9 @@ def test_stopped_then_resumed_gives_the_same_summary(
     class Nervous(RunProgress):
         """Stops the run at the third question."""
 
-        def event(self, event: dict[str, Any]) -> None:
+        def event(self, event: Event) -> None:
             super().event(event)
-            if event.get("id") == "2":
+            if isinstance(event, Asking | Answered) and event.id == "2":
                 signal.raise_signal(how)
 
     assert threading.current_thread() is threading.main_thread()

@@ -14,6 +14,7 @@ from profiles.records.configuration import Configuration
 from profiles.records.record import Record, read_records
 from profiles.records.worker_facts import read_worker_facts, worker_facts_path
 from profiles.report.accuracy import row
+from profiles.run.events import Answered, Event
 from profiles.run.together import alone_path, cohorts
 from profiles.run.worker import OpenModels, measure
 from runtime.load import open_engine
@@ -69,9 +70,9 @@ def test_an_interrupted_run_ends_the_same(vote: Configuration, tmp_path: Path, s
     measure(vote, whole, opener=scripted)
     count = 0
 
-    def interrupt(event: dict[str, object]) -> None:
+    def interrupt(event: Event) -> None:
         nonlocal count
-        count += event["event"] == "question"
+        count += isinstance(event, Answered)
         if count > stop:
             raise KeyboardInterrupt
 

@@ -23,6 +23,7 @@ from convert.refusal import Refusal
 from profiles.records.configuration import Configuration
 from profiles.records.record import Record, question_seed, read_records
 from profiles.records.worker_facts import read_worker_facts, worker_facts_path
+from profiles.run.events import Answered, Asking, Event, Loaded
 from profiles.run.worker import OpenModels, main, measure, open_models
 from profiles.tree.stored_trees import read_stored_tree, stored_questions, trees_path
 from runtime.engine import Engine
@@ -84,7 +85,8 @@ def answers(records: list[Record]) -> list[tuple[Any, ...]]:
 def test_a_run_answers_every_question_under_every_selection(
     vote: Configuration, tmp_path: Path
 ) -> None:
-    out, events = tmp_path / "r.jsonl", []
+    out = tmp_path / "r.jsonl"
+    events: list[Event] = []
     measure(vote, out, events.append, scripted)
     records = read_records(out)
     assert [record.id for record in records] == [str(n) for n in range(12)]
@@ -92,7 +94,7 @@ def test_a_run_answers_every_question_under_every_selection(
     assert 0 < sum(r.verdict("majority").correct for r in records) <= 12
     assert all(r.policy.decode_tokens > 0 and r.reward.tokens > 0 for r in records)
     assert all(0 < r.scorer_s < r.latency_s for r in records)
-    assert [e["event"] for e in events] == ["loaded"] + ["asking", "question"] * 12
+    assert [type(event) for event in events] == [Loaded] + [Asking, Answered] * 12
     stored = read_worker_facts(worker_facts_path(out))
     assert stored.peak_rss_bytes > 10_000_000
     assert stored.reward is not None
