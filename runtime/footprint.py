@@ -17,7 +17,7 @@ from runtime.options import KvType
 
 FLOAT = 4
 MARGIN_BYTES = GIB  # left free on a card for the driver and the desktop
-ASSUMED_COMPUTE_BYTES = GIB // 2  # of a model whose shape is not known
+ASSUMED_COMPUTE_BYTES = GIB // 2  # of a model in a report that does not say its footprint
 VOCABULARY_BYTES = 430  # of a token in llama.cpp's tables and in our tokenizer, measured
 ENGINE_BYTES = 5 << 20  # of an open engine whatever its size, measured
 PROCESS_BYTES = 50 << 20  # of Python with numpy and llama.cpp before a model is open, measured

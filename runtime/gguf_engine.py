@@ -16,14 +16,13 @@ from convert import llama_log, selftest
 from convert.artifact import Artifact
 from convert.command import deferred
 from convert.gguf_header import Header, read_header
-from convert.mixes import TensorShape
 from convert.printing import say
 from convert.refusal import Refusal
 from convert.units import GIB
 from runtime import devices
 from runtime.branching import BranchEngine
 from runtime.engine import ContextFull, Output
-from runtime.footprint import Footprint, Load, footprint
+from runtime.engine_footprint import engine_footprint
 from runtime.gguf_batch import Batch, Rows
 from runtime.gguf_context import BATCH_TOKENS, CONTEXT_STEP, KV_TYPES, UBATCH_TOKENS
 from runtime.gguf_tokenizer import GgufTokenizer
@@ -238,24 +237,10 @@ def _placement(header: Header, artifact: Artifact, options: EngineOptions) -> tu
     if options.gpu_layers is not None:
         return options.gpu_layers, card.name, ""
     return (
-        _footprint(header, artifact, options).layers_that_fit(card.free_bytes),
+        engine_footprint(header, artifact.shape, options).layers_that_fit(card.free_bytes),
         card.name,
         f"{card.free_bytes / GIB:.1f} GiB free on {card.name} hold no layer",
     )
-
-
-def _footprint(header: Header, artifact: Artifact, options: EngineOptions) -> Footprint:
-    """What the model takes with full batches: the same forecast that `profile plan` makes."""
-    load = Load(
-        cells=options.context * (options.max_branches if options.streams else 1),
-        branches=options.max_branches,
-        tokens=BATCH_TOKENS,
-        rows=options.max_branches,
-        kv_type=options.kv_type,
-    )
-    tensors = [TensorShape(tensor.name, tensor.shape) for tensor in header.tensors]
-    types = {tensor.name: tensor.type for tensor in header.tensors}
-    return footprint(tensors, types, artifact.shape, load)
 
 
 def _gather(blocks: Sequence[Output], last: Ints) -> Output:

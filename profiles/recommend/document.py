@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from profiles.recommend.measure import Recommendation, RowLimits, Ruled, card_bytes
+from profiles.recommend.measure import (
+    Recommendation,
+    RowLimits,
+    Ruled,
+    card_bytes,
+    card_bytes_source,
+)
 from profiles.report.names import row_name
 from profiles.report.row_comparison import RowComparison
 from profiles.report.rows import Row
@@ -58,9 +64,8 @@ def _memory(row: Row, limits: RowLimits) -> str:
     need = card_bytes(row)
     if need is None:
         return f"{said}; on a card not measured"
-    how = "measured" if row.memory.peak_vram_bytes is not None else "estimated from file sizes"
     card = f" of {gib(limits.vram_bytes)}" if limits.vram_bytes is not None else ""
-    return f"{said}; on a card {size(need)}{card}, {how}, 1 GiB left free in it"
+    return f"{said}; on a card {size(need)}{card}, {card_bytes_source(row)}, 1 GiB left free in it"
 
 
 def _remarks(row: Row, limits: RowLimits) -> list[str]:

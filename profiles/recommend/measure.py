@@ -155,17 +155,29 @@ def _breach(what: str, value: float | None, limit: float, unit: str) -> Iterator
 
 
 def card_bytes(row: Row) -> int | None:
-    """Bytes of a card that a row takes: measured, else estimated from its files and KV caches.
+    """Bytes of a card that a row takes: measured, else foretold, else estimated.
 
-    Both leave a GiB for the driver and the desktop. None for torch that was not measured on a card.
+    The forecast is that of `profile plan` for every layer on the card. What recorded none, a run of
+    an earlier version or ONNX, is estimated from its files and KV caches. All leave a GiB for the
+    driver and the desktop. None for torch that was not measured on a card.
     """
     if row.memory.peak_vram_bytes is not None:
         return row.memory.peak_vram_bytes + MARGIN_BYTES
+    if row.memory.foretold_card_bytes is not None:
+        return row.memory.foretold_card_bytes + MARGIN_BYTES
     if row.setup.format == "torch":
         return None
     models = 2 if row.memory.reward_model_bytes else 1
     files = row.memory.file_bytes
     return files + row.memory.kv_bytes + models * ASSUMED_COMPUTE_BYTES + MARGIN_BYTES
+
+
+def card_bytes_source(row: Row) -> str:
+    """Where `card_bytes` comes from."""
+    if row.memory.peak_vram_bytes is not None:
+        return "measured"
+    foretold = row.memory.foretold_card_bytes is not None
+    return "forecast from its tensors" if foretold else "estimated from file sizes"
 
 
 def document(found: Recommendation, limits: RowLimits) -> dict[str, Any]:

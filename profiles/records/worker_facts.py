@@ -26,6 +26,8 @@ class WorkerFacts:
     together_s: float = 0.0  # of whole cohorts of questions at once
     together_questions: int = 0
     together_tokens: int = 0  # decoded by the policy meanwhile
+    policy_card_bytes: int | None = None  # foretold, every layer on a card; None: no GGUF
+    reward_card_bytes: int | None = None
 
     def write(self, path: Path) -> None:
         """Write whole or not at all."""

@@ -156,7 +156,15 @@ def _memory(records: Sequence[Record], process: WorkerFacts, charged: bool) -> M
         peak_rss_bytes=process.peak_rss_bytes,
         peak_vram_bytes=process.peak_vram_bytes,
         load_s=process.load_s,
+        foretold_card_bytes=_foretold(process, charged),
     )
+
+
+def _foretold(process: WorkerFacts, charged: bool) -> int | None:
+    """Bytes of a card for every model that a row is charged for; None where one is not known."""
+    known = [process.policy_card_bytes]
+    known += [process.reward_card_bytes] if charged and process.reward else []
+    return None if None in known else sum(filter(None, known))
 
 
 def _booked(record: Record) -> int:

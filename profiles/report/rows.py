@@ -84,6 +84,7 @@ class Memory:
     peak_rss_bytes: int
     peak_vram_bytes: int | None  # None without a card
     load_s: float
+    foretold_card_bytes: int | None = None  # every layer on a card; None: no GGUF, or not recorded
 
     @property
     def file_bytes(self) -> int:
@@ -144,6 +145,8 @@ class Row:
 def flat_lines(rows: Sequence[Row]) -> list[dict[str, Any]]:
     """Rows as summary.json has them; what only some runs measure only where one did."""
     absent = ["kv_type"] if all(row.setup.kv_type == "f16" for row in rows) else []
+    if all(row.memory.foretold_card_bytes is None for row in rows):
+        absent.append("foretold_card_bytes")
     if not any(row.at_once for row in rows):
         absent += names(AtOnce)
     if not any(row.traces for row in rows):

@@ -52,6 +52,7 @@ from profiles.run.together import (
 )
 from profiles.tree.stored_trees import tree_line, trees_path
 from runtime.engine import ContextFull, Engine
+from runtime.engine_footprint import whole_card_bytes
 from runtime.load import open_engine
 from runtime.loops import loops
 from runtime.prompt import ask_as, effective_format, prompt_format
@@ -253,6 +254,10 @@ def _process(configuration: Configuration, models: OpenModels, load_s: float) ->
         load_s=load_s,
         versions={package: version(package) for package in packages},
         prompt=effective_format(models.policy),
+        policy_card_bytes=whole_card_bytes(models.policy.artifact, configuration.options),
+        reward_card_bytes=whole_card_bytes(models.reward.artifact, configuration.options)
+        if models.reward
+        else None,
     )
 
 

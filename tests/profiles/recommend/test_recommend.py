@@ -157,7 +157,10 @@ def test_an_accuracy_that_the_interval_does_not_settle_is_said() -> None:
 def test_memory_on_a_card_is_measured_or_marked_as_estimated() -> None:
     estimated = ROWS[2]
     assert card_bytes(estimated) == 9 * GIB + 2 * ASSUMED_COMPUTE_BYTES + MARGIN_BYTES
-    measured = changed(estimated, peak_vram_bytes=7 * GIB)
+    foretold = changed(estimated, foretold_card_bytes=6 * GIB)
+    assert card_bytes(foretold) == 7 * GIB
+    assert "7.00 GiB, forecast" in text(recommend([foretold], RowLimits()), RowLimits())
+    measured = changed(foretold, peak_vram_bytes=7 * GIB)
     assert card_bytes(measured) == 8 * GIB
     assert recommend([measured], RowLimits(vram_bytes=8 * GIB)).pick is measured
     assert "estimated from file sizes" in text(recommend([estimated], RowLimits()), RowLimits())
