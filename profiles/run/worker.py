@@ -14,7 +14,6 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
 from typing import IO
@@ -30,7 +29,6 @@ from methods.problem import Problem
 from methods.scorers import ProcessRewardScorer
 from methods.selection import select
 from methods.show import tree
-from profiles.opened_model import opened_model
 from profiles.records.configuration import Configuration, read_configuration
 from profiles.records.record import (
     Appender,
@@ -40,9 +38,16 @@ from profiles.records.record import (
     question_seed,
     read_records,
 )
-from profiles.records.worker_facts import WorkerFacts, read_worker_facts, worker_facts_path
+from profiles.records.worker_facts import worker_facts_path
 from profiles.run.events import Answered, Asking, Event, Failed, Loaded, event_line
-from profiles.run.memory import VideoMemory, peak_rss_bytes
+from profiles.run.memory import VideoMemory
+from profiles.run.process_facts import (
+    earlier_facts,
+    pace_of,
+    process_facts,
+    with_pace,
+    with_peaks,
+)
 from profiles.run.together import (
     Pace,
     alone_path,
@@ -52,15 +57,13 @@ from profiles.run.together import (
 )
 from profiles.tree.stored_trees import tree_line, trees_path
 from runtime.engine import ContextFull, Engine
-from runtime.engine_footprint import whole_card_bytes
 from runtime.load import open_engine
 from runtime.loops import loops
-from runtime.prompt import ask_as, effective_format, prompt_format
+from runtime.prompt import ask_as, prompt_format
 
 WARM_UP = Problem("warm-up", "Ann has 2 pens and buys 3 more. How many pens does Ann have?")
 LOCK = "lock"
 PATIENCE_S = 600.0  # with the worker of a run that was killed
-BACKENDS = {"gguf": ("llama-cpp-python",), "torch": ("torch", "transformers")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,10 +129,12 @@ def _measure(
     with opener(configuration) as models:
         if configuration.prompt is not None:
             ask_as(models.policy, configuration.prompt)
-        process = _process(configuration, models, time.perf_counter() - started)
-        earlier = _earlier(out)
-        pace = _pace(earlier)
-        process = _with_pace(_with_peaks(process, earlier, video), pace)
+        process = process_facts(
+            configuration, models.policy, models.reward, time.perf_counter() - started
+        )
+        earlier = earlier_facts(out)
+        pace = pace_of(earlier)
+        process = with_pace(with_peaks(process, earlier, video), pace)
         process.write(worker_facts_path(out))
         report(Loaded(process.policy.device, process.load_s))
         answers = _answers(configuration, models, problems, done, pace, out, report)
@@ -138,11 +143,11 @@ def _measure(
                 if searches and found:
                     searches.write(tree_line(record.id, tree(record.question, found)))
                 lines.write(record.line())
-                process = _with_pace(_with_peaks(process, process, video), pace)
+                process = with_pace(with_peaks(process, process, video), pace)
                 process.write(worker_facts_path(out))
                 correct = record.verdict(configuration.primary).correct
                 report(Answered(record.id, correct))
-        _with_pace(process, pace).write(worker_facts_path(out))
+        with_pace(process, pace).write(worker_facts_path(out))
 
 
 def _answers(
@@ -244,54 +249,6 @@ def _warm_up(method: Method) -> None:
         method.solve(WARM_UP, 0)
     except ContextFull:
         return
-
-
-def _process(configuration: Configuration, models: OpenModels, load_s: float) -> WorkerFacts:
-    packages = ("numpy", *BACKENDS.get(configuration.format, ()))
-    return WorkerFacts(
-        policy=opened_model(models.policy),
-        reward=opened_model(models.reward) if models.reward else None,
-        load_s=load_s,
-        versions={package: version(package) for package in packages},
-        prompt=effective_format(models.policy),
-        policy_card_bytes=whole_card_bytes(models.policy.artifact, configuration.options),
-        reward_card_bytes=whole_card_bytes(models.reward.artifact, configuration.options)
-        if models.reward
-        else None,
-    )
-
-
-def _earlier(out: Path) -> WorkerFacts | None:
-    """The process that wrote the records so far."""
-    path = worker_facts_path(out)
-    return read_worker_facts(path) if path.exists() else None
-
-
-def _pace(earlier: WorkerFacts | None) -> Pace:
-    if earlier is None:
-        return Pace()
-    return Pace(earlier.together_s, earlier.together_questions, earlier.together_tokens)
-
-
-def _with_pace(process: WorkerFacts, pace: Pace) -> WorkerFacts:
-    return replace(
-        process,
-        together_s=pace.seconds,
-        together_questions=pace.questions,
-        together_tokens=pace.tokens,
-    )
-
-
-def _with_peaks(
-    process: WorkerFacts, earlier: WorkerFacts | None, video: VideoMemory
-) -> WorkerFacts:
-    """With the highest peaks of now and of an earlier reading."""
-    rss, vram = peak_rss_bytes(), video.look()
-    if earlier is not None:
-        rss = max(rss, earlier.peak_rss_bytes)
-        known = [peak for peak in (vram, earlier.peak_vram_bytes) if peak is not None]
-        vram = max(known, default=None)
-    return replace(process, peak_rss_bytes=rss, peak_vram_bytes=vram)
 
 
 def main(arguments: Sequence[str] | None = None, opener: Opener = open_models) -> int:
