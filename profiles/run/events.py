@@ -33,18 +33,18 @@ class Answered:
 
 
 @dataclass(frozen=True, slots=True)
-class Failed:
+class GaveUp:
     """The worker gives up."""
 
     reason: str
 
 
-Event = Loaded | Asking | Answered | Failed
+Event = Loaded | Asking | Answered | GaveUp
 KINDS: dict[str, type[Event]] = {
     "loaded": Loaded,
     "asking": Asking,
     "question": Answered,
-    "failed": Failed,
+    "failed": GaveUp,
 }
 NAMES = {kind: name for name, kind in KINDS.items()}
 

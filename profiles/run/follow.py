@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO
 
 from convert.deaths import died
-from profiles.run.events import Answered, Asking, Event, Failed, Loaded, read_event
+from profiles.run.events import Answered, Asking, Event, GaveUp, Loaded, read_event
 
 
 @dataclass(slots=True)
@@ -36,7 +36,7 @@ class Course:
             case Answered(question):
                 self.answered += 1
                 self.doing = f"going on after question {question} with {self.models}"
-            case Failed(reason):
+            case GaveUp(reason):
                 self.reason = reason
 
     def ended(self, code: int, log: Path) -> str:

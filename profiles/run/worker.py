@@ -39,7 +39,7 @@ from profiles.records.record import (
     read_records,
 )
 from profiles.records.worker_facts import worker_facts_path
-from profiles.run.events import Answered, Asking, Event, Failed, Loaded, event_line
+from profiles.run.events import Answered, Asking, Event, GaveUp, Loaded, event_line
 from profiles.run.memory import VideoMemory
 from profiles.run.process_facts import (
     earlier_facts,
@@ -285,7 +285,7 @@ def _own_pipe() -> IO[str]:
 
 
 def _failed(reason: str, pipe: IO[str]) -> int:
-    print(event_line(Failed(reason)), file=pipe, flush=True)
+    print(event_line(GaveUp(reason)), file=pipe, flush=True)
     return 1
 
 

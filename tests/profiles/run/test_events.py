@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from profiles.run.events import Answered, Asking, Event, Failed, Loaded, event_line, read_event
+from profiles.run.events import Answered, Asking, Event, GaveUp, Loaded, event_line, read_event
 
 
 @pytest.mark.parametrize(
@@ -15,7 +15,7 @@ from profiles.run.events import Answered, Asking, Event, Failed, Loaded, event_l
         (Loaded("cpu", 0.5), {"event": "loaded", "device": "cpu", "load_s": 0.5}),
         (Asking("7"), {"event": "asking", "id": "7"}),
         (Answered("7", True), {"event": "question", "id": "7", "correct": True}),
-        (Failed("no memory"), {"event": "failed", "reason": "no memory"}),
+        (GaveUp("no memory"), {"event": "failed", "reason": "no memory"}),
     ],
 )
 def test_an_event_is_one_line_and_reads_back(event: Event, written: dict[str, object]) -> None:
