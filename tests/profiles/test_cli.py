@@ -156,6 +156,9 @@ def test_what_cannot_be_is_one_line(
         (["--policy", "a.gguf", "--levels", "q8_0"], ["--levels"]),
         (["--protocol", "paper", "--top-p", "0.9"], ["--top-p"]),
         (["--suite", "paper", "--methods", "greedy"], ["--methods"]),
+        (["--formats", "onnx", "--kv-types", "q8_0"], ["--kv-types"]),
+        (["--policy", "a.onnx", "--kv-types", "q8_0"], ["--kv-types"]),
+        (["--policy", "a.gguf", "--kv-types", "f16", "q8_0"], []),
         (["--think", "gated", "--gate", "0.5", "--reward", "r.gguf", "--balance", "1"], []),
     ],
 )

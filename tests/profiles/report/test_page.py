@@ -139,3 +139,12 @@ def test_an_interval_is_shown_where_the_keyboard_stands(page: Path) -> None:
     visible = f"getComputedStyle({first}.querySelector('.interval')).display"
     assert probe(page, visible) == "none"
     assert probe(page, f"({first}.focus({{focusVisible: true}}), {visible})") == "block"
+
+
+@pytest.mark.slow
+def test_a_link_to_folded_flips_opens_them(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    target = re.findall(r'href="#(flips-\d+)"', text)[-1]
+    seen = f"document.querySelector('#{target} table').checkVisibility()"
+    assert probe(page, seen) == "false"
+    assert probe(page, f"(location.hash = '#{target}', reveal(), {seen})") == "true"

@@ -100,6 +100,26 @@ def test_a_run_answers_every_question_under_every_selection(
     assert stored.reward is not None
 
 
+def test_records_tell_whether_paths_loop_and_wrote_the_right_answer(
+    vote: Configuration, tmp_path: Path
+) -> None:
+    out = tmp_path / "r.jsonl"
+    texts = {"right": " 2 + 3 = 5. The answer is 6.", "never": " The answer is 6."}
+    texts["round"] = " and so on" * 30
+    found = {}
+    for name, text in texts.items():
+
+        @contextmanager
+        def opener(_: Configuration, text: str = text) -> Iterator[OpenModels]:
+            yield OpenModels(ScriptedEngine({"step by step.": {text: 1}}), reward())
+
+        out = tmp_path / f"{name}.jsonl"
+        measure(replace(vote, limit=1, spec=replace(vote.spec, max_tokens=300)), out, opener=opener)
+        found[name] = read_records(out)[0]
+    assert [(r.looped, r.traced) for r in found.values()] == [(0, True), (0, False), (3, False)]
+    assert not any(r.verdict("majority").correct for r in found.values())
+
+
 def test_the_answers_repeat_and_depend_on_the_seed(vote: Configuration, tmp_path: Path) -> None:
     files = [tmp_path / f"{name}.jsonl" for name in "abc"]
     for file, seed in zip(files, (3, 3, 4), strict=True):
