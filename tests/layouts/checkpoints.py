@@ -11,16 +11,17 @@ from typing import Any, Literal
 
 import torch
 import transformers as tf
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from convert.artifact import Role
-from tests.layouts.families import LAYERS, Config
+from tests.layouts.families import LAYERS, Config, known, multimodal
 from tests.layouts.vocabularies import Vocabulary
 
 State = dict[str, torch.Tensor]
 Files = Literal["safetensors", "bin", "safetensors and bin", "safetensors and consolidated"]
 NOT_SHAPES = ("architectures", "torch_dtype", "transformers_version", "auto_map", "_name_or_path")
 NOT_SHAPES += ("transformers.js_config", "id2label", "label2id")
+WITHIN = "language_model."
 CONSOLIDATED = {  # names in Mistral's own format
     "model.": "",
     "embed_tokens": "tok_embeddings",
@@ -55,6 +56,7 @@ class Layout:
     shards: int = 1
     files: Files = "safetensors"
     changed: Callable[[State], State] = dict  # heads, and tensors of other names
+    sees: bool = False  # the decoder of a model that reads images too
 
 
 def save(layout: Layout, folder: Path, vocabulary: Path) -> None:
@@ -67,7 +69,8 @@ def save(layout: Layout, folder: Path, vocabulary: Path) -> None:
     config["vocab_size"] = -(-len(tokenizer) // 64) * 64  # rows beyond the last token, or none
     if tokenizer.bos_token_id is not None:
         config["bos_token_id"] = tokenizer.bos_token_id
-    (folder / "config.json").write_text(json.dumps(config, indent=2), encoding="utf-8")
+    written = multimodal(config) if layout.sees else config
+    (folder / "config.json").write_text(json.dumps(written, indent=2), encoding="utf-8")
     if layout.generation_ends:
         ids = _ids(tokenizer, layout.generation_ends)
         (folder / "generation_config.json").write_text(json.dumps({"eos_token_id": ids}))
@@ -84,8 +87,7 @@ def save(layout: Layout, folder: Path, vocabulary: Path) -> None:
 
 def random_state(config: Mapping[str, Any]) -> State:
     """Seeded weights of a causal model, of a size at which logits tell tokens apart."""
-    shapes = {key: value for key, value in config.items() if key not in NOT_SHAPES}
-    model = tf.AutoModelForCausalLM.from_config(tf.AutoConfig.for_model(**shapes))
+    model = causal_model(config)
     generator = torch.Generator().manual_seed(1)
     state = {}
     for name, tensor in model.state_dict().items():
@@ -97,6 +99,27 @@ def random_state(config: Mapping[str, Any]) -> State:
     if config["tie_word_embeddings"]:
         del state["lm_head.weight"]
     return state
+
+
+def causal_model(config: Mapping[str, Any]) -> Any:
+    """A model of transformers with that configuration, its weights not yet set."""
+    shapes = {key: value for key, value in known(dict(config)).items() if key not in NOT_SHAPES}
+    return tf.AutoModelForCausalLM.from_config(tf.AutoConfig.for_model(**shapes)).eval()
+
+
+def exact_model(layout: Layout, folder: Path) -> Any:
+    """What transformers makes of a checkpoint, in float32."""
+    if not layout.sees:
+        return tf.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    text = json.loads((folder / "config.json").read_text(encoding="utf-8"))["text_config"]
+    model, state = causal_model(text), {}
+    for path in folder.glob("model*.safetensors"):
+        state |= {name: tensor.float() for name, tensor in load_file(path).items()}
+    theirs = {name.removeprefix(WITHIN): t for name, t in state.items() if name.startswith(WITHIN)}
+    missing, extra = model.load_state_dict(theirs, strict=False)
+    assert (missing, extra) == (["lm_head.weight"], [])
+    model.tie_weights()
+    return model
 
 
 def _ids(tokenizer: Any, names: tuple[str, ...]) -> Any:
@@ -177,6 +200,12 @@ def with_deep_classifier(state: State) -> State:
         "score.2.weight": _noise(4, 2, width),
         "score.2.bias": _noise(5, 2),
     }
+
+
+def beside_images(state: State) -> State:
+    """A decoder inside a model that reads images too."""
+    named = {f"{WITHIN}{name}": tensor for name, tensor in state.items()}
+    return named | {"vision_tower.ln_pre.weight": torch.ones(8)}
 
 
 def with_untied_copy(state: State) -> State:

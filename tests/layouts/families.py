@@ -39,6 +39,23 @@ MINISTRAL = MISTRAL_V3 | {
     "sliding_window": 32768,
     "transformers_version": "4.46.0.dev0",
 }
+MINISTRAL3 = {key: MINISTRAL[key] for key in MINISTRAL if key != "rope_theta"} | {
+    "max_position_embeddings": 262144,
+    "model_type": "ministral3",
+    "rope_parameters": {
+        "beta_fast": 32.0,
+        "beta_slow": 1.0,
+        "factor": 16.0,
+        "llama_4_scaling_beta": 0.1,
+        "mscale": 1.0,
+        "mscale_all_dim": 1.0,
+        "original_max_position_embeddings": 16384,
+        "rope_theta": 1000000.0,
+        "rope_type": "yarn",
+    },
+    "sliding_window": None,
+    "tie_word_embeddings": True,
+}
 QUIET_STAR = MISTRAL | {
     "_name_or_path": "cache/quietstar/checkpoint-100",
     "attention_dropout": 0.0,
@@ -132,6 +149,31 @@ TWO_LABELS = {
     "id2label": {"0": "LABEL_0", "1": "LABEL_1"},
     "label2id": {"LABEL_0": 0, "LABEL_1": 1},
 }
+
+
+def known(config: Config) -> Config:
+    """The same decoder in the words of a transformers without Ministral 3.
+
+    Its queries grow from position `original_max_position_embeddings` on, beyond what tests read.
+    """
+    if config["model_type"] != "ministral3":
+        return config
+    rope = config["rope_parameters"]
+    scaling = {key: value for key, value in rope.items() if key != "llama_4_scaling_beta"}
+    kept = {key: value for key, value in config.items() if key != "rope_parameters"}
+    theta = rope["rope_theta"]
+    return kept | {"model_type": "mistral", "rope_scaling": scaling, "rope_theta": theta}
+
+
+def multimodal(text: Config) -> Config:
+    """What stands around a decoder that reads images too."""
+    return {
+        "architectures": ["Mistral3ForConditionalGeneration"],
+        "image_token_index": 10,
+        "model_type": "mistral3",
+        "text_config": text,
+        "vision_config": {"model_type": "pixtral"},
+    }
 
 
 def skywork(base: Config) -> Config:

@@ -47,6 +47,15 @@ POLICIES = (
         files="safetensors and consolidated",
     ),
     Layout(
+        "mistralai/Ministral-3-3B-Base-2512",
+        "policy",
+        "few-shot",
+        config.MINISTRAL3,
+        words.tekken,
+        changed=made.beside_images,
+        sees=True,
+    ),
+    Layout(
         "peiyi9979/mistral-7b-sft",
         "policy",
         "math-shepherd",

@@ -26,7 +26,7 @@ from runtime.examples import EXAMPLES, Example
 from runtime.load import EngineOptions, open_engine
 from runtime.prompt import instruction, prompt_tokens
 from tests.conftest import BENCHMARK
-from tests.layouts.checkpoints import Layout, save
+from tests.layouts.checkpoints import Layout, exact_model, save
 from tests.layouts.repositories import POLICIES, REWARDS
 from tests.methods import reward_recipes as recipes
 from tests.methods.scored_path import line_scores, solved
@@ -177,7 +177,7 @@ def _needs_logits(built: Built) -> None:
 def test_logits(built: Built, asked: list[str]) -> None:
     _needs_logits(built)
     ids = [i for text in asked[:2] for i in built.tokenizer.encode(text)]
-    model = tf.AutoModelForCausalLM.from_pretrained(built.folder, dtype=torch.float32).eval()
+    model = exact_model(built.layout, built.folder)
     with torch.inference_mode():
         exact = model(torch.tensor([ids])).logits[0, 1:].numpy()
     for name, engine in built.engines.items():
