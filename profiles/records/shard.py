@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 
 from convert.refusal import Refusal
@@ -29,6 +28,8 @@ class Shard:
 
     def holds(self, problem_id: str, question: str) -> bool:
         """Whether a question is in it. A larger `--limit` moves no question to another shard."""
+        import hashlib
+
         digest = hashlib.sha256(f"{problem_id}:{question}".encode()).digest()
         place = int.from_bytes(digest[:8], "little") % self.count
         return self.index is None or place == self.index
