@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from convert.artifact import PromptFormat, RewardProtocol
+from methods.budget import Budget
 from profiles.records.configuration import (
     Configuration,
     differences,
@@ -27,6 +28,7 @@ def test_json_round_trip(configuration: Made, tmp_path: Path) -> None:
         configuration("rebase"),
         configuration("greedy", "f32"),
         configuration("sample", spec=own),
+        configuration("sample", spec=replace(own, budget=Budget(4.0, "T"))),
     ):
         path = tmp_path / "c.json"
         path.write_text(json.dumps(made.document()))
@@ -58,6 +60,7 @@ def test_digest_follows_what_changes_answers_and_nothing_else(configuration: Mad
         replace(made, seed=1),
         replace(made, spec=replace(made.spec, temperature=0.7)),
         replace(made, spec=replace(made.spec, own={"heat": 1})),
+        replace(made, spec=replace(made.spec, budget=Budget(4.0, "T"))),
         replace(made, options=EngineOptions(kv_type="q8_0")),
         replace(made, policy_fingerprint="another model"),
         replace(made, data_sha256="1" * 64),
