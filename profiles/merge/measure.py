@@ -22,7 +22,7 @@ def merge(parts: Sequence[ShardRun], folder: Path) -> None:
     """Write records, processes, trees and description of the whole run; the shards stay.
 
     Raises:
-        Refusal: if a record is in the wrong shard, or a file is broken; names it.
+        Refusal: if a question is in two shards, or a file is broken; names it.
     """
     made = [_whole(one) for one in parts[0].configurations]
     stored_run.store_configurations(folder, made)
@@ -47,13 +47,15 @@ def _join(parts: Sequence[ShardRun], configuration: Configuration, folder: Path)
     """Put together what all shards hold of one configuration."""
     out = stored_run.records_path(folder, configuration)
     sources = [stored_run.records_path(part.folder, configuration) for part in parts]
-    records = [
-        replace(_own(record, part.shard, source), host=host)
-        for host, (part, source) in enumerate(zip(parts, sources, strict=True))
-        for record in read_records(source)
-    ]
+    records: dict[str, Record] = {}
+    for host, source in enumerate(sources):
+        for record in read_records(source):
+            if record.id in records:
+                other = sources[records[record.id].host or 0]
+                raise Refusal(f"question {record.id} is in {other} and in {source}; remove one")
+            records[record.id] = replace(record, host=host)
     with open_records(out) as lines:
-        for record in sorted(records, key=lambda record: int(record.id)):
+        for record in sorted(records.values(), key=lambda record: int(record.id)):
             lines.write(record.line())
     facts = [worker_facts_path(source) for source in sources]
     if known := [read_worker_facts(path) for path in facts if path.exists()]:
@@ -63,13 +65,6 @@ def _join(parts: Sequence[ShardRun], configuration: Configuration, folder: Path)
             for path in trees:
                 content = regular(path).read_bytes()
                 file.write(content[: content.rfind(b"\n") + 1])
-
-
-def _own(record: Record, shard: Shard, source: Path) -> Record:
-    """A record that belongs to its shard: so no question comes twice."""
-    if not shard.holds(record.id, record.question):
-        raise Refusal(f"{source}: question {record.id} is not of shard {shard}; run it again")
-    return record
 
 
 def _description(parts: Sequence[ShardRun]) -> dict[str, Any]:

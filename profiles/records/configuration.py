@@ -92,8 +92,9 @@ class Configuration:
     def problems(self) -> list[Problem]:
         """The questions in their order, those that cannot be asked too."""
         found = read_problems(self.data, self.limit, self.shuffle, self.task)
-        shard = self.shard
-        return [p for p in found if shard is None or shard.holds(p.id, p.question)]
+        if self.shard is None:
+            return found
+        return in_shard(found, self.shard, read_problems(self.data, None, self.shuffle, self.task))
 
     @property
     def selections(self) -> tuple[Selection, ...]:
@@ -133,6 +134,14 @@ class Configuration:
         for name in ("policy", "reward", "data"):
             document[name] = None if document[name] is None else str(document[name])
         return document
+
+
+def in_shard(
+    problems: Sequence[Problem], shard: Shard, everything: Sequence[Problem]
+) -> list[Problem]:
+    """The problems that a shard holds, where `everything` is in the data, in the same order."""
+    held = shard.held([(problem.id, problem.question) for problem in everything])
+    return [problem for problem in problems if problem.id in held]
 
 
 def wanted(configuration: Configuration, methods: Sequence[str]) -> list[Selection]:

@@ -1,7 +1,8 @@
-"""A part of a run's questions, for one machine of several; their hashes tell which are in it."""
+"""A part of a run's questions, for one machine of several, as large as every other."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from convert.refusal import Refusal
@@ -26,13 +27,25 @@ class Shard:
         """The name of its folder beside those of the other shards."""
         return f"shard-{self.index}-of-{self.count}"
 
-    def holds(self, problem_id: str, question: str) -> bool:
-        """Whether a question is in it. A larger `--limit` moves no question to another shard."""
-        import hashlib
+    def held(self, questions: Sequence[tuple[str, str]]) -> set[str]:
+        """The ids that it holds of all questions of the data, ids and texts in their order.
 
-        digest = hashlib.sha256(f"{problem_id}:{question}".encode()).digest()
-        place = int.from_bytes(digest[:8], "little") % self.count
-        return self.index is None or place == self.index
+        Of every `count` questions in a row each shard holds one; their hashes tell which. So all
+        shards are of one size, however many questions a run takes, and more move none.
+        """
+        if self.index is None:
+            return {key for key, _ in questions}
+        found = set()
+        for begin in range(0, len(questions), self.count):
+            row = sorted(questions[begin : begin + self.count], key=_hash)
+            found |= {key for key, _ in row[self.index : self.index + 1]}
+        return found
+
+
+def _hash(question: tuple[str, str]) -> bytes:
+    import hashlib
+
+    return hashlib.sha256(":".join(question).encode()).digest()
 
 
 def read_shard(text: str) -> Shard:

@@ -133,7 +133,7 @@ class ClusterRun:
         self._run = run  # its hosts grow with the nodes that answer
         self.failures: list[Failure] = []
         self._folder = folder
-        self._backlogs = [Backlog(one, work_items(one, self._done(one))) for one in made]
+        self._backlogs = [self._backlog(one) for one in made]
         self._nodes: dict[str, int] = {}
 
     def run(self, cluster: Cluster) -> None:
@@ -178,10 +178,10 @@ class ClusterRun:
         elif result.failed is not None:
             self._fail(backlog, result.failed)
         else:
-            self._write(backlog.configuration, result, self._host(cluster, slot))
+            self._write(backlog, result, self._host(cluster, slot))
         if backlog.over:
-            answered = len(self._done(backlog.configuration))
-            say(f"{slug}  {answered}/{len(backlog.configuration.problems())}", sys.stderr)
+            total = len(backlog.configuration.problems())
+            say(f"{slug}  {len(backlog.done)}/{total}", sys.stderr)
 
     def _fail(self, backlog: Backlog, reason: str) -> None:
         backlog.waiting.clear()
@@ -198,24 +198,26 @@ class ClusterRun:
             write_json(self._folder / stored_run.RUN, self._run)  # before records name it
         return self._nodes[slot.node]
 
-    def _write(self, configuration: Configuration, result: ItemResult, host: int) -> None:
+    def _write(self, backlog: Backlog, result: ItemResult, host: int) -> None:
         """Append the records that are new, and count the process in."""
-        out = stored_run.records_path(self._folder, configuration)
-        done, facts = self._done(configuration), worker_facts_path(out)
+        out = stored_run.records_path(self._folder, backlog.configuration)
+        facts = worker_facts_path(out)
         if result.trees:
             with open_records(trees_path(out)) as lines:
                 lines.write(result.trees)
         with open_records(out) as lines:
             for record in result.records:
-                if record.id not in done:
+                if record.id not in backlog.done:
                     lines.write(replace(record, host=host).line())
+                    backlog.done.add(record.id)
         assert result.process is not None
         earlier = [read_worker_facts(facts)] if facts.exists() else []
         joined([*earlier, result.process]).write(facts)
 
-    def _done(self, configuration: Configuration) -> set[str]:
-        out = stored_run.records_path(self._folder, configuration)
-        return {record.id for record in read_records(out)}
+    def _backlog(self, configuration: Configuration) -> Backlog:
+        records = read_records(stored_run.records_path(self._folder, configuration))
+        done = {record.id for record in records}
+        return Backlog(configuration, done, work_items(configuration, done))
 
 
 def run_on_ray(

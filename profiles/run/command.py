@@ -82,6 +82,7 @@ def run(options: argparse.Namespace, given: Sequence[str]) -> None:
     from methods.problem import read_problems
     from profiles.lineup import real_sources
     from profiles.records import stored_run
+    from profiles.records.configuration import in_shard
     from profiles.report.write import show, write
     from profiles.run import runner
     from profiles.run.grid import configurations
@@ -99,7 +100,8 @@ def run(options: argparse.Namespace, given: Sequence[str]) -> None:
             raise Refusal(
                 "--parallel auto measures this machine, and all shards need one number; give it"
             )
-        problems = [p for p in problems if shard.holds(p.id, p.question)]
+        everything = read_problems(asked.data, None, asked.shuffle, asked.task)
+        problems = in_shard(problems, shard, everything)
     warn_faults([problem.fault for problem in problems if problem.fault], "count as wrong")
     stored_run.check(folder, resume=options.resume, force=options.force)
     models_of = real_sources(offline=asked.offline)

@@ -27,6 +27,7 @@ class Backlog:
     """What is left to do of one configuration."""
 
     configuration: Configuration
+    done: set[str] = field(default_factory=set)  # questions that have a record
     waiting: deque[WorkItem] = field(default_factory=deque)
     running: int = 0
 

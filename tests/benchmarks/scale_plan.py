@@ -5,7 +5,7 @@
 
 Seconds of a question are drawn from the records of `small`, of the same configuration; loading
 takes what it took, or `--load`. `--longest` stretches all questions so that the slowest
-configuration has that mean. Shards are cut by the real hash; Ray's items go by the real rule of
+configuration has that mean. Shards are cut as real ones; Ray's items go by the real rule of
 `profiles/run/work.py`.
 """
 
@@ -96,10 +96,10 @@ def jobs(tasks: Sequence[Task], workers: int) -> Course:
 
 def shards(tasks: Sequence[Task], workers: int) -> Course:
     """A shard a worker, all configurations one after the other."""
+    questions = [(str(n), f"question {n}") for n in range(len(tasks[0].seconds))]
     ends = []
     for index in range(workers):
-        shard = Shard(index, workers)
-        mine = [n for n in range(len(tasks[0].seconds)) if shard.holds(str(n), f"question {n}")]
+        mine = [int(key) for key in Shard(index, workers).held(questions)]
         ends.append(sum(task.load_s + sum(task.seconds[n] for n in mine) for task in tasks))
     return _course(tasks, max(ends), workers * len(tasks))
 
@@ -107,7 +107,7 @@ def shards(tasks: Sequence[Task], workers: int) -> Course:
 def ray(tasks: Sequence[Task], workers: int) -> Course:
     """Items of a few questions, taken by the rule of a real run."""
     known = {task.configuration.slug: task for task in tasks}
-    backlogs = [Backlog(task.configuration, _items(task)) for task in tasks]
+    backlogs = [Backlog(task.configuration, set(), _items(task)) for task in tasks]
     opened: list[str | None] = [None] * workers
     at_work: list[Backlog | None] = [None] * workers
     free, loads, wall_s = [(0.0, worker) for worker in range(workers)], 0, 0.0

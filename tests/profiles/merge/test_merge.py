@@ -153,13 +153,13 @@ def test_refusals_name_the_shard(
     assert not out.exists()
 
 
-def test_a_record_of_another_shard_is_refused(
+def test_a_question_in_two_shards_is_refused(
     shards: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     mine, theirs = (next(s.glob("records/*rebase-2.jsonl")) for s in shards[:2])
     mine.write_bytes(mine.read_bytes() + theirs.read_bytes().splitlines(keepends=True)[0])
     assert merged(shards, tmp_path / "report") == 1
-    assert "is not of shard 0/3" in capsys.readouterr().err
+    assert "remove one" in capsys.readouterr().err
 
 
 def test_an_unfinished_shard_is_told(

@@ -52,9 +52,8 @@ def test_every_task_has_a_folder_and_only_its_questions(
     data, out = tmp_path / "two.jsonl", tmp_path / "shards"
     lines = [json.dumps({"question": f"Q{n}?", "answer": "#### 5"}) for n in range(2)]
     data.write_text("\n".join(lines))
-    home = next(
-        i for i in range(4) if not Shard(i, 4).holds("0", "Q0?") | Shard(i, 4).holds("1", "Q1?")
-    )
+    held = [Shard(i, 4).held([("0", "Q0?"), ("1", "Q1?")]) for i in range(4)]
+    home = held.index(set())
     for name, value in slurm(str(home), "4").items():
         monkeypatch.setenv(name, value)
     command = ["run", "--policy", "reference:policy", "--levels", "q8_0", "--no-baseline"]

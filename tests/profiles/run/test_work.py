@@ -42,7 +42,9 @@ def test_one_by_one_only_what_is_missing_runs(made: Configuration) -> None:
 
 
 def test_a_place_keeps_its_models_and_places_spread(made: Configuration) -> None:
-    one, two = (Backlog(each, work_items(each, set())) for each in (made, replace(made, level="x")))
+    one, two = (
+        Backlog(each, set(), work_items(each, set())) for each in (made, replace(made, level="x"))
+    )
     assert next_backlog([one, two], two.configuration.slug) is two
     one.running = 1
     assert next_backlog([one, two], None) is two
