@@ -35,7 +35,6 @@ class Slot:
     gpus: float
     worker: Any = None
     slug: str | None = None  # whose models it has open
-    host: int = 0
 
 
 class Cluster:
@@ -88,14 +87,6 @@ class Cluster:
         """What an item gave; None where its worker was lost."""
         try:
             found: ItemResult = self._ray.get(reference)
-        except (self._ray.exceptions.RayActorError, self._ray.exceptions.NodeDiedError):
-            return None
-        return found
-
-    def environment(self, slot: Slot) -> dict[str, Any] | None:
-        """The machine of a slot; None where its worker was lost."""
-        try:
-            found: dict[str, Any] = self._ray.get(slot.worker.environment.remote())
         except (self._ray.exceptions.RayActorError, self._ray.exceptions.NodeDiedError):
             return None
         return found
@@ -153,13 +144,12 @@ class ClusterRun:
             reference = cluster.ended(list(running))
             slot, backlog, item = running.pop(reference)
             backlog.running -= 1
-            self._take(cluster, slot, backlog, item, cluster.result(reference))
+            self._take(slot, backlog, item, cluster.result(reference))
         if any(backlog.waiting for backlog in self._backlogs):
             raise Refusal("no node of the Ray cluster has room for a worker; start one, --resume")
 
     def _take(
         self,
-        cluster: Cluster,
         slot: Slot,
         backlog: Backlog,
         item: WorkItem,
@@ -178,7 +168,7 @@ class ClusterRun:
         elif result.failed is not None:
             self._fail(backlog, result.failed)
         else:
-            self._write(backlog, result, self._host(cluster, slot))
+            self._write(backlog, result, self._host(slot.node, result.environment))
         if backlog.over:
             total = len(backlog.configuration.problems())
             say(f"{slug}  {len(backlog.done)}/{total}", sys.stderr)
@@ -187,16 +177,13 @@ class ClusterRun:
         backlog.waiting.clear()
         self.failures.append(Failure(backlog.configuration.slug, reason))
 
-    def _host(self, cluster: Cluster, slot: Slot) -> int:
-        """The number of a slot's machine among those of the run."""
-        if slot.node not in self._nodes:
-            found = cluster.environment(slot)
-            if found is None:
-                return 0
-            self._nodes[slot.node] = len(self._run["hosts"])
-            self._run["hosts"].append(found)
+    def _host(self, node: str, environment: Mapping[str, Any]) -> int:
+        """The number of a node among the machines of the run."""
+        if node not in self._nodes:
+            self._nodes[node] = len(self._run["hosts"])
+            self._run["hosts"].append(environment)
             write_json(self._folder / stored_run.RUN, self._run)  # before records name it
-        return self._nodes[slot.node]
+        return self._nodes[node]
 
     def _write(self, backlog: Backlog, result: ItemResult, host: int) -> None:
         """Append the records that are new, and count the process in."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ class ItemResult:
     trees: str = ""  # lines
     process: WorkerFacts | None = None
     failed: str | None = None
+    environment: Mapping[str, Any] = field(default_factory=dict)  # the machine
 
 
 class Station:
@@ -36,10 +37,7 @@ class Station:
         self._opener = opener
         self._stack = ExitStack()
         self._models: OpenModels | None = None
-
-    def environment(self) -> dict[str, Any]:
-        """The machine it is on."""
-        return environment()
+        self._environment = environment()
 
     def answer(self, configuration: Configuration, ids: Sequence[str]) -> ItemResult:
         """Answer some questions, as a run of these alone would; the models stay open."""
@@ -54,6 +52,7 @@ class Station:
                 tuple(read_records(out)),
                 trees.read_text(encoding="utf-8") if trees.exists() else "",
                 read_worker_facts(worker_facts_path(out)),
+                environment=self._environment,
             )
 
     @contextmanager
