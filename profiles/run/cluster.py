@@ -122,12 +122,12 @@ class ClusterRun:
 
     def __init__(self, folder: Path, made: Sequence[Configuration], run: dict[str, Any]) -> None:
         self._run = run  # its hosts grow with the nodes that answer
-        self.failures: list[Failure] = []
+        self._failed: dict[str, Failure] = {}
         self._folder = folder
         self._backlogs = [self._backlog(one) for one in made]
         self._nodes: dict[str, int] = {}
 
-    def run(self, cluster: Cluster) -> None:
+    def run(self, cluster: Cluster) -> list[Failure]:
         """Until nothing is left. The item of a worker that is lost runs again, elsewhere."""
         running: dict[Any, tuple[Slot, Backlog, WorkItem]] = {}
         while True:
@@ -147,6 +147,7 @@ class ClusterRun:
             self._take(slot, backlog, item, cluster.result(reference))
         if any(backlog.waiting for backlog in self._backlogs):
             raise Refusal("no node of the Ray cluster has room for a worker; start one, --resume")
+        return list(self._failed.values())
 
     def _take(
         self,
@@ -161,7 +162,7 @@ class ClusterRun:
             slot.worker = slot.slug = None
             item.tries += 1
             say(f"profile: lost the worker of {slug}; {len(item.ids)} questions wait", sys.stderr)
-            if item.tries < TRIES:
+            if item.tries < TRIES and slug not in self._failed:
                 backlog.waiting.appendleft(item)
             else:
                 self._fail(backlog, f"{TRIES} workers died at questions {', '.join(item.ids)}")
@@ -175,7 +176,8 @@ class ClusterRun:
 
     def _fail(self, backlog: Backlog, reason: str) -> None:
         backlog.waiting.clear()
-        self.failures.append(Failure(backlog.configuration.slug, reason))
+        slug = backlog.configuration.slug
+        self._failed.setdefault(slug, Failure(slug, reason))
 
     def _host(self, node: str, environment: Mapping[str, Any]) -> int:
         """The number of a node among the machines of the run."""
@@ -225,9 +227,8 @@ def run_on_ray(
             options = made[0].options
             cluster = Cluster(address, options.threads, options.device, opener)
             try:
-                run.run(cluster)
+                return run.run(cluster)
             finally:
                 cluster.close()
     except Timeout as error:
         raise Refusal("another run works in this folder; stop it, then --resume") from error
-    return run.failures

@@ -47,6 +47,9 @@ class Station:
                 measure(configuration, out, opener=self._open, ids=frozenset(ids))
             except (Refusal, OSError, MemoryError) as error:
                 return ItemResult(failed=sentence(error))
+            except Exception as error:
+                said = f"{type(error).__name__}: {sentence(error)} (a fault of ours)"
+                return ItemResult(failed=said)
             trees = trees_path(out)
             return ItemResult(
                 tuple(read_records(out)),

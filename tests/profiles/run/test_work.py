@@ -12,8 +12,9 @@ import pytest
 
 from convert.refusal import Refusal
 from profiles.records.configuration import Configuration
-from profiles.run.cluster import run_on_ray, slots
-from profiles.run.work import Backlog, next_backlog, work_items
+from profiles.run.cluster import ClusterRun, run_on_ray, slots
+from profiles.run.station import ItemResult
+from profiles.run.work import Backlog, WorkItem, next_backlog, work_items
 
 Made = Callable[..., Configuration]
 
@@ -70,3 +71,34 @@ def test_without_ray_there_is_one_line(
     (tmp_path / "records").mkdir()
     with pytest.raises(Refusal, match=r"--ray needs Ray; pip install 'starbase-edge\[ray\]'"):
         run_on_ray(tmp_path, [made], "", {})
+
+
+class Unlucky:
+    """A cluster of one slot, each of whose workers is lost at once."""
+
+    def __init__(self) -> None:
+        self.slots = slots("n", {"CPU": 1.0}, None, "cpu")
+        self.asked: list[tuple[str, ...]] = []
+
+    def look(self) -> None: ...
+
+    def start(self, slot: object, item: WorkItem) -> int:
+        self.asked.append(item.ids)
+        return len(self.asked)
+
+    def ended(self, running: list[int]) -> int:
+        return running[0]
+
+    def result(self, reference: int) -> ItemResult | None:
+        return None
+
+
+def test_an_item_that_kills_three_workers_fails_its_configuration(
+    made: Configuration, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cluster = Unlucky()
+    failures = ClusterRun(tmp_path, [made], {"hosts": []}).run(cluster)  # type: ignore[arg-type]
+    assert [failure.slug for failure in failures] == [made.slug]
+    assert "3 workers died at questions 0, 1, 2" in failures[0].reason
+    assert len(cluster.asked) == 3
+    assert capsys.readouterr().err.count("lost the worker") == 3
