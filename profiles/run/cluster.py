@@ -221,10 +221,9 @@ def run_on_ray(
     Raises:
         Refusal: without Ray, a cluster, or room in it, or if another run works in the folder.
     """
-    run = ClusterRun(folder, made, described)
     try:
         with FileLock(folder / stored_run.RECORDS / LOCK, timeout=1):
-            options = made[0].options
+            run, options = ClusterRun(folder, made, described), made[0].options
             cluster = Cluster(address, options.threads, options.device, opener)
             try:
                 return run.run(cluster)

@@ -82,14 +82,14 @@ class Unlucky:
 
     def look(self) -> None: ...
 
-    def start(self, slot: object, item: WorkItem) -> int:
+    def start(self, _slot: object, item: WorkItem) -> int:
         self.asked.append(item.ids)
         return len(self.asked)
 
     def ended(self, running: list[int]) -> int:
         return running[0]
 
-    def result(self, reference: int) -> ItemResult | None:
+    def result(self, _reference: int) -> ItemResult | None:
         return None
 
 
