@@ -113,9 +113,8 @@ def instruction(form: PromptFormat, wanted: str = NUMBER) -> str:
     """What a chat is told: how to part its steps and to mark its answer, and what that is."""
     way = WAYS.get(form.step_stop, f", and end each step with {form.step_stop.strip()!r}")
     marker = form.answer_marker.rstrip().rstrip(":")
-    return (
-        f"Solve the problem step by step{way}. End with a line '{marker}: N', where N is {wanted}."
-    )
+    end = f"End with a line that begins with '{marker}:' and gives {wanted}."
+    return f"Solve the problem step by step{way}. {end}"
 
 
 def _template(engine: Engine) -> str | None:

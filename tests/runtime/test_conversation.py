@@ -66,7 +66,7 @@ def test_a_chat_gets_system_examples_and_variables() -> None:
         step_stop="\n", answer_marker="Result:", system="Hi.", shots=1, variables='{"tone": "dry"}'
     )
     told = "Solve the problem step by step, each step on a line of its own. End with a line "
-    told += "'Result: N', where N is a number."
+    told += "that begins with 'Result:' and gives a number."
     assert instruction(form) == told
     system, user, assistant, asked = _prompt(form, SPELLED).split("<")[1:]
     assert system == "system>Hi."
