@@ -46,7 +46,7 @@ def test_help_loads_nothing_heavy() -> None:
     ("arguments", "said"),
     [
         (["--levels", "q4km"], "unknown level 'q4km' for gguf; choose f32, bf16, f16, q8_0"),
-        (["--methods", "beam"], "choose from 'greedy', 'majority'"),
+        (["--methods", "mcts"], "choose from 'greedy', 'majority'"),
         (["--width", "0"], "'0' is not a positive number"),
         (["--limit", "-1"], "'-1' is not a positive number"),
         (["--resume", "--force"], "contradict"),
