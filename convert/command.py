@@ -85,7 +85,7 @@ def stoppable(*, for_good: bool = False) -> Iterator[None]:
         yield
     finally:
         for number, handler in before.items():
-            signal.signal(number, _pass_over if for_good else handler)
+            signal.signal(number, signal.SIG_IGN if for_good else handler)  # to the very end
 
 
 def _pass_over(_number: int, _frame: Any) -> None:

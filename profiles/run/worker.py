@@ -263,7 +263,7 @@ def main(arguments: Sequence[str] | None = None, opener: Opener = open_models) -
         print(event_line(event), file=pipe, flush=True)
 
     try:
-        with stoppable():
+        with stoppable(for_good=arguments is None):
             measure(read_configuration(stored), out, report, opener)
     except (KeyboardInterrupt, BrokenPipeError) as stop:
         return 128 + getattr(stop, "number", 2)

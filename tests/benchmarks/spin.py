@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[2]
 SETTINGS = {
     "library's default": {"GOMP_SPINCOUNT": None, "OMP_WAIT_POLICY": ""},
     "1000 (ours)": {"GOMP_SPINCOUNT": "1000"},
+    "3000": {"GOMP_SPINCOUNT": "3000"},
     "10000": {"GOMP_SPINCOUNT": "10000"},
     "OMP_WAIT_POLICY=passive": {"GOMP_SPINCOUNT": None, "OMP_WAIT_POLICY": "passive"},
 }

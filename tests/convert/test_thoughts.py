@@ -144,8 +144,9 @@ def test_max_thoughts_that_leave_no_thought(thinker, most, message):
 
 
 def test_ids_out_of_the_vocabulary(thinker):
-    _configure(thinker, vocab_size=1025)
-    with pytest.raises(ValueError, match=r"<\|endthought\|> the id 1025, .* has 1025 tokens"):
+    stated = {"thought": {"start_id": 1024, "end_id": 1026, "n_ahead": 8}}
+    (thinker / "protocol.json").write_text(json.dumps(stated), "utf-8")
+    with pytest.raises(ValueError, match=r"<\|endthought\|> the id 1026, .* has 1026 tokens"):
         artifact_from_folder(thinker)
 
 

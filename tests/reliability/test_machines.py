@@ -83,7 +83,7 @@ def test_a_full_disk_names_the_file_and_both_numbers(tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(disk)], check=False
+        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(disk)], check=False
     )
     if mounted.returncode:
         pytest.skip("no tmpfs can be mounted")

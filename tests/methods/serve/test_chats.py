@@ -188,7 +188,7 @@ def test_the_seed_decides(server: Any) -> None:
     assert text(seed=7) == text(seed=7) != text(seed=8)
     assert text(seed=-1) == text(seed=-1)
     assert text(seed=1 << 70) == text(seed=1 << 70)
-    assert text(seed=None) != text(seed=None)
+    assert len({text(seed=None) for _ in range(8)}) > 1
 
 
 def test_logprobs(server: Any) -> None:

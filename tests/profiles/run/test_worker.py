@@ -37,7 +37,7 @@ import sys, time
 sys.path[:0] = [{str(ROOT)!r}, {str(Path(__file__).parent)!r}]
 from test_worker import scripted
 from profiles.run.worker import main
-sys.exit(main(sys.argv[1:], scripted))
+sys.exit(main(opener=scripted))
 """
 
 
