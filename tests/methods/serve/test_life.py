@@ -45,7 +45,7 @@ def test_who_leaves_frees_what_he_used(server: Any, stream: bool) -> None:
 def test_a_plain_request_is_not_stuck_behind_a_search(server: Any) -> None:
     with ThreadPoolExecutor() as pool:
         search = pool.submit(server.client.post, "/v1/chat/completions", json={**LONG, "width": 30})
-        time.sleep(0.3)
+        time.sleep(0.1)
         assert ask(server, temperature=0, max_tokens=8).status_code == 200
         assert not search.done()
         assert search.result().status_code == 200
@@ -82,7 +82,7 @@ def test_a_full_queue_turns_away(reference: Any) -> None:
 def test_a_stop_ends_streams_with_an_error(reference: Any, name: str, code: int) -> None:
     policy = str(reference("policy", "q4_k_m"))
     with serving("--policy", policy, "--grace", "0.2") as running:
-        body = {**LONG, "method": "majority", "width": 30, "stream": True}
+        body = {**endless(running), "stream": True}
         with running.client.stream("POST", "/v1/chat/completions", json=body) as reply:
             lines = reply.iter_lines()
             next(lines)
