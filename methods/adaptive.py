@@ -11,13 +11,11 @@ from functools import partial
 from methods.baseline import SampleVote, sample
 from methods.build import MethodSpec, Watch
 from methods.candidate import Candidate
-from methods.scorers import ProcessRewardScorer
+from methods.scorers import Scorer
 from runtime.engine import Engine
 
 
-def adaptive(
-    spec: MethodSpec, engine: Engine, _: ProcessRewardScorer | None, watch: Watch
-) -> SampleVote:
+def adaptive(spec: MethodSpec, engine: Engine, _: Scorer | None, watch: Watch) -> SampleVote:
     """Samples in waves, `spec.width` at most. See `methods.build.Builder`."""
     enough = partial(settled, confidence=spec.own["confidence"])
     vote = sample(spec, engine, None, watch)

@@ -11,7 +11,7 @@ from methods.build import MethodSpec
 from methods.candidate import Answer, Candidate
 from methods.catalog import Selection
 from methods.problem import Problem
-from methods.scorers import ProcessRewardScorer, Scorer
+from methods.scorers import Scorer
 from methods.trial import Trial, split_steps
 from runtime.engine import Branch, Engine, Sampling, Step
 from runtime.prompt import prompt_format
@@ -104,9 +104,7 @@ def greedy(spec: MethodSpec, engine: Engine, *_: object) -> SampleVote:
     )
 
 
-def sample(
-    spec: MethodSpec, engine: Engine, scorer: ProcessRewardScorer | None, _: object
-) -> SampleVote:
+def sample(spec: MethodSpec, engine: Engine, scorer: Scorer | None, _: object) -> SampleVote:
     """`spec.width` paths. See `methods.build.Builder`."""
     sampling = Sampling(spec.temperature, spec.top_p, spec.max_tokens, stop_loops=spec.stop_loops)
     return SampleVote(

@@ -15,7 +15,7 @@ from methods.budget import Budget
 from methods.candidate import Answer, Stage
 from methods.catalog import Allocation, ProtocolName, Selection
 from methods.problem import Problem
-from methods.scorers import ProcessRewardScorer
+from methods.scorers import Scorer
 from runtime.engine import Engine, Sampling
 
 Watch = Callable[[Stage], None]
@@ -93,7 +93,7 @@ class Builder(Protocol):
     """What a search of the catalog names: a method from its description, nothing in it None."""
 
     def __call__(
-        self, spec: MethodSpec, engine: Engine, scorer: ProcessRewardScorer | None, watch: Watch
+        self, spec: MethodSpec, engine: Engine, scorer: Scorer | None, watch: Watch
     ) -> Method:
         """`scorer` is there wherever the search is scored; `watch` gets every finished stage."""
         ...
@@ -102,7 +102,7 @@ class Builder(Protocol):
 def build(
     spec: MethodSpec,
     engine: Engine,
-    scorer: ProcessRewardScorer | None,
+    scorer: Scorer | None,
     watch: Watch = lambda _: None,
 ) -> Method:
     """The method of a description. `scorer` may be None where neither search nor choice is scored.
@@ -118,7 +118,7 @@ def build(
     if scorer is None and (search.scored or catalog.SELECTIONS[selection].scored):
         raise Refusal(
             f"{search.name if search.scored else selection} needs a reward model; give --reward, "
-            f"or choose {catalog.listed(catalog.without_reward())}"
+            f"{catalog.WITHOUT_MODEL}, or choose {catalog.listed(catalog.without_reward())}"
         )
     aggregation = spec.aggregation or (scorer.aggregation if scorer else "last")
     builder: Builder = resolve_name(name)

@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from convert.artifact import Artifact, PromptFormat, RewardProtocol
     from methods.build import MethodSpec
     from methods.candidate import Answer, Stage
+    from methods.judges import Judges
     from methods.problem import Problem
     from runtime.options import EngineOptions
 
@@ -134,24 +136,28 @@ def _prompt(options: argparse.Namespace, plan: _Plan, problem: Problem) -> str:
 
 def _answer(options: argparse.Namespace, plan: _Plan, problem: Problem) -> Answer:
     from methods.build import build
-    from methods.scorers import ProcessRewardScorer
+    from methods.judges import judges, scorer_of
     from runtime.load import open_engine
-    from runtime.prompt import ask_as, prompt_format
+    from runtime.prompt import ask_as
 
-    judge = _judge(options, plan)
-    with open_engine(plan.policy.path, replace(plan.engine, think=options.think)) as policy:
+    scored = catalog.METHODS[options.method].needs_reward
+    named = judges(options.reward or _own_reward(plan.policy)) if scored else judges(None)
+    model = _reward_model(named, options, plan)
+    with ExitStack() as opened:
+        policy = open_engine(plan.policy.path, replace(plan.engine, think=options.think))
+        opened.enter_context(policy)
         ask_as(policy, plan.form)
         _say(f"policy: {policy.artifact.path.name}, {policy.artifact.level}; {policy.device}")
-        if judge is None:
-            return build(plan.spec, policy, None, _watch()).solve(problem, options.seed)
-        with open_engine(judge, plan.engine, plan.protocol) as reward:
+        reward = None
+        if model is not None:
+            reward = opened.enter_context(open_engine(model, plan.engine, plan.protocol))
             _say(f"reward: {reward.artifact.path.name}, {reward.artifact.level}; {reward.device}")
-            scorer = ProcessRewardScorer(reward, prompt_format(policy).step_stop)
-            return build(plan.spec, policy, scorer, _watch()).solve(problem, options.seed)
+        scorer = scorer_of(named.own, policy, reward)
+        return build(plan.spec, policy, scorer, _watch()).solve(problem, options.seed)
 
 
-def _judge(options: argparse.Namespace, plan: _Plan) -> Path | None:
-    """The reward model, converted where it has to be; None where the method reads none.
+def _reward_model(named: Judges, options: argparse.Namespace, plan: _Plan) -> Path | None:
+    """Where the reward model is, converted where it has to be; None where none reads the steps.
 
     Raises:
         Refusal: if it is not one.
@@ -159,11 +165,11 @@ def _judge(options: argparse.Namespace, plan: _Plan) -> Path | None:
     from methods.pairing import check_reward
     from runtime.load import describe_model
 
-    if not catalog.METHODS[options.method].needs_reward:
+    if named.model is None:
         return None
-    judge = located(options.reward or _own_reward(plan.policy), options, plan.protocol)
-    check_reward(describe_model(judge, plan.protocol))
-    return judge
+    path = located(named.model, options, plan.protocol)
+    check_reward(describe_model(path, plan.protocol))
+    return path
 
 
 def _policy(options: argparse.Namespace) -> str:
@@ -175,8 +181,8 @@ def _own_reward(policy: Artifact) -> str:
     """The reward model that goes with a reference policy; nobody else's policy has one."""
     if policy.source not in ("reference:policy", "reference:thinker"):
         raise Refusal(
-            f"{policy.path.name} needs a reward model; give --reward, or choose "
-            f"--method {catalog.listed(catalog.without_reward())}"
+            f"{policy.path.name} needs a reward model; give --reward, {catalog.WITHOUT_MODEL}, "
+            f"or choose --method {catalog.listed(catalog.without_reward())}"
         )
     return "reference:reward"
 

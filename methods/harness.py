@@ -16,15 +16,15 @@ from lm_eval.api.registry import register_model
 
 from methods.build import MethodSpec, build
 from methods.catalog import METHODS
+from methods.judges import judges, scorer_of
 from methods.likelihood import Likelihood, likelihoods
 from methods.models import pair
 from methods.problem import Problem
-from methods.scorers import ProcessRewardScorer
 from methods.show import best_path
 from runtime.engine import Engine, Sampling
 from runtime.load import open_engine
 from runtime.options import EngineOptions, Thinking
-from runtime.prompt import conversation_text, prompt_format
+from runtime.prompt import conversation_text
 from runtime.scheduler import Scheduler
 
 PLAIN = "plain"
@@ -69,9 +69,11 @@ class Starbase(TemplateLM):  # type: ignore[misc]  # the harness has no types
             reward = None
         elif reward is None and policy.startswith("reference:"):
             reward = "reference:reward"
-        path, judge = pair(policy, reward, Namespace(quant=quant, offline=False))
+        named = judges(reward)
+        path, judge = pair(policy, named.model, Namespace(quant=quant, offline=False))
         self._policy = open_engine(path, options)
         self._reward = open_engine(judge, replace(options, think="off")) if judge else None
+        self._own = named.own
         self._method, self._width, self._seed = method, int(width), int(seed)
         self._branches, self._max_tokens = int(branches), int(max_tokens)
         self._name = f"{self._policy.artifact.path.name}:{method}-{width}-{think}"
@@ -165,8 +167,7 @@ class Starbase(TemplateLM):  # type: ignore[misc]  # the harness has no types
         question = next((str(document[q]) for q in QUESTIONS if q in document), request.args[0])
         row = METHODS[self._method]
         spec = MethodSpec(row.search.name, self._width, max_tokens=most, selection=row.selection)
-        stop = prompt_format(policy).step_stop
-        scorer = ProcessRewardScorer(reward, stop) if reward else None
+        scorer = scorer_of(self._own, policy, reward)
         answer = build(spec, policy, scorer).solve(
             Problem("0", question, prompt=prompt), self._seed
         )

@@ -12,13 +12,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from convert.refusal import Refusal
 from methods.allocate import allocate
 from methods.answers.reader import Extraction
 from methods.build import MethodSpec, Watch
 from methods.candidate import Answer, Candidate, Stage
 from methods.catalog import Allocation, Selection
 from methods.problem import Problem
-from methods.scorers import ProcessRewardScorer
+from methods.scorers import ProcessRewardScorer, Scorer
 from methods.trial import Trial
 from runtime.engine import Branch, Engine, Sampling, Step
 
@@ -44,10 +45,13 @@ class PaperRebase:
 
     @classmethod
     def build(
-        cls, spec: MethodSpec, engine: Engine, scorer: ProcessRewardScorer | None, watch: Watch
+        cls, spec: MethodSpec, engine: Engine, scorer: Scorer | None, watch: Watch
     ) -> PaperRebase:
         """See `methods.build.Builder`."""
-        assert scorer is not None
+        if not isinstance(scorer, ProcessRewardScorer):
+            raise Refusal(
+                "the paper's protocol scores with a reward model alone; give --reward MODEL"
+            )
         return cls(
             engine,
             scorer,

@@ -21,7 +21,10 @@ from runtime.engine import Branch, Engine, Output, Step, Usage
 class Scorer(Protocol):
     """Turns steps into scores in [0, 1]."""
 
-    seconds: float  # spent so far
+    @property
+    def seconds(self) -> float:
+        """Spent so far."""
+        ...
 
     @property
     def shape(self) -> Shape:

@@ -10,6 +10,7 @@ from convert.artifact import Aggregation
 from methods import arguments as kinds
 from methods import catalog
 from methods.answers.tasks import HELP, TASKS
+from methods.judges import judges
 from methods.own_arguments import add_own_options
 from methods.prompt_arguments import add_prompt
 from methods.token_limits import CHAT_PATH, CHAT_STEP, PATH, STEP
@@ -60,7 +61,11 @@ def add_models(models: argparse._ArgumentGroup) -> None:
         "reference:thinker where --think asks for thoughts)",
     )
     models.add_argument(
-        "--reward", metavar="MODEL", help="likewise; a reference policy has its own"
+        "--reward",
+        metavar="MODEL",
+        help="likewise; a reference policy has its own; or what needs no second model: logprob "
+        "scores a step by its probability, logprob-min by its least sure token; logprob*MODEL "
+        "multiplies both",
     )
     models.add_argument(
         "--protocol",
@@ -147,7 +152,8 @@ def _thinking(think: argparse._ArgumentGroup) -> None:
 def unused(options: argparse.Namespace) -> list[tuple[bool, tuple[str, ...], str]]:
     """Arguments that a method or a way of thinking does not read."""
     scored = catalog.METHODS[options.method].needs_reward
-    models = [options.policy, *([options.reward] if scored else [])]
+    judge = judges(options.reward)
+    models = [options.policy, *([judge.model] if scored and not judge.alone else [])]
     named = f"--method {options.method}"
     return [
         (not scored, ("--reward", "--protocol", "--aggregation"), f"{named} reads no scores"),

@@ -13,7 +13,7 @@ from methods.build import MethodSpec, Watch
 from methods.candidate import AGGREGATIONS, Answer, Candidate, Stage
 from methods.catalog import JUDGED, Selection
 from methods.problem import Problem
-from methods.scorers import ProcessRewardScorer, Scorer
+from methods.scorers import Scorer
 from methods.think_block import ThinkBlock
 from methods.trial import Trial
 from runtime.engine import Engine, Hidden, Sampling, Step
@@ -41,9 +41,7 @@ class TreeSearch:
     watch: Watch = lambda _: None  # called after every stage
 
     @classmethod
-    def build(
-        cls, spec: MethodSpec, engine: Engine, scorer: ProcessRewardScorer | None, watch: Watch
-    ) -> Self:
+    def build(cls, spec: MethodSpec, engine: Engine, scorer: Scorer | None, watch: Watch) -> Self:
         """See `methods.build.Builder`. What a search adds is read where the spec has it."""
         assert scorer is not None
         assert spec.aggregation is not None

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from convert.command import run
 from convert.printing import say
 from convert.refusal import Refusal
+from methods.judges import judges
 from methods.models import engine_options, pair, stated_protocol
 from methods.serve.arguments import parser
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from convert.artifact import RewardProtocol
+    from methods.judges import OwnJudge
     from runtime.engine import Engine
 
 CONTEXT = 8192  # tokens in memory, all requests together
@@ -40,14 +42,10 @@ def _serve(options: argparse.Namespace) -> None:
         raise Refusal(f"{MISSING} ({error.name} is missing)") from error
     logging.basicConfig(format="%(levelname)s %(message)s", stream=sys.stderr)
     protocol = stated_protocol(options)
-    policy, reward = pair(
-        options.policy or "reference:policy",
-        options.reward or (None if options.policy else "reference:reward"),
-        options,
-        protocol,
-    )
+    named = judges(options.reward or (None if options.policy else "reference:reward"))
+    policy, reward = pair(options.policy or "reference:policy", named.model, options, protocol)
     with listen(options.host, options.port) as listening:
-        opening = Opening(lambda: _open(options, policy, reward, protocol))
+        opening = Opening(lambda: _open(options, policy, reward, named.own, protocol))
         server = Server(opening, options.grace, access_log=options.access_log)
 
         def give_up() -> None:
@@ -65,7 +63,11 @@ def _serve(options: argparse.Namespace) -> None:
 
 
 def _open(
-    options: argparse.Namespace, policy: Path, reward: Path | None, protocol: RewardProtocol | None
+    options: argparse.Namespace,
+    policy: Path,
+    reward: Path | None,
+    own: OwnJudge | None,
+    protocol: RewardProtocol | None,
 ) -> tuple[ASGIApp, Callable[[], None]]:
     """The application over opened models, and what ends it."""
     from methods.serve.app import Door, make_app
@@ -86,6 +88,7 @@ def _open(
         DeskOptions(
             Way(options.method, options.width, options.think), options.max_tokens, options.queue
         ),
+        own,
     )
     door = Door(
         options.host,

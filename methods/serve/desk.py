@@ -13,7 +13,8 @@ from typing import Any
 from convert.heads import read_talk_head
 from convert.refusal import Refusal
 from methods.candidate import Answer
-from methods.catalog import METHODS
+from methods.catalog import METHODS, WITHOUT_MODEL
+from methods.judges import OwnJudge
 from methods.serve import budget
 from methods.serve.errors import ApiError
 from methods.serve.metrics import Metrics
@@ -46,20 +47,29 @@ class DeskOptions:
 class Desk:
     """Takes requests, lets the scheduler work on all of them together, hands results back."""
 
-    def __init__(self, policy: Engine, reward: Engine | None, options: DeskOptions) -> None:
-        self.policy, self.reward, self.options = policy, reward, options
+    def __init__(
+        self,
+        policy: Engine,
+        reward: Engine | None,
+        options: DeskOptions,
+        own: OwnJudge | None = None,
+    ) -> None:
+        self.policy, self.reward, self.options, self.own = policy, reward, options, own
         self.metrics = Metrics()
         self.default, self.max_tokens = options.default, options.max_tokens
         thinks = policy.artifact.thought is not None
         self._head = read_talk_head(policy.artifact) if thinks else None
         self.served = Served(
             policy.artifact.path.name.removesuffix(".gguf").removesuffix(".onnx"),
-            judged=reward is not None,
+            judged=reward is not None or own is not None,
             thinks=thinks,
             most_width=max(1, (policy.max_branches - 2) // 2),
         )
         if options.default.method not in (PLAIN, *self.served.methods()):
-            raise Refusal(f"--method {options.default.method} needs a reward model; give --reward")
+            raise Refusal(
+                f"--method {options.default.method} needs a reward model; give --reward, "
+                f"or {WITHOUT_MODEL}"
+            )
         self._created = int(time.time())
         self._costs = budget.Costs()
         models = (policy,) if reward is None else (policy, reward)
@@ -131,8 +141,8 @@ class Desk:
 
     @property
     def reward_name(self) -> str:
-        """The reward model's file, without its folder."""
-        return self.reward.artifact.path.name if self.reward else ""
+        """The reward model's file, without its folder; the policy's own judge by its name."""
+        return self.reward.artifact.path.name if self.reward else self.own or ""
 
     def props(self) -> dict[str, Any]:
         """What user interfaces ask first; no path of this machine is in it."""
@@ -197,7 +207,9 @@ class Desk:
         """One request, on a thread of its own, of which one runs at a time."""
         try:
             policy = self._thinking(views[0], work.think)
-            result = work.run(Engines(policy, views[1] if len(views) > 1 else None), ticket.tell)
+            result = work.run(
+                Engines(policy, views[1] if len(views) > 1 else None, self.own), ticket.tell
+            )
             self._book(work, result)
             ticket.done(result)
         except Cancelled:

@@ -10,9 +10,10 @@ from convert.artifact import Aggregation
 from methods import show
 from methods.build import MethodSpec, build
 from methods.candidate import AGGREGATIONS, Answer, Candidate, Stage
+from methods.judges import OwnJudge, scorer_of
 from methods.likelihood import Likelihood, likelihoods
 from methods.problem import Problem
-from methods.scorers import ProcessRewardScorer
+from methods.scorers import ProcessRewardScorer, Scorer
 from methods.serve.plain import Completion, Wanted, complete
 from methods.serve.replies import Told
 from runtime.engine import Branch, Engine, Step, Usage
@@ -27,11 +28,15 @@ class Engines:
 
     policy: Engine
     reward: Engine | None
+    own: OwnJudge | None = None
 
-    def scorer(self) -> ProcessRewardScorer | None:
-        """The reward model, reading the steps of this policy."""
-        if self.reward is None:
-            return None
+    def scorer(self) -> Scorer | None:
+        """Who scores the steps of a search."""
+        return scorer_of(self.own, self.policy, self.reward)
+
+    def reader(self) -> ProcessRewardScorer:
+        """The reward model, reading the steps of this policy, whoever wrote them."""
+        assert self.reward is not None
         return ProcessRewardScorer(self.reward, prompt_format(self.policy).step_stop)
 
 
@@ -130,8 +135,7 @@ class Scoring:
         return 2 * len(self.pairs) + 2
 
     def run(self, engines: Engines, _tell: Tell) -> Rewards:
-        scorer = engines.scorer()
-        assert scorer is not None
+        scorer = engines.reader()
         before, began = scorer.usage, scorer.seconds
         found: dict[int, list[float]] = {}
         for asked in dict.fromkeys(question for question, _ in self.pairs):

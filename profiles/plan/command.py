@@ -12,7 +12,8 @@ from convert.printing import say
 from convert.refusal import Refusal
 from convert.units import GIB
 from methods.arguments import paths, tokens, warn_unused
-from methods.catalog import METHODS, REBASE, listed, unread, without_reward
+from methods.catalog import METHODS, REBASE, WITHOUT_MODEL, listed, unread, without_reward
+from methods.judges import judges
 from profiles import arguments
 from runtime.options import KvType
 
@@ -42,7 +43,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="see below; default: reference:policy (reference:thinker with --think)",
     )
     p.add_argument(
-        "--reward", metavar="MODEL", help="likewise; default with a reference policy: its own"
+        "--reward",
+        metavar="MODEL",
+        help="likewise; default with a reference policy: its own; logprob takes no memory",
     )
     p.add_argument("--method", choices=METHODS, default=REBASE.name)
     p.add_argument(
@@ -142,12 +145,14 @@ def models_of(options: argparse.Namespace) -> list[str]:
     policy = options.policy or ("reference:thinker" if options.think else "reference:policy")
     if not METHODS[options.method].needs_reward:
         return [policy]
-    reward = options.reward
+    if judges(options.reward).alone:
+        return [policy]
+    reward = judges(options.reward).model
     if reward is None and policy.startswith("reference:"):
         reward = "reference:reward"
     if reward is None:
         raise Refusal(
-            f"{options.method} needs a reward model; give --reward, or choose "
+            f"{options.method} needs a reward model; give --reward, {WITHOUT_MODEL}, or choose "
             f"--method {listed(without_reward())}"
         )
     return [policy, reward]

@@ -17,6 +17,7 @@ from methods import catalog
 from methods.answers.tasks import TaskName
 from methods.build import MethodSpec
 from methods.catalog import ProtocolName, Selection
+from methods.judges import OwnJudge
 from methods.problem import Problem, read_problems
 from profiles.records.shard import Shard
 from profiles.stored_json import parse
@@ -34,6 +35,7 @@ ADDED: dict[str, object] = {
     "parallel": 1,
     "options.streams": False,
     "shard": None,
+    "judge": None,
 }
 PLACES = frozenset(  # change no answer to a question
     ("policy", "reward", "data", "limit", "baseline", "latency_questions")
@@ -66,6 +68,12 @@ class Configuration:
     parallel: int = 1  # questions at once; kernels round by what shares a call
     latency_questions: int = 20  # of them asked alone too, where several are asked at once
     shard: Shard | None = None  # None: all questions
+    judge: OwnJudge | None = None  # of the policy's own, alone or times the reward model
+
+    @property
+    def judged(self) -> bool:
+        """Whether steps are scored."""
+        return self.reward is not None or self.judge is not None
 
     @property
     def thinking(self) -> Thinking:
@@ -83,6 +91,7 @@ class Configuration:
         parts = [stem.strip("-_."), self.format, self.level]
         if self.reward_level not in (None, self.level):
             parts.append(f"reward-{self.reward_level}")
+        parts += [] if self.judge is None else [self.judge]
         parts += [] if self.options.kv_type == "f16" else [f"kv-{self.options.kv_type}"]
         parts += [self.spec.search, str(self.spec.width)]
         parts += {"off": [], "on": ["thinking"], "gated": ["gated"]}[self.thinking]
@@ -103,7 +112,7 @@ class Configuration:
         if self.protocol is ProtocolName.PAPER and search.paper is not None:
             return (search.paper.selection,)
         served = catalog.selections_of(search.name)
-        if search.scored or self.reward is not None:
+        if search.scored or self.judged:
             return served
         return tuple(s for s in served if not catalog.SELECTIONS[s].scored)
 

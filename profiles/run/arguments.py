@@ -47,7 +47,10 @@ def _models(group: argparse._ArgumentGroup) -> None:
         help=f"{source}, or one or more .gguf or .onnx files (default: reference:policy)",
     )
     group.add_argument(
-        "--reward", metavar="MODEL", help=f"{source}, or a file (default: reference:reward)"
+        "--reward",
+        metavar="MODEL",
+        help=f"{source}, or a file (default: reference:reward); logprob, logprob-min and "
+        "logprob*MODEL as in solve",
     )
     group.add_argument(
         "--reward-protocol",

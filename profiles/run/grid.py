@@ -14,6 +14,7 @@ from methods.answers.tasks import ANSWER_TOKENS, TaskName
 from methods.arguments import MAX_TOKENS
 from methods.build import MethodSpec, paper_spec
 from methods.catalog import METHODS, ProtocolName
+from methods.judges import AGGREGATED, OwnJudge
 from methods.pairing import check_policy, check_reward
 from methods.token_limits import path_tokens, room_for_prompt, step_tokens
 from profiles import paper_suite
@@ -117,7 +118,7 @@ def searches(request: Request) -> Iterator[tuple[str, int]]:
 def pairs(request: Request, sources: Sequence[str], models: ModelSources) -> list[Pair]:
     """Policy and reward model of every level, the baseline first."""
     files = are_files(sources)
-    reward = _reward_source(request) if request.needs_reward else None
+    reward = _reward_source(request) if request.needs_reward and not request.judge.alone else None
     if files:
         policies = [models.describe(Path(path)) for path in sources]
         levels = [policy.level for policy in policies]
@@ -158,14 +159,15 @@ def _full_precision(
 
 
 def _reward_source(request: Request) -> str:
-    if request.reward is not None:
-        return request.reward
+    if request.judge.model is not None:
+        return request.judge.model
     if request.policies[0].startswith(REFERENCE):
         return "reference:reward"
     needy = ", ".join(method for method in request.methods if METHODS[method].needs_reward)
     raise Refusal(
         f"{needy}: needs a reward model that reads this policy's steps; "
-        f"give --reward, or choose --methods {' '.join(catalog.without_reward())}"
+        f"give --reward, {catalog.WITHOUT_MODEL}, or choose --methods "
+        f"{' '.join(catalog.without_reward())}"
     )
 
 
@@ -192,6 +194,7 @@ def _configuration(
     fingerprints: dict[Path, str],
 ) -> Configuration:
     reward, task = pair.reward if request.judges(spec.search) else None, request.task or "gsm8k"
+    own = request.judge.own if request.judges(spec.search) else None
     fair = spec.protocol is ProtocolName.FAIR  # the paper's code asks, and stops, as it does
     form = request.prompt.applied(pair.policy.prompt) if fair else None
     if fair:
@@ -210,7 +213,7 @@ def _configuration(
         format=pair.policy.format,
         level=pair.policy.level,
         reward_level=reward.level if reward else None,
-        spec=replace(spec, aggregation=_aggregation(spec, reward)),
+        spec=replace(spec, aggregation=_aggregation(spec, reward, own)),
         options=room_for(
             options, spec, parallel, [pair.policy, *([reward] if reward else [])], bare
         ),
@@ -228,6 +231,7 @@ def _configuration(
         parallel=parallel,
         latency_questions=request.latency_questions,
         shard=request.shard,
+        judge=own,
     )
 
 
@@ -242,10 +246,12 @@ def _stored(policy: Artifact, form: PromptFormat | None) -> PromptFormat | None:
     return None if own else form
 
 
-def _aggregation(spec: MethodSpec, reward: Artifact | None) -> Aggregation:
-    """How the scores of a path become one: as asked, else as the reward model's protocol says."""
+def _aggregation(spec: MethodSpec, reward: Artifact | None, own: OwnJudge | None) -> Aggregation:
+    """How the scores of a path become one: as asked, else as the judge's protocol says."""
     if spec.aggregation is not None:
         return spec.aggregation
+    if own is not None and reward is None:
+        return AGGREGATED[own]
     protocol = reward.reward if reward is not None and spec.protocol is ProtocolName.FAIR else None
     return protocol.aggregation if protocol is not None else "last"
 

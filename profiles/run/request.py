@@ -15,6 +15,7 @@ from convert.stated import asked_reward
 from methods.answers.tasks import TaskName
 from methods.build import MethodSpec
 from methods.catalog import GREEDY, METHODS, ProtocolName, in_paper, rows_of
+from methods.judges import Judges, judges
 from methods.own_arguments import own_values
 from methods.prompt_arguments import changes
 from profiles import paper_suite
@@ -59,6 +60,11 @@ class Request:
     shard: Shard | None = None  # None: all questions
 
     @property
+    def judge(self) -> Judges:
+        """Who scores the steps, as `--reward` says."""
+        return judges(self.reward)
+
+    @property
     def needs_reward(self) -> bool:
         return any(METHODS[method].needs_reward for method in self.methods)
 
@@ -86,6 +92,8 @@ def request(options: argparse.Namespace) -> Request:
     for method in options.methods:
         for width in options.width:
             METHODS[method].search.branches(width)
+    if options.protocol is ProtocolName.PAPER and judges(options.reward).own is not None:
+        raise Refusal(f"the paper's protocol reads no {judges(options.reward).own}; give a model")
     return Request(
         policies=tuple(options.policy),
         reward=options.reward,

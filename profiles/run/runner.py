@@ -105,13 +105,13 @@ def describe(
     """What the header of a report is made from; no folder of this machine is in it."""
     first = made[0]
     fair = next((m.spec for m in made if m.protocol is ProtocolName.FAIR), request.spec)
-    judged = next((one.reward for one in made if one.reward is not None), None)
-    reward = request.reward or ("reference:reward" if judged else None)
+    judged = any(one.judged for one in made)
+    reward = request.reward or "reference:reward"
     return {
         "command": plain(shlex.join(["profile", *map(_public, arguments)])),
         "models": {
             "policy": ", ".join(map(_public, request.policies)),
-            "reward": _public(reward) if judged and reward else None,
+            "reward": _public(reward) if judged else None,
             "thinker": _thinker(made),
         },
         "data": {"name": request.data.name, "sha256": first.data_sha256},
@@ -140,7 +140,7 @@ def describe(
 
 def _aggregation(made: Sequence[Configuration]) -> str:
     """How the scores of a path became one; what no reward model reads has none."""
-    judged = dict.fromkeys(one.spec.aggregation for one in made if one.reward is not None)
+    judged = dict.fromkeys(one.spec.aggregation for one in made if one.judged)
     return ", ".join(filter(None, judged)) or "last"
 
 

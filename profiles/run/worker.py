@@ -25,8 +25,8 @@ from convert.refusal import Refusal
 from methods.build import Method, build
 from methods.candidate import Answer
 from methods.catalog import Selection, search_named
+from methods.judges import scorer_of
 from methods.problem import Problem
-from methods.scorers import ProcessRewardScorer
 from methods.selection import select
 from methods.show import tree
 from profiles.records.configuration import Configuration, read_configuration
@@ -59,7 +59,7 @@ from profiles.tree.stored_trees import tree_line, trees_path
 from runtime.engine import ContextFull, Engine
 from runtime.load import open_engine
 from runtime.loops import loops
-from runtime.prompt import ask_as, prompt_format
+from runtime.prompt import ask_as
 
 WARM_UP = Problem("warm-up", "Ann has 2 pens and buys 3 more. How many pens does Ann have?")
 LOCK = "lock"
@@ -237,9 +237,8 @@ def _verdict(found: Answer, problem: Problem, selection: Selection) -> ChosenAns
 
 
 def _method(configuration: Configuration, models: OpenModels) -> Method:
-    spec, scorer = replace(configuration.spec, selection=configuration.primary), None
-    if models.reward is not None:
-        scorer = ProcessRewardScorer(models.reward, prompt_format(models.policy).step_stop)
+    spec = replace(configuration.spec, selection=configuration.primary)
+    scorer = scorer_of(configuration.judge, models.policy, models.reward)
     return build(spec, models.policy, scorer)
 
 

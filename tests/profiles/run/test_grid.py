@@ -156,6 +156,26 @@ def test_a_foreign_policy_needs_its_own_reward_model(request_: Request, shelf: S
         configurations(asked, shelf.models())
 
 
+def test_a_policy_that_judges_itself_opens_no_reward_model(request_: Request, shelf: Shelf) -> None:
+    asked = replace(
+        request_, reward="logprob", methods=("rebase", "majority"), widths=(8,), baseline=False
+    )
+    tree, vote = configurations(asked, shelf.models())[:2]
+    assert all("reward" not in source for source, _ in shelf.converted)
+    assert (tree.judge, tree.reward, tree.spec.aggregation) == ("logprob", None, "prod")
+    assert tree.judged
+    assert tree.selections == ("weighted", "majority", "best-of-n")
+    assert "logprob" in tree.slug
+    assert (vote.judge, vote.selections) == (None, ("majority",))
+
+
+def test_a_product_opens_the_model_that_it_names(request_: Request, shelf: Shelf) -> None:
+    reward = shelf.file("reward-q8_0")
+    asked = replace(request_, reward=f"logprob*{reward}", methods=("rebase",), baseline=False)
+    (tree, *_) = configurations(asked, shelf.models())
+    assert (tree.judge, tree.reward) == ("logprob", reward)
+
+
 def test_two_files_of_one_name_are_refused(request_: Request, shelf: Shelf) -> None:
     file = str(shelf.file("m-q8_0"))
     asked = replace(request_, policies=(file, file), methods=("greedy",))
