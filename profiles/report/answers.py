@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from methods.catalog import METHODS, ProtocolName
-from profiles.report.choice import RowChoice, latency
+from profiles.report.choice import RowChoice, eligible, latency
 from profiles.report.gains import Gain
 from profiles.report.names import level_name, method_name, row_name, short_level
 from profiles.report.recovery import Recovery
@@ -123,10 +123,10 @@ def does_thinking_pay(effects: Sequence[Effect]) -> str:
     )
 
 
-def which_row(choice: RowChoice) -> str:
+def which_row(choice: RowChoice, rows: Sequence[Row]) -> str:
     """The row to use, whether its runner-up can be told from it, and a faster one."""
     pick, other = choice.pick, choice.runner_up
-    said = f"{row_name(pick)}, the most accurate"
+    said = f"{row_name(pick)}, {_most_accurate(pick, rows)}"
     if other is not None and choice.against is not None:
         told = "not told apart from" if choice.against.same else "surely above"
         said += f", {told} {row_name(other)}"
@@ -137,3 +137,19 @@ def which_row(choice: RowChoice) -> str:
             f"{row_name(choice.thrifty)}"
         )
     return said + "."
+
+
+def _most_accurate(pick: Row, rows: Sequence[Row]) -> str:
+    """Among which rows it is: full precision, which is not chosen from, may be above it."""
+    pool = eligible(rows)
+    full = [row for row in compared(rows) if row not in pool]
+    said = f"the most accurate of the {len(pool)} rows"
+    if not full:
+        return said
+    best = max(full, key=lambda row: row.accuracy.value)
+    if best.accuracy.value <= pick.accuracy.value:
+        return f"{said} below full precision"
+    return (
+        f"{said} below full precision ({percent(pick.accuracy.value)} % right; there "
+        f"{method_name(best)} has {percent(best.accuracy.value)} %)"
+    )

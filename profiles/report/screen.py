@@ -39,7 +39,7 @@ def verdicts(summary: Summary) -> list[ShortAnswer]:
     if summary.gains:
         found.append(ShortAnswer("Does search pay?", does_search_pay(summary.gains)))
     if summary.choice is not None:
-        found.append(ShortAnswer("What to use?", which_row(summary.choice)))
+        found.append(ShortAnswer("What to use?", which_row(summary.choice, summary.rows)))
     return found
 
 

@@ -63,11 +63,26 @@ def test_the_row_to_use_is_no_checkpoint_and_names_a_faster_one(summary: Summary
     assert choice.pick.setup.format == "gguf"
     assert choice.pick.accuracy.value == best
     assert choice.thrifty is not None
-    assert "not told apart from" in answers.which_row(choice)
+    assert "not told apart from" in answers.which_row(choice, summary.rows)
     apart = choose(eligible(summary.rows), lambda *_: RowComparison(same=False))
     assert apart.thrifty is None
-    assert "surely above" in answers.which_row(apart)
+    assert "surely above" in answers.which_row(apart, summary.rows)
     assert [card.role for card in cards(apart)] == ["Recommended", "Runner-up"]
+
+
+def test_the_row_to_use_says_among_what_it_is_the_most_accurate(summary: Summary) -> None:
+    choice = summary.choice
+    assert choice is not None
+    full = next(r for r in summary.rows if r.setup.format == "torch")
+    below = eligible(summary.rows)
+    above = replace(full, accuracy=replace(full.accuracy, value=0.99))
+    rows = [above if r is full else r for r in summary.rows]
+    said = answers.which_row(choice, rows)
+    assert f"the most accurate of the {len(below)} rows below full precision (" in said
+    assert f"; there {answers.method_name(full)} has 99.0 %)" in said
+    under = [replace(r, accuracy=replace(r.accuracy, value=0.0)) for r in rows[:5]]
+    assert "below full precision, " in answers.which_row(choice, [*under, *rows[5:]])
+    assert f"of the {len(below)} rows, " in answers.which_row(choice, below)
 
 
 def test_the_first_screen_has_three_sentences(summary: Summary) -> None:
