@@ -19,6 +19,7 @@ from profiles.records.shard import Shard, read_shard
 from runtime.options import GateBy, KvType, Thinking
 
 BENCHMARK = "benchmark"
+DEFAULT_WIDTH = 8
 MOST_PARALLEL = 256  # questions at once
 THINKERS = ("--thinker", "--think-levels", "--thought-temperature")
 LEVELS = {
@@ -107,10 +108,11 @@ def _search(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--width",
         nargs="+",
-        type=kinds.paths,
-        metavar="N",
-        default=[8],
-        help="paths of a vote, width of a tree; several are all run (default: 8)",
+        type=_width,
+        metavar="[METHOD=]N",
+        default=[DEFAULT_WIDTH],
+        help="paths of a vote, width of a tree; several are all run, METHOD=N by one method only, "
+        f"as votes that need no reward model pay for more paths (default: {DEFAULT_WIDTH})",
     )
     group.add_argument("--temperature", type=kinds.temperature, default=1.0)
     group.add_argument("--top-p", type=kinds.share, default=1.0)
@@ -238,6 +240,14 @@ def _output(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--resume", action="store_true", help="go on with what FOLDER holds")
     group.add_argument("--force", action="store_true", help="replace what FOLDER holds")
     group.add_argument("--json", action="store_true", help="print summary.json")
+
+
+def _width(text: str) -> int | tuple[str, int]:
+    """A width for all methods, or for one of them."""
+    method, given, width = text.rpartition("=")
+    if given and method not in METHODS:
+        raise argparse.ArgumentTypeError(f"unknown method {method!r}; choose {listed(METHODS)}")
+    return (method, kinds.paths(width)) if given else kinds.paths(width)
 
 
 def _parallel(text: str) -> int | None:

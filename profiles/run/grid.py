@@ -111,7 +111,7 @@ def searches(request: Request) -> Iterator[tuple[str, int]]:
     """Each search once for all methods that read it, at every width that tells its runs apart."""
     wanted = {row.search.name: row.search for row in map(METHODS.__getitem__, request.methods)}
     for name, search in wanted.items():
-        for width in dict.fromkeys(map(search.paths, request.widths)):
+        for width in request.widths_of(search):
             yield name, width
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 
 from convert import sources
@@ -14,13 +15,13 @@ from convert.refusal import Refusal
 from convert.stated import asked_reward
 from methods.answers.tasks import TaskName
 from methods.build import MethodSpec
-from methods.catalog import GREEDY, METHODS, ProtocolName, in_paper, rows_of
+from methods.catalog import GREEDY, METHODS, ProtocolName, Search, in_paper, rows_of
 from methods.judges import Judges, judges
 from methods.own_arguments import own_values
 from methods.prompt_arguments import changes
 from profiles import paper_suite
 from profiles.records.shard import Shard
-from profiles.run.arguments import BENCHMARK, LEVELS
+from profiles.run.arguments import BENCHMARK, DEFAULT_WIDTH, LEVELS
 from runtime.gate import DEFAULTS, Gate
 from runtime.options import EngineOptions, KvType, Thinking
 from runtime.prompt_changes import PromptChanges
@@ -35,13 +36,14 @@ class Request:
     levels: tuple[str, ...]
     reward_level: str
     methods: tuple[str, ...]
-    widths: tuple[int, ...]
+    widths: tuple[int, ...]  # of every method
     data: Path
     limit: int | None
     seed: int
     options: EngineOptions  # context, branches and thinking are filled in
     baseline: bool
     spec: MethodSpec  # search, width, selection and lengths are filled in
+    more_widths: tuple[tuple[str, int], ...] = ()  # of single methods
     think: tuple[Thinking, ...] = ("off",)
     thinker: str | None = None  # None: the reference thinker, or the policy itself
     think_levels: tuple[str, ...] | None = None  # None: all
@@ -73,13 +75,18 @@ class Request:
         asked = [row for row in rows_of(search) if row.name in self.methods]
         return any(row.needs_reward for row in asked)
 
+    def widths_of(self, search: Search) -> list[int]:
+        """Every width that tells runs of a search apart."""
+        more = [n for name, n in self.more_widths if METHODS[name].search is search]
+        return list(dict.fromkeys(map(search.paths, (*self.widths, *more))))
+
 
 def request(options: argparse.Namespace) -> Request:
     """What was asked for, as the grid reads it.
 
     Raises:
-        Refusal: if the paper's protocol lacks a method, a tree is wider than can be, or a budget of
-            seconds meets questions asked together.
+        Refusal: if the paper's protocol lacks a method, a tree is wider than can be, a width is of
+            a method that does not run, or a budget of seconds meets questions asked together.
     """
     suite = options.suite == "paper"
     if options.protocol is ProtocolName.PAPER and not suite:
@@ -89,18 +96,17 @@ def request(options: argparse.Namespace) -> Request:
             f"--budget of {options.budget} means nothing where questions share the models; choose "
             "tokens or operations, like 2000tok or 4T, or leave out --parallel"
         )
-    for method in options.methods:
-        for width in options.width:
-            METHODS[method].search.branches(width)
     if options.protocol is ProtocolName.PAPER and judges(options.reward).own is not None:
         raise Refusal(f"the paper's protocol reads no {judges(options.reward).own}; give a model")
+    methods = paper_suite.METHODS if suite else tuple(dict.fromkeys(options.methods))
+    widths, more = _widths(options.width, methods)
     return Request(
         policies=tuple(options.policy),
         reward=options.reward,
         levels=options.levels,
         reward_level=options.reward_level,
-        methods=paper_suite.METHODS if suite else tuple(dict.fromkeys(options.methods)),
-        widths=tuple(dict.fromkeys(options.width)),
+        methods=methods,
+        widths=widths,
         data=sources.BENCHMARK if options.data == BENCHMARK else Path(options.data),
         limit=options.limit or (paper_suite.QUESTIONS if suite else 100),
         seed=options.seed,
@@ -112,6 +118,7 @@ def request(options: argparse.Namespace) -> Request:
             thought_temperature=options.thought_temperature,
         ),
         baseline=options.baseline,
+        more_widths=more,
         spec=MethodSpec(
             GREEDY.search.name,
             temperature=options.temperature,
@@ -138,6 +145,19 @@ def request(options: argparse.Namespace) -> Request:
         parallel=options.parallel,
         latency_questions=options.latency_questions,
     )
+
+
+def _widths(
+    given: Sequence[int | tuple[str, int]], methods: Sequence[str]
+) -> tuple[tuple[int, ...], tuple[tuple[str, int], ...]]:
+    """Widths of all methods, and those of single ones; a tree can be as wide as branches allow."""
+    widths = [width for width in given if isinstance(width, int)] or [DEFAULT_WIDTH]
+    more = [width for width in given if not isinstance(width, int)]
+    for name, width in [*product(methods, widths), *more]:
+        if name not in methods:
+            raise Refusal(f"--width {name}={width} has no effect: add {name} to --methods")
+        METHODS[name].search.branches(width)
+    return tuple(dict.fromkeys(widths)), tuple(more)
 
 
 def _gate(options: argparse.Namespace) -> float:

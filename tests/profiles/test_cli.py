@@ -48,6 +48,8 @@ def test_help_loads_nothing_heavy() -> None:
         (["--levels", "q4km"], "unknown level 'q4km' for gguf; choose f32, bf16, f16, q8_0"),
         (["--methods", "mcts"], "choose from 'greedy', 'majority'"),
         (["--width", "0"], "'0' is not a positive number"),
+        (["--width", "8", "mcts=8"], "unknown method 'mcts'; choose greedy, majority"),
+        (["--width", "majority=0"], "'0' is not a positive number"),
         (["--limit", "-1"], "'-1' is not a positive number"),
         (["--resume", "--force"], "contradict"),
     ],

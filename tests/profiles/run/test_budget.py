@@ -18,3 +18,11 @@ def test_seconds_are_no_budget_of_questions_asked_together(
     with pytest.raises(SystemExit, match="2"):
         cli.main(["run", "--budget", "5 apples"])
     assert "'5 apples' cannot be read; choose like 2000tok" in capsys.readouterr().err
+
+
+def test_a_width_of_a_method_that_does_not_run_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = ["run", "--methods", "greedy", "--width", "4", "rebase=8", "-o", str(tmp_path / "out")]
+    assert cli.main(run) == 1
+    assert "--width rebase=8 has no effect: add rebase to --methods" in capsys.readouterr().err

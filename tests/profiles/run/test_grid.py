@@ -105,6 +105,17 @@ def test_full_precision_first_then_each_level_with_each_search(
     ]
 
 
+def test_one_method_may_be_wider_than_the_others(request_: Request, shelf: Shelf) -> None:
+    asked = replace(request_, widths=(4,), more_widths=(("majority", 12), ("rebase", 4)))
+    made = configurations(replace(asked, levels=("q8_0",), baseline=False), shelf.models())
+    assert [(c.spec.search, c.spec.width) for c in made] == [
+        ("greedy", 1),
+        ("sample", 4),
+        ("sample", 12),
+        ("rebase", 4),
+    ]
+
+
 def test_the_reward_model_follows_the_policys_level_or_keeps_its_own(
     request_: Request, shelf: Shelf
 ) -> None:
