@@ -26,7 +26,14 @@ class Budget:
     unit: Unit
 
     def __str__(self) -> str:
-        return f"{self.amount:g} {WORDS[self.unit]}"
+        return amount_text(self.amount, self.unit)
+
+
+def amount_text(amount: float, unit: Unit) -> str:
+    """As people read it: `2000 tokens`, `5 s`, `4 TFLOP`, `250 GFLOP`."""
+    if unit == "T" and amount < 1:
+        return f"{1000 * amount:.4g} GFLOP"
+    return f"{amount:.4g} {WORDS[unit]}" if amount < 1000 else f"{amount:.0f} {WORDS[unit]}"
 
 
 def parse(given: str | float) -> Budget:

@@ -7,12 +7,13 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from methods.arguments import positive_real
+from methods.arguments import budget, positive_real
 from profiles import arguments
 
 EPILOG = """\
 examples:
   profile recommend --vram 8 --max-latency 5
+  profile recommend --budget 20G
   profile recommend report --ram 4 --min-accuracy 70 --json
 """
 
@@ -42,6 +43,13 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         metavar="SECONDS",
         help="of a question, that 95 %% of them keep",
     )
+    p.add_argument(
+        "--budget",
+        type=budget,
+        metavar="N{tok,s,T,G}",
+        help="of a question on average, all models counted: tokens, seconds, 10^12 or 10^9 "
+        "operations",
+    )
     p.add_argument("--min-accuracy", type=_percent, metavar="PERCENT", help="of right answers")
     p.add_argument("--json", action="store_true", help="print one JSON document")
     p.set_defaults(body=run)
@@ -59,7 +67,9 @@ def run(options: argparse.Namespace, _given: Sequence[str]) -> None:
     from profiles.recommend.measure import RowLimits, document, read_rows, recommend
     from profiles.report.row_comparison import by_questions
 
-    limits = RowLimits(options.vram, options.ram, options.max_latency, options.min_accuracy)
+    limits = RowLimits(
+        options.vram, options.ram, options.max_latency, options.min_accuracy, options.budget
+    )
     found = recommend(read_rows(options.folder), limits, by_questions(options.folder))
     if options.json:
         say(json.dumps(document(found, limits), ensure_ascii=False))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from methods.budget import amount_text
 from profiles.recommend.measure import (
     Recommendation,
     RowLimits,
     Ruled,
     card_bytes,
     card_bytes_source,
+    cost_of,
 )
 from profiles.report.names import row_name
 from profiles.report.row_comparison import RowComparison
@@ -26,6 +28,7 @@ def text(found: Recommendation, limits: RowLimits) -> str:
         f"({found.measured} measured)",
         f"  latency:  {_latency(pick)} a question{_limit(limits.latency_s, ' s')}",
         f"  memory:   {_memory(pick, limits)}",
+        *_spent(pick, limits),
     ]
     lines += [f"  {remark}" for remark in _remarks(pick, limits)]
     lines += _runner_up(found)
@@ -66,6 +69,17 @@ def _memory(row: Row, limits: RowLimits) -> str:
         return f"{said}; on a card not measured"
     card = f" of {gib(limits.vram_bytes)}" if limits.vram_bytes is not None else ""
     return f"{said}; on a card {size(need)}{card}, {card_bytes_source(row)}, 1 GiB left free in it"
+
+
+def _spent(row: Row, limits: RowLimits) -> list[str]:
+    """What a question takes of the budget that was asked for."""
+    if limits.budget is None:
+        return []
+    unit = limits.budget.unit
+    spent = cost_of(row, unit)
+    assert spent is not None  # else it would not be within the limits
+    estimated = ", estimated" if unit == "T" else ""
+    return [f"  spends:   {amount_text(spent, unit)} a question{estimated}, of {limits.budget}"]
 
 
 def _remarks(row: Row, limits: RowLimits) -> list[str]:

@@ -12,6 +12,7 @@ from convert.files import regular
 from convert.refusal import Refusal
 from convert.typed import typed
 from convert.units import GIB
+from methods.budget import WORDS, Budget, Unit, amount_text
 from profiles.flat_rows import flat, nested
 from profiles.report.choice import choose, order
 from profiles.report.names import row_name
@@ -31,6 +32,7 @@ class RowLimits:
     ram_bytes: int | None = None  # peak resident set
     latency_s: float | None = None  # 95th percentile of a question
     accuracy: float | None = None  # share of right answers at least
+    budget: Budget | None = None  # of a question on average
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +141,8 @@ def breaches(row: Row, limits: RowLimits) -> Iterator[Breach]:
         yield from _breach("needs", card_bytes(row), limits.vram_bytes, " GiB of card")
     if limits.ram_bytes is not None:
         yield from _breach("peak RSS", row.memory.peak_rss_bytes, limits.ram_bytes, " GiB")
+    if limits.budget is not None:
+        yield from _over_budget(row, limits.budget)
     if limits.accuracy is not None and row.accuracy.value < limits.accuracy:
         short = (limits.accuracy - row.accuracy.value) / limits.accuracy
         text = f"{100 * row.accuracy.value:.1f} % right is below {100 * limits.accuracy:g} %"
@@ -152,6 +156,27 @@ def _breach(what: str, value: float | None, limit: float, unit: str) -> Iterator
         scale = GIB if "GiB" in unit else 1
         text = f"{what} {value / scale:.3g}{unit} is above {limit / scale:g}"
         yield Breach(text, value / limit - 1)
+
+
+def _over_budget(row: Row, budget: Budget) -> Iterator[Breach]:
+    cost = cost_of(row, budget.unit)
+    if cost is None:
+        yield Breach(f"{WORDS[budget.unit]} of a question: not measured", float("inf"))
+    elif cost > budget.amount:
+        said = f"{amount_text(cost, budget.unit)} a question are above {budget}"
+        yield Breach(said, cost / budget.amount - 1)
+
+
+def cost_of(row: Row, unit: Unit) -> float | None:
+    """What a question took on average, in the unit of a budget; None where it was not measured."""
+    cost = row.cost
+    if unit == "s":
+        return cost.latency_mean_s
+    if unit == "T":
+        return None if cost.flops_per_question is None else cost.flops_per_question / 1e12
+    tokens = cost.prompt_tokens_per_question, cost.decode_tokens_per_question
+    hidden = cost.thought_tokens_per_question, cost.reward_tokens_per_question
+    return None if None in tokens else sum(n or 0.0 for n in (*tokens, *hidden))
 
 
 def card_bytes(row: Row) -> int | None:

@@ -123,6 +123,7 @@ def _cost(
     policy = sum((record.policy for record in ran), Usage())
     reward = sum((record.reward for record in ran), Usage()) if charged else Usage()
     booked = sum(_booked(record) for record in ran)
+    over = [record.overshoot for record in ran if record.overshoot is not None]
     policy_flops = flops(policy, process.policy.shape)
     reward_flops = flops(reward, process.reward.shape) if process.reward else 0
     return Cost(
@@ -142,6 +143,7 @@ def _cost(
         policy_flops_per_question=_ratio(policy_flops, len(ran)),
         reward_flops_per_question=_ratio(reward_flops, len(ran)),
         seed_flops_per_question=_ratio(paper_flops(booked, process.policy.shape), len(ran)),
+        overshoot=fmean(over) if over else None,
     )
 
 

@@ -220,6 +220,12 @@ AT_ONCE = (
         lambda r: f"{r.at_once.timed_same}/{r.at_once.timed}" if r.at_once else NONE,
     ),
 )
+OVER = Column(
+    C,
+    "over budget %",
+    "Spent beyond the budget of an answer, on average.",
+    lambda r: percent(r.cost.overshoot),
+)
 CACHE = Column("", "KV", "Type of the KV cache.", kv_cell, False)
 VRAM = Column(M, "peak VRAM", "On the card, this process.", vram_cell)
 
@@ -248,6 +254,8 @@ def columns(rows: Sequence[Row]) -> tuple[Column, ...]:
         shown.insert(2, CACHE)
     if any(r.cost.thought_share is not None for r in rows):
         shown.insert(1 + [c.title for c in shown].index("tokens policy / reward"), THOUGHTS)
+    if any(r.cost.overshoot is not None for r in rows):
+        shown.insert([c.title for c in shown].index("s p50 / p95"), OVER)
     if any(r.traces for r in rows):
         place = [c.title for c in shown].index("tokens policy / reward")
         shown[place:place] = WRITTEN

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,9 +13,12 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 INK, GRID, PAPER = "#010101", "#020202", "#040404"  # stand-ins, replaced by the page's colours
 SIZE = (5.8, 4.0)  # inches
+MARKERS = "osD^vPX*<>hp"
+COLOURS = 8  # of the page
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "text.parse_math": False,  # a dollar in a name is a dollar
@@ -81,7 +84,16 @@ def legend(figure: Figure, *lines: Sequence[Key]) -> None:
 
 def colour(number: int) -> str:
     """The stand-in of the page's colour of that number."""
-    return f"#0303{number % 8 + 1:02x}"
+    return f"#0303{number % COLOURS + 1:02x}"
+
+
+def log_axis(axes: Axes, label: str, tick: Callable[[float], str], base: float = 10) -> None:
+    """A logarithmic axis below, with round numbers of its base."""
+    axes.set_xscale("log")
+    axes.set_xlabel(label)
+    axes.xaxis.set_major_locator(LogLocator(base=base, subs=(1, 2, 5) if base == 10 else (1,)))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: tick(x)))
 
 
 def svg(figure: Figure, salt: str) -> str:

@@ -7,15 +7,23 @@ from dataclasses import dataclass
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from profiles.report.drawing import INK, PAPER, STYLE, Key, canvas, colour, legend, svg
+from profiles.report.drawing import (
+    INK,
+    MARKERS,
+    PAPER,
+    STYLE,
+    Key,
+    canvas,
+    colour,
+    legend,
+    log_axis,
+    svg,
+)
 from profiles.report.names import method_name, search_name, short_level
 from profiles.report.over_levels import FILLS, searches, thoughts
 from profiles.report.rows import Row
 from profiles.text_formats import significant, size
-
-MARKERS = "osD^vPX*<>hp"
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +143,8 @@ def against(
             linewidth=1,
             zorder=1,
         )
-        _log_axis(axes, axis, tick)
+        # binary units have round numbers at powers of two
+        log_axis(axes, axis, tick, 2 if tick is size_tick else 10)
         axes.set_ylabel("% right")
         shapes = [Key(INK, MARKERS[n % len(MARKERS)], level) for n, level in enumerate(levels)]
         legend(figure, searches(rows, colours), shapes, thoughts(rows))
@@ -151,12 +160,3 @@ def _bars(rows: Sequence[Row]) -> list[list[float]]:
     below = [100 * max(0.0, row.accuracy.value - row.accuracy.low) for row in rows]
     above = [100 * max(0.0, row.accuracy.high - row.accuracy.value) for row in rows]
     return [below, above]
-
-
-def _log_axis(axes: Axes, label: str, tick: Tick) -> None:
-    axes.set_xscale("log")
-    axes.set_xlabel(label)
-    two = tick is size_tick  # binary units have round numbers at powers of two
-    axes.xaxis.set_major_locator(LogLocator(base=2) if two else LogLocator(subs=(1, 2, 5)))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: tick(x)))

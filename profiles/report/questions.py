@@ -6,8 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from profiles.intervals import Estimate, Paired
-from profiles.report import answers, recovery_sentences
+from profiles.report import answers, budget_sentences, recovery_sentences
+from profiles.report.budgets import Budgets
 from profiles.report.findings import findings, thinking_sentences, trees_against_majority
+from profiles.report.names import level_name
+from profiles.report.over_budgets import over_budgets
 from profiles.report.over_levels import Point, over_levels
 from profiles.report.summary import Summary
 from profiles.report.traces import do_answers_change, trace_table
@@ -23,6 +26,8 @@ TRACED = (
 class Question:
     """A section of the report. `points` are drawn over levels; `none` of them is no difference.
 
+    Or what `budgets` reach is drawn, over costs at the level `axis`.
+
     `table` holds its titles and its lines; the first two columns are texts.
     """
 
@@ -34,9 +39,12 @@ class Question:
     sentences: Sequence[str]
     table: Sequence[Sequence[str]] = ()
     none: float | None = 0.0
+    budgets: Budgets | None = None
 
     def drawn(self, colours: Sequence[str]) -> str:
         """The plot; empty where there is nothing to draw."""
+        if self.budgets is not None:
+            return over_budgets(self.budgets, self.axis)
         if not self.points:
             return ""
         return over_levels(self.points, colours, self.axis, none=self.none)
@@ -47,6 +55,7 @@ def questions(summary: Summary) -> list[Question]:
     found = [_quantization(summary)]
     if summary.gains or summary.comparisons:
         found.append(_search(summary))
+    found += [_budgets(summary, one) for one in summary.budgets]
     if summary.recoveries:
         found.append(_taken_back(summary))
     if summary.effects:
@@ -76,6 +85,22 @@ def _search(summary: Summary) -> Question:
         POINTS,
         [Point(gain.row, _points(gain.paired)) for gain in summary.gains],
         trees_against_majority(summary.comparisons),
+    )
+
+
+def _budgets(summary: Summary, found: Budgets) -> Question:
+    chosen = level_name(summary.choice.pick) if summary.choice else ""
+    level = chosen if chosen in found.frontiers else next(iter(found.frontiers))
+    return Question(
+        f"Which method for which budget of {found.currency.name}?",
+        budget_sentences.answer(found),
+        f"Accuracy of each method at {level} over its cost, at every width that it ran with; the "
+        "dashed line is the frontier.",
+        level,
+        (),
+        budget_sentences.sentences(found),
+        budget_sentences.table(found),
+        budgets=found,
     )
 
 

@@ -66,6 +66,7 @@ class Cost:
     policy_flops_per_question: float | None
     reward_flops_per_question: float | None
     seed_flops_per_question: float | None  # by the formula of arXiv 2412.16260
+    overshoot: float | None = None  # beyond the budget of an answer, as a share of it
 
     @property
     def gflop(self) -> float:
@@ -147,6 +148,8 @@ def flat_lines(rows: Sequence[Row]) -> list[dict[str, Any]]:
     absent = ["kv_type"] if all(row.setup.kv_type == "f16" for row in rows) else []
     if all(row.memory.foretold_card_bytes is None for row in rows):
         absent.append("foretold_card_bytes")
+    if all(row.cost.overshoot is None for row in rows):
+        absent.append("overshoot")
     if not any(row.at_once for row in rows):
         absent += names(AtOnce)
     if not any(row.traces for row in rows):

@@ -23,6 +23,8 @@ from profiles.records.stored_run import (
     records_path,
 )
 from profiles.report.accuracy import pair, row
+from profiles.report.answers import compared
+from profiles.report.budgets import Budgets, budgets
 from profiles.report.choice import RowChoice, choose, eligible
 from profiles.report.gains import Gain, gains
 from profiles.report.hosts import Speed, document, lines, mixed, speeds, untimed
@@ -87,6 +89,7 @@ class Summary:
     effects: tuple[Effect, ...] = ()
     recoveries: tuple[Recovery, ...] = ()
     gains: tuple[Gain, ...] = ()
+    budgets: tuple[Budgets, ...] = ()  # where a method ran at several widths
     searches: tuple[FlippedSearch, ...] = ()
     choice: RowChoice | None = None  # the row to use
     others: tuple[Document, ...] = ()  # what other commands measured into the same folder
@@ -94,14 +97,19 @@ class Summary:
 
     def document(self) -> dict[str, Any]:
         """The content of summary.json."""
-        return {
+        found = {
             "header": self.header,
             "rows": flat_lines(self.rows),
             "comparisons": [asdict(comparison) for comparison in self.comparisons],
             "gains": [gain.document() for gain in self.gains],
             "recovery": [recovery.document() for recovery in self.recoveries],
             "thinking": [_effect_document(effect) for effect in self.effects],
-        } | ({"hosts": lines(self.hosts)} if self.hosts else {})
+        }
+        budgets = [budget.document() for budget in self.budgets]
+        hosts = lines(self.hosts)
+        return (
+            found | ({"budgets": budgets} if budgets else {}) | ({"hosts": hosts} if hosts else {})
+        )
 
 
 def summarize(folder: Path) -> Summary:
@@ -139,6 +147,7 @@ def summarize(folder: Path) -> Summary:
         "measured": len(measured),
         "data": run["data"] | {"n": max(row.n for row in rows)},
     }
+    judge = by_records(measured)
     return Summary(
         header,
         tuple(rows),
@@ -147,8 +156,9 @@ def summarize(folder: Path) -> Summary:
         effects=tuple(effects(measured)),
         recoveries=tuple(recoveries(measured, run["methods"])),
         gains=tuple(gains(measured, run["methods"])),
+        budgets=tuple(budgets(measured, compared(rows), run["methods"], judge)),
         searches=tuple(_searches(folder, measured)),
-        choice=choose(eligible(rows), by_records(measured)),
+        choice=choose(eligible(rows), judge),
         others=(*_by_kind(measured, run), *read_documents(folder)),
         hosts=speeds(measured, hosts, run["methods"], each=True) if hosts else [],
     )

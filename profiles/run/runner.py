@@ -130,6 +130,7 @@ def describe(
             "elicit": request.spec.elicit,
         }
         | {name: value for one in made for name, value in one.spec.own.items()}
+        | ({"budget": str(request.spec.budget)} if request.spec.budget else {})
         | _gates(request, made),
         "methods": list(request.methods),
         "configurations": [one.slug for one in made],

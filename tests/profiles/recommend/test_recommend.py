@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from convert.typed import typed
+from methods.budget import parse
 from profiles.cli import main
 from profiles.flat_rows import flat, nested
 from profiles.intervals import Paired
@@ -85,6 +86,33 @@ def test_the_most_accurate_row_within_the_limits_is_picked() -> None:
     )
     shuffled = [ROWS[i] for i in (3, 0, 4, 2, 1)]
     assert recommend(shuffled, RowLimits(latency_s=5)) == recommend(ROWS, RowLimits(latency_s=5))
+
+
+def test_a_budget_limits_what_a_question_takes_of_all_models() -> None:
+    def costing(accuracy: float, gflop: float, seconds: float, reward: float) -> Row:
+        own = {"flops_per_question": gflop * 1e9, "latency_mean_s": seconds}
+        tokens = {"prompt_tokens_per_question": 50.0, "decode_tokens_per_question": 450.0}
+        spent = own | tokens | {"reward_tokens_per_question": reward}
+        return row("q4_k_m", accuracy, 1.0, **spent)
+
+    cheap, dear = costing(0.7, 19.2, 0.3, 100.0), costing(0.8, 38.4, 0.2, 500.0)
+    for budget, picked in (
+        ("20G", cheap),
+        ("0.0384T", dear),
+        ("600tok", cheap),
+        ("1000tok", dear),
+        ("0.25s", dear),
+    ):
+        limits = RowLimits(budget=parse(budget))
+        assert recommend([cheap, dear], limits).pick is picked
+    found = recommend([cheap, dear], RowLimits(budget=parse("20G")))
+    said = text(found, RowLimits(budget=parse("20G")))
+    assert "  spends:   19.2 GFLOP a question, estimated, of 20 GFLOP" in said
+    assert "38.4 GFLOP a question are above 20 GFLOP" in said
+    with pytest.raises(ValueError, match=r"nearest: .*19\.2 GFLOP a question are above 1 "):
+        recommend([cheap, dear], RowLimits(budget=parse("1G")))
+    unknown = row("q4_k_m", 0.9, 1.0)
+    assert recommend([cheap, unknown], RowLimits(budget=parse("5T"))).pick is cheap
 
 
 def test_runner_up_and_what_was_ruled_out() -> None:

@@ -11,6 +11,8 @@ from profiles.records.configuration import Configuration
 from profiles.records.record import Record
 from profiles.records.worker_facts import WorkerFacts
 from profiles.report.accuracy import pair, row
+from profiles.report.columns import columns
+from profiles.report.rows import flat_lines
 from runtime.flops import flops
 
 Configurations = Callable[..., Configuration]
@@ -103,6 +105,20 @@ def test_a_failed_question_is_wrong_but_costs_nothing(
     )
     assert made.cost.latency_p50_s == made.cost.latency_mean_s == 2.0
     assert made.cost.decode_tokens_per_question == 60
+
+
+def test_what_was_spent_beyond_a_budget_is_told(
+    greedy: Configuration, process: Processes, record: Records
+) -> None:
+    spent = [record(n, greedy, {"greedy": True}, overshoot=over) for n, over in enumerate((0, 0.3))]
+    kept = row(greedy, process(), spent, "greedy")
+    free = row(greedy, process(), [record(0, greedy, {"greedy": True})], "greedy")
+    assert kept.cost.overshoot == pytest.approx(0.15)
+    (told,) = [c for c in columns([kept]) if c.title == "over budget %"]
+    assert told.cell(kept) == "15.0"
+    assert "over budget %" not in [c.title for c in columns([free])]
+    assert "overshoot" in flat_lines([kept])[0]
+    assert "overshoot" not in flat_lines([free])[0]
 
 
 def test_nothing_ran_leaves_costs_open(
