@@ -84,7 +84,7 @@ def cells(request: Request) -> list[tuple[Thinking, MethodSpec]]:
     for thinking in request.think:
         for search, width in searches(request):
             served = catalog.selections_of(search)
-            judged = request.judges(search) and catalog.JUDGED in served
+            judged = request.judges(search, width) and catalog.JUDGED in served
             selection = catalog.JUDGED if judged else served[0]
             own = catalog.search_named(search).settings(request.own)
             spec = replace(request.spec, search=search, width=width, selection=selection, own=own)
@@ -193,8 +193,9 @@ def _configuration(
     spec: MethodSpec,
     fingerprints: dict[Path, str],
 ) -> Configuration:
-    reward, task = pair.reward if request.judges(spec.search) else None, request.task or "gsm8k"
-    own = request.judge.own if request.judges(spec.search) else None
+    judged, task = request.judges(spec.search, spec.width), request.task or "gsm8k"
+    reward = pair.reward if judged else None
+    own = request.judge.own if judged else None
     fair = spec.protocol is ProtocolName.FAIR  # the paper's code asks, and stops, as it does
     form = request.prompt.applied(pair.policy.prompt) if fair else None
     if fair:

@@ -70,9 +70,12 @@ class Request:
     def needs_reward(self) -> bool:
         return any(METHODS[method].needs_reward for method in self.methods)
 
-    def judges(self, search: str) -> bool:
-        """Whether a search is scored by the reward model."""
+    def judges(self, search: str, width: int) -> bool:
+        """Whether runs of a search at a width are scored by the reward model."""
         asked = [row for row in rows_of(search) if row.name in self.methods]
+        alone = [name for name, more in self.more_widths if more == width]
+        if width not in self.widths and alone:
+            asked = [row for row in asked if row.name in alone]
         return any(row.needs_reward for row in asked)
 
     def widths_of(self, search: Search) -> list[int]:

@@ -114,6 +114,7 @@ def test_one_method_may_be_wider_than_the_others(request_: Request, shelf: Shelf
         ("sample", 12),
         ("rebase", 4),
     ]
+    assert [c.reward is not None for c in made] == [False, True, False, True]
 
 
 def test_the_reward_model_follows_the_policys_level_or_keeps_its_own(
