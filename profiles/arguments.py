@@ -9,7 +9,8 @@ from typing import get_args
 
 from convert.artifact import Aggregation
 from convert.units import GIB
-from methods.arguments import MAX_SEED, positive_real, threads, whole
+from methods.arguments import MAX_SEED, paths, positive_real, threads, whole
+from methods.catalog import METHODS, listed
 from profiles.lineup import is_file
 from runtime.options import Device
 
@@ -18,6 +19,18 @@ LEVELS = ("f16", "q8_0", "q4_k_m", "q3_k_s", "q2_k")
 LEAST_GIB, MOST_GIB = 0.01, 100_000  # of a memory
 SUFFIXES = (".json", ".csv", ".md")
 SOURCE = "a checkpoint folder, a hub id, reference:NAME, or one or more .gguf or .onnx files"
+
+
+def method_width(text: str) -> int | tuple[str, int]:
+    """A width for all methods, or `METHOD=N` for one of them.
+
+    Raises:
+        argparse.ArgumentTypeError: for anything else.
+    """
+    method, given, width = text.rpartition("=")
+    if given and method not in METHODS:
+        raise argparse.ArgumentTypeError(f"unknown method {method!r}; choose {listed(METHODS)}")
+    return (method, paths(width)) if given else paths(width)
 
 
 def add_model(group: argparse._ArgumentGroup, role: str) -> None:

@@ -108,7 +108,7 @@ def _search(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--width",
         nargs="+",
-        type=_width,
+        type=arguments.method_width,
         metavar="[METHOD=]N",
         default=[DEFAULT_WIDTH],
         help="paths of a vote, width of a tree; several are all run, METHOD=N by one method only, "
@@ -240,14 +240,6 @@ def _output(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--resume", action="store_true", help="go on with what FOLDER holds")
     group.add_argument("--force", action="store_true", help="replace what FOLDER holds")
     group.add_argument("--json", action="store_true", help="print summary.json")
-
-
-def _width(text: str) -> int | tuple[str, int]:
-    """A width for all methods, or for one of them."""
-    method, given, width = text.rpartition("=")
-    if given and method not in METHODS:
-        raise argparse.ArgumentTypeError(f"unknown method {method!r}; choose {listed(METHODS)}")
-    return (method, kinds.paths(width)) if given else kinds.paths(width)
 
 
 def _parallel(text: str) -> int | None:
