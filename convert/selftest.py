@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import platform
 import subprocess
 from collections.abc import Iterable, Sequence
@@ -26,6 +27,8 @@ from convert.gguf_header import read_header
 from convert.refusal import Refusal
 
 Mode = Literal["works", "safe", "fails"]
+ON_A_CARD = 2  # layers: the one of the tiny model, and its output
+SETTINGS = ("CUDA_", "GGML_")  # beginnings of variables that choose a card and its kernels
 PATIENCE_S = 120.0  # for one weight type, on a slow and busy machine
 REBUILD = "rebuild it: make rebuild (see profile doctor)"
 
@@ -74,7 +77,7 @@ def remarks(paths: Iterable[Path]) -> list[str]:
 
 def card_fault(types: Iterable[int]) -> str:
     """Why models of these weight types cannot use a card; empty where they can."""
-    for kind, verdict in verdicts(types, layers=1).items():
+    for kind, verdict in verdicts(types, layers=ON_A_CARD).items():
         if verdict.mode == "fails":
             return f"with {type_name(kind)} weights it {verdict.said}"
     return ""
@@ -160,9 +163,12 @@ def _read(note: Path) -> dict[int, Verdict]:
 
 
 def _note(layers: int) -> Path:
-    """Where the verdicts of this library on this processor stand, a card's apart."""
-    name = f"{identity()}-card.json" if layers else f"{identity()}.json"
-    return cache_folder("selftest") / name
+    """Where the verdicts of this library on this processor stand; a card's by its settings."""
+    name = identity()
+    if layers:
+        said = sorted(f"{k}={v}" for k, v in os.environ.items() if k.startswith(SETTINGS))
+        name += "-card-" + hashlib.sha256("\n".join(said).encode()).hexdigest()[:8]
+    return cache_folder("selftest") / f"{name}.json"
 
 
 @cache

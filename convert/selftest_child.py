@@ -75,6 +75,8 @@ def opened(path: Path, *, layers: int, safe: bool, check: bool = False) -> Itera
 
     parameters = llama.llama_model_default_params()
     parameters.n_gpu_layers, parameters.use_extra_bufts = layers, not safe
+    if layers == 0:
+        parameters.split_mode, parameters.main_gpu = llama.LLAMA_SPLIT_MODE_NONE, -1
     parameters.check_tensors = check
     model = llama.llama_model_load_from_file(str(path).encode(), parameters)
     options = llama.llama_context_default_params()

@@ -13,6 +13,7 @@ from typing import Any
 
 from convert.units import MIB
 from runtime import nvidia_cards
+from runtime.devices import llama_cards
 
 PACKAGES = (
     "starbase-edge",
@@ -59,10 +60,12 @@ def cpu_name() -> str:
 
 
 def gpus() -> list[dict[str, str]]:
-    """Name, memory and driver of every NVIDIA card."""
+    """Name, memory and driver of every card: NVIDIA's, else those that llama.cpp can use."""
+    found = [(card.name, card.total_bytes, card.driver) for card in nvidia_cards.cards()]
+    found = found or [(card.name, card.total_bytes, card.family) for card in llama_cards()]
     return [
-        {"name": card.name, "memory": f"{card.total_bytes // MIB} MiB", "driver": card.driver}
-        for card in nvidia_cards.cards()
+        {"name": name, "memory": f"{total // MIB} MiB", "driver": driver}
+        for name, total, driver in found
     ]
 
 

@@ -6,6 +6,7 @@ import ctypes
 import os
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import psutil
 from threadpoolctl import threadpool_limits
@@ -13,16 +14,18 @@ from threadpoolctl import threadpool_limits
 from convert.ggml import library
 from runtime.options import Device
 
-GPU = 1
+GPU, INTEGRATED = 1, 2  # ggml's kinds of devices
+FAMILIES = {"cuda": "CUDA", "vulkan": "Vulkan"}  # llama.cpp's backends by what --device calls them
 
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A CUDA card and its memory in bytes."""
+    """A card, its memory in bytes, and what llama.cpp runs it by: `CUDA`, `Vulkan`."""
 
     name: str
     free_bytes: int
     total_bytes: int
+    family: str
 
 
 @cache
@@ -50,30 +53,51 @@ def checkpoint_level(device: Device) -> str:
     return "bf16" if torch.cuda.is_available() else "f32"
 
 
-def llama_cards() -> list[Card]:
-    """The cards that this build of llama.cpp can use; empty for a CPU build."""
+def llama_cards(device: Device = "auto") -> list[Card]:
+    """The cards that this build of llama.cpp can use, of one family where a device names it.
+
+    Like llama.cpp it takes graphics of the processor only where there is no card of its own. What
+    is free, the card's driver says through ggml, whoever made it.
+    """
     import llama_cpp
 
     if not llama_cpp.llama_supports_gpu_offload():
         return []
-    registry, base = library("ggml"), library("ggml-base")
-    registry.ggml_backend_dev_count.restype = ctypes.c_size_t
-    registry.ggml_backend_dev_get.restype = ctypes.c_void_p
-    registry.ggml_backend_dev_get.argtypes = [ctypes.c_size_t]
+    found: dict[int, list[Card]] = {GPU: [], INTEGRATED: []}
+    count = _ask("ggml_backend_dev_count", ctypes.c_size_t, of="ggml")()
+    device_at = _ask("ggml_backend_dev_get", ctypes.c_void_p, ctypes.c_size_t, of="ggml")
+    for index in range(count):
+        handle = device_at(index)
+        kind = _ask("ggml_backend_dev_type", ctypes.c_int, ctypes.c_void_p)(handle)
+        if kind in found:
+            found[kind].append(_card(handle))
+    wanted = FAMILIES.get(device)
+    cards = found[GPU] or found[INTEGRATED]
+    return [card for card in cards if wanted in (None, card.family)]
+
+
+def why_no_card(device: Device) -> str:
+    """Why `llama_cards` found none."""
+    if device in FAMILIES:
+        return f"no {FAMILIES[device]} card, or llama.cpp was built without {FAMILIES[device]}"
+    return "no card, or llama.cpp was built for the CPU alone"
+
+
+def _card(handle: int) -> Card:
     size = ctypes.POINTER(ctypes.c_size_t)
-    base.ggml_backend_dev_memory.argtypes = [ctypes.c_void_p, size, size]
-    base.ggml_backend_dev_description.restype = ctypes.c_char_p
-    base.ggml_backend_dev_description.argtypes = [ctypes.c_void_p]
-    base.ggml_backend_dev_type.argtypes = [ctypes.c_void_p]
-    cards = []
-    for index in range(registry.ggml_backend_dev_count()):
-        device = registry.ggml_backend_dev_get(index)
-        if base.ggml_backend_dev_type(device) == GPU:
-            free, total = ctypes.c_size_t(), ctypes.c_size_t()
-            base.ggml_backend_dev_memory(device, ctypes.byref(free), ctypes.byref(total))
-            name = base.ggml_backend_dev_description(device).decode()
-            cards.append(Card(name, free.value, total.value))
-    return cards
+    free, total = ctypes.c_size_t(), ctypes.c_size_t()
+    _ask("ggml_backend_dev_memory", None, ctypes.c_void_p, size, size)(handle, free, total)
+    name = _ask("ggml_backend_dev_description", ctypes.c_char_p, ctypes.c_void_p)(handle)
+    backend = _ask("ggml_backend_dev_backend_reg", ctypes.c_void_p, ctypes.c_void_p)(handle)
+    family = _ask("ggml_backend_reg_name", ctypes.c_char_p, ctypes.c_void_p)(backend)
+    return Card(name.decode(), free.value, total.value, family.decode())
+
+
+def _ask(name: str, result: Any, *arguments: Any, of: str = "ggml-base") -> Any:
+    """A function of ggml with its types."""
+    found = getattr(library(of), name)
+    found.restype, found.argtypes = result, arguments
+    return found
 
 
 def describe_cpu(count: int, reason: str = "") -> str:

@@ -30,10 +30,11 @@ from runtime.options import MAX_BRANCHES, EngineOptions
 from runtime.ragged import Ints, flatten
 
 TILE = 64  # from so many rows on the CPU's attention no longer skips the cells of others
+FAST_ROWS = {"Vulkan": 8}  # `mul_mat_vec_max_cols` of ggml-vulkan
 
 
 class GgufEngine(BranchEngine):
-    """A GGUF on CUDA, the CPU, or both.
+    """A GGUF on a card, the CPU, or both.
 
     In one cache for all branches a fork copies nothing, but every row looks past the cells of all
     the others; with `streams` a row sees its own alone, and a fork copies its stream.
@@ -85,7 +86,10 @@ class GgufEngine(BranchEngine):
         self.on_card, total = layers > 0, self.artifact.shape.layers + 1
         self.most_rows = None if self.on_card or self.streams else TILE - 1
         on_cpu = devices.describe_cpu(self._threads, "" if layers else reason)
-        self.device = f"{card}, {layers} of {total} layers" if layers else on_cpu
+        self.device = on_cpu
+        if layers and card is not None:
+            self.fast_rows = FAST_ROWS.get(card.family)
+            self.device = f"{card.name}, {layers} of {total} layers"
         if 0 < layers < total:
             self.device += f"; the rest on {on_cpu}"
         if safe:
@@ -95,6 +99,8 @@ class GgufEngine(BranchEngine):
     def _try_load(self, options: EngineOptions, layers: int, *, safe: bool) -> bool:
         parameters = llama.llama_model_default_params()
         parameters.n_gpu_layers = layers
+        if layers == 0:  # or long prompts would be computed on a card all the same
+            parameters.split_mode, parameters.main_gpu = llama.LLAMA_SPLIT_MODE_NONE, -1
         parameters.use_extra_bufts = not safe
         path = os.fsencode(self.artifact.path)
         with deferred():
@@ -214,31 +220,31 @@ def _refuse_cells(cells: int, kv_bytes: int) -> None:
         )
 
 
-def _placement(header: Header, artifact: Artifact, options: EngineOptions) -> tuple[int, str, str]:
-    """Layers for the card, its name, and why there is none.
+def _placement(
+    header: Header, artifact: Artifact, options: EngineOptions
+) -> tuple[int, devices.Card | None, str]:
+    """Layers for the card, the card, and why there is none.
 
     Raises:
-        Refusal: if CUDA was asked for and cannot be had.
+        Refusal: if a card was asked for and cannot be had.
     """
     if options.device == "cpu":
-        return 0, "", ""
-    cards = devices.llama_cards()
-    if not cards:
-        reason = "no CUDA card, or llama.cpp was built without CUDA"
-        if options.device == "cuda":
-            raise Refusal(f"--device cuda: {reason}; choose auto or cpu")
-        return 0, "", reason
-    card = max(cards, key=lambda c: c.free_bytes)
-    if fault := selftest.card_fault({tensor.type for tensor in header.tensors}):
+        return 0, None, ""
+    cards = devices.llama_cards(options.device)
+    card = max(cards, key=lambda c: c.free_bytes, default=None)
+    reason = devices.why_no_card(options.device)
+    if card and (fault := selftest.card_fault({tensor.type for tensor in header.tensors})):
         reason = f"llama.cpp fails on {card.name}: {fault}"
-        if options.device == "cuda":
-            raise Refusal(f"--device cuda: {reason}; choose auto or cpu")
-        return 0, "", reason
+        card = None
+    if card is None:
+        if options.device != "auto":
+            raise Refusal(f"--device {options.device}: {reason}; choose auto or cpu")
+        return 0, None, reason
     if options.gpu_layers is not None:
-        return options.gpu_layers, card.name, ""
+        return min(options.gpu_layers, artifact.shape.layers + 1), card, ""
     return (
         engine_footprint(header, artifact.shape, options).layers_that_fit(card.free_bytes),
-        card.name,
+        card,
         f"{card.free_bytes / GIB:.1f} GiB free on {card.name} hold no layer",
     )
 

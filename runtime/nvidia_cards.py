@@ -17,6 +17,7 @@ class NvidiaCard:
     name: str
     total_bytes: int
     driver: str
+    cuda: tuple[int, int]  # the newest that the driver runs
 
 
 def cards() -> list[NvidiaCard]:
@@ -24,10 +25,12 @@ def cards() -> list[NvidiaCard]:
 
     def ask(nvml: Any, handles: list[Any]) -> list[NvidiaCard]:
         driver = str(nvml.nvmlSystemGetDriverVersion())
-        return [
-            NvidiaCard(nvml.nvmlDeviceGetName(h), nvml.nvmlDeviceGetMemoryInfo(h).total, driver)
-            for h in handles
+        number = int(nvml.nvmlSystemGetCudaDriverVersion())  # 12040 for 12.4
+        cuda = number // 1000, number % 1000 // 10
+        names = [
+            (nvml.nvmlDeviceGetName(h), nvml.nvmlDeviceGetMemoryInfo(h).total) for h in handles
         ]
+        return [NvidiaCard(name, total, driver, cuda) for name, total in names]
 
     return _asked(ask, [])
 

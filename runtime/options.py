@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Device = Literal["auto", "cuda", "cpu"]
+Device = Literal["auto", "cuda", "vulkan", "cpu"]
 KvType = Literal["f16", "q8_0", "q4_0"]
 Thinking = Literal["off", "on", "gated"]
 GateBy = Literal["probability", "entropy"]

@@ -200,6 +200,8 @@ class SlotCache:
 
 
 def _choose_cuda(options: EngineOptions) -> bool:
+    if options.device == "vulkan":
+        raise Refusal("--device vulkan is for .gguf files; torch takes auto, cuda or cpu")
     if options.device == "cuda" and not torch.cuda.is_available():
         raise Refusal("--device cuda: torch sees no CUDA card; choose auto or cpu")
     return options.device != "cpu" and torch.cuda.is_available()

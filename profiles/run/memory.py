@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 from runtime import nvidia_cards
+from runtime.devices import llama_cards
 
 EVERY_S = 1.0  # the driver is asked at most so often
 STATUS = Path("/proc/self/status")
@@ -32,14 +33,16 @@ def peak_rss_bytes() -> int:
 
 
 class VideoMemory:
-    """The most memory on NVIDIA cards that this process was seen to hold.
+    """The most memory on cards that this process was seen to hold.
 
-    Asks the driver after questions, at most once a second. Where it does not list this process (in
-    most containers), all memory in use beyond what was in use at the start counts.
+    Asks the driver after questions, at most once a second: NVIDIA's, else whichever llama.cpp runs
+    GGUF files by. Where it does not list this process (in most containers), all memory in use
+    beyond what was in use at the start counts.
     """
 
-    def __init__(self, device: str) -> None:
-        self._before = None if device == "cpu" else nvidia_cards.used_bytes()
+    def __init__(self, device: str, *, gguf: bool = False) -> None:
+        self._gguf = gguf
+        self._before = None if device == "cpu" else self._used()
         self._asked_s = float("-inf")
         self.peak_bytes: int | None = None if self._before is None else 0
 
@@ -50,6 +53,13 @@ class VideoMemory:
         self._asked_s = time.monotonic()
         held = nvidia_cards.own_bytes()
         if held is None:
-            held = max(0, (nvidia_cards.used_bytes() or 0) - (self._before or 0))
+            held = max(0, (self._used() or 0) - (self._before or 0))
         self.peak_bytes = max(self.peak_bytes, held)
         return self.peak_bytes
+
+    def _used(self) -> int | None:
+        """Memory in use on all cards; None without one, or where its driver does not tell."""
+        used = nvidia_cards.used_bytes()
+        if used is not None or not self._gguf:
+            return used
+        return sum(card.total_bytes - card.free_bytes for card in llama_cards()) or None

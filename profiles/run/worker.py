@@ -124,7 +124,7 @@ def _measure(
     todo = [problem for problem in problems if problem.id not in done]
     if not todo and worker_facts_path(out).exists():
         return
-    video = VideoMemory(configuration.options.device)
+    video = VideoMemory(configuration.options.device, gguf=configuration.format == "gguf")
     started = time.perf_counter()
     with opener(configuration) as models:
         if configuration.prompt is not None:

@@ -99,20 +99,21 @@ def test_quantized_caches(reference: Reference, questions: list[str], kv_type: s
     assert 0 < np.abs(logits[0] - logits[1]).max() < 5
 
 
-def test_cuda_without_a_card_is_an_error_and_auto_says_why(
+def test_a_device_without_a_card_is_an_error_and_auto_says_why(
     reference: Reference, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(devices, "llama_cards", list)
-    with pytest.raises(ValueError, match="--device cuda: no CUDA card"):
-        open_engine(reference("policy", "f16"), replace(OPTIONS, device="cuda"))
+    monkeypatch.setattr(devices, "llama_cards", lambda _: [])
+    for device, family in (("cuda", "CUDA"), ("vulkan", "Vulkan")):
+        with pytest.raises(ValueError, match=f"--device {device}: no {family} card"):
+            open_engine(reference("policy", "f16"), replace(OPTIONS, device=device))
     with open_engine(reference("policy", "f16"), replace(OPTIONS, device="auto")) as engine:
-        assert engine.device.startswith("CPU, 1 thread (no CUDA card")
+        assert engine.device.startswith("CPU, 1 thread (no card, or")
 
 
 def test_a_card_too_small_for_one_layer_means_the_cpu(
     reference: Reference, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(devices, "llama_cards", lambda: [Card("Small", GIB, GIB)])
+    monkeypatch.setattr(devices, "llama_cards", lambda _: [Card("Small", GIB, GIB, "CUDA")])
     with open_engine(reference("policy", "f16"), replace(OPTIONS, device="auto")) as engine:
         assert engine.device == "CPU, 1 thread (1.0 GiB free on Small hold no layer)"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from profiles.environment import gpus
 from profiles.run.memory import VideoMemory
 from runtime import nvidia_cards
+from runtime.devices import Card
 from runtime.nvidia_cards import NvidiaCard
 
 GIB = 1 << 30
@@ -39,6 +41,7 @@ class Driver:
             nvmlDeviceGetHandleByIndex=lambda i: i,
             nvmlDeviceGetName=lambda i: f"Card {i}",
             nvmlSystemGetDriverVersion=lambda: "550.1",
+            nvmlSystemGetCudaDriverVersion=lambda: 12040,
             nvmlDeviceGetMemoryInfo=self._memory,
             nvmlDeviceGetComputeRunningProcesses=lambda i: [
                 SimpleNamespace(pid=pid, usedGpuMemory=size) for pid, size in self.running[i]
@@ -69,7 +72,7 @@ def driver(monkeypatch: pytest.MonkeyPatch) -> Driver:
 
 
 def test_cards_and_their_memory(driver: Driver) -> None:
-    assert nvidia_cards.cards()[1] == NvidiaCard("Card 1", 24 * GIB, "550.1")
+    assert nvidia_cards.cards()[1] == NvidiaCard("Card 1", 24 * GIB, "550.1", (12, 4))
     assert nvidia_cards.used_bytes() == 4 * GIB
     assert gpus()[0] == {"name": "Card 0", "memory": "24576 MiB", "driver": "550.1"}
     assert driver.open == 0
@@ -97,6 +100,22 @@ def test_a_driver_that_cannot_be_asked_is_no_card(driver: Driver, fault: str) ->
     assert nvidia_cards.used_bytes() is None
     assert VideoMemory("auto").look() is None
     assert driver.open == 0
+
+
+def test_other_cards_are_asked_through_llama(
+    driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    driver.missing = True
+    card = Card("A Radeon", 12 * GIB, 16 * GIB, "Vulkan")
+    monkeypatch.setattr("profiles.run.memory.llama_cards", lambda: [card])
+    monkeypatch.setattr("profiles.environment.llama_cards", lambda: [card])
+    assert gpus() == [{"name": "A Radeon", "memory": "16384 MiB", "driver": "Vulkan"}]
+    assert VideoMemory("auto").look() is None  # a torch engine does not run there
+    video = VideoMemory("auto", gguf=True)
+    card = replace(card, free_bytes=5 * GIB)
+    assert video.look() == 7 * GIB
+    card = replace(card, free_bytes=16 * GIB)  # a driver that does not tell what is free
+    assert VideoMemory("auto", gguf=True).look() is None
 
 
 def test_the_cpu_alone_asks_nobody(driver: Driver) -> None:
