@@ -25,7 +25,7 @@ from runtime.engine import Engine, Sampling
 from runtime.load import open_engine
 from runtime.options import EngineOptions, Thinking
 from runtime.prompt import conversation_text
-from runtime.scheduler import Scheduler
+from runtime.scheduler import BRANCHES, Scheduler
 
 PLAIN = "plain"
 QUESTIONS = (
@@ -49,7 +49,7 @@ class Starbase(TemplateLM):  # type: ignore[misc]  # the harness has no types
         think: Thinking = "off",
         quant: str = "q4_k_m",
         context: int = 8192,
-        branches: int = 32,
+        branches: int | None = None,
         max_tokens: int = 256,
         device: str = "auto",
         seed: int = 0,
@@ -62,7 +62,7 @@ class Starbase(TemplateLM):  # type: ignore[misc]  # the harness has no types
         options = EngineOptions(
             device=device,  # type: ignore[arg-type]
             context=int(context),
-            max_branches=2 * int(branches) + 2,
+            max_branches=2 * int(branches or BRANCHES) + 2,
             think=think,
         )
         if method == PLAIN or not METHODS[method].needs_reward:
@@ -75,7 +75,8 @@ class Starbase(TemplateLM):  # type: ignore[misc]  # the harness has no types
         self._reward = open_engine(judge, replace(options, think="off")) if judge else None
         self._own = named.own
         self._method, self._width, self._seed = method, int(width), int(seed)
-        self._branches, self._max_tokens = int(branches), int(max_tokens)
+        self._branches = None if branches is None else int(branches)
+        self._max_tokens = int(max_tokens)
         self._name = f"{self._policy.artifact.path.name}:{method}-{width}-{think}"
 
     @property

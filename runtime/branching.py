@@ -84,6 +84,7 @@ class BranchEngine(ABC):
     copies = False  # whether cells can be saved in main memory
     streams = False  # whether every slot has cells of its own, `context` of them
     most_rows: int | None = None  # of branches in a call, beyond which it gets much slower
+    fast_rows: int | None = None  # of branches in a call, beyond which a card's best kernels end
     padded = False  # whether a call costs its longest branch for every branch
 
     def save(self, slot: int, spare: int, begin: int, end: int) -> bytes:

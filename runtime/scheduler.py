@@ -31,17 +31,22 @@ from runtime.requests import Extend
 from runtime.shared_engine import SharedEngine
 from runtime.thinking_engine import ThinkingEngine
 
+BRANCHES = 32  # in a call, where nobody says how many
+
 
 class Scheduler:
     """Runs jobs over engines that they share.
 
     `branches` is how many branches are wanted in a call: waiting jobs are admitted, in their order,
-    while those that grow are fewer and no branch waits for room in the KV cache.
+    while those that grow are fewer and no branch waits for room in the KV cache. None: so many
+    that every engine's fastest kernels take them.
     """
 
-    def __init__(self, *engines: Engine, branches: int = 64) -> None:
-        self._engines, self._branches = engines, branches
-        self._lanes = [Lane(_inner(engine)) for engine in engines]
+    def __init__(self, *engines: Engine, branches: int | None = None) -> None:
+        inner = [_inner(engine) for engine in engines]
+        fast = [engine.fast_rows for engine in inner if engine.fast_rows is not None]
+        self._engines, self.branches = engines, branches or min([BRANCHES, *fast])
+        self._lanes = [Lane(engine) for engine in inner]
         self._waiting: deque[Job] = deque()
         self._running: list[Job] = []
         self._news = threading.Condition()
@@ -139,7 +144,7 @@ class Scheduler:
         if any(lane.waiting for lane in self._lanes):
             return False
         growing = sum(_branches(job) for job in self._running)
-        return not self._running or growing + job.width <= self._branches
+        return not self._running or growing + job.width <= self.branches
 
     def _views(self, job: Job) -> list[Engine]:
         views = [SharedEngine(lane, job) for lane in self._lanes]

@@ -40,7 +40,7 @@ class DeskOptions:
     default: Way = Way()  # noqa: RUF009  # frozen
     max_tokens: int = 512  # of a completion, where the request does not say
     queue: int = 64  # requests that wait; more are turned away
-    branches: int = 32  # wanted in a call
+    branches: int | None = None  # wanted in a call; None: what suits the engines
     gate: Gate = Gate("probability", DEFAULTS["probability"])  # noqa: RUF009  # frozen
 
 

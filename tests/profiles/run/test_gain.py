@@ -23,6 +23,15 @@ def test_the_fewest_branches_that_decode_about_as_fast_as_any(
     assert gain(ScriptedEngine({}), (1, 4, 8)) == best
 
 
+def test_no_more_than_the_fast_kernels_take_where_all_others_are_slow(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As on Vulkan, whose kernels for few rows end at 8."""
+    slow = {8: 1.0, 16: 2.2, 32: 4.2, 64: 8.2}
+    monkeypatch.setattr("profiles.run.gain._seconds", lambda _, size: slow.get(size, 1.0))
+    assert gain(ScriptedEngine({})) == 8
+
+
 def test_a_model_is_measured_in_a_process_of_its_own(
     configuration: Callable[..., Configuration], reference: Callable[[str, str], Path]
 ) -> None:
