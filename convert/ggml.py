@@ -17,10 +17,19 @@ def library(name: str) -> ctypes.CDLL:
     """
     import llama_cpp  # noqa: F401  it loads them in their order
 
+    return ctypes.CDLL(str(library_path(name)))
+
+
+def library_path(name: str) -> Path:
+    """The file of a library; nothing is loaded.
+
+    Raises:
+        FileNotFoundError: if the package lacks it.
+    """
     folder = library_folder()
     for file in (f"lib{name}.so", f"{name}.dll", f"lib{name}.dylib"):
         if (folder / file).exists():
-            return ctypes.CDLL(str(folder / file))
+            return folder / file
     raise FileNotFoundError(f"{folder} holds no {name} library of llama.cpp")
 
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import asdict
 
 
 def main() -> int:
     """Print one JSON line for each library that can be asked; returns the exit code."""
     import ctypes
 
+    from convert.bound import missing
+
+    print(json.dumps({"missing": missing()}), flush=True)
     import llama_cpp
 
     from convert.ggml import library
@@ -21,7 +25,7 @@ def main() -> int:
         "commit": base.ggml_commit().decode(),
         "ggml": base.ggml_version().decode(),
         "system": llama_cpp.llama_print_system_info().decode().strip(" |\n"),
-        "cards": [[c.name, c.free_bytes, c.total_bytes] for c in llama_cards()],
+        "cards": [asdict(card) for card in llama_cards()],
     }
     print(json.dumps({"llama.cpp": facts}), flush=True)
     print(json.dumps({"onnxruntime": _providers()}), flush=True)

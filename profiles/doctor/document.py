@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Mapping
+from typing import Any
 
 from convert.selftest import Verdict
 from convert.units import GIB
+from profiles.doctor import ready_made
 from profiles.doctor.measure import Health
 from profiles.text_formats import gib
 
@@ -23,9 +25,9 @@ def text(health: Health) -> str:
         ("llama.cpp", f"commit {llama.get('commit', '?')}, built by {health.compiler}"),
         ("", _features(llama.get("system", "")) or "cannot be loaded"),
         *_weights("weights", health.weights),
-        *(("card", f"{c[0]}, {c[1] / GIB:.1f} of {c[2] / GIB:.1f} GiB free") for c in cards),
+        *(("card", _card(card)) for card in cards),
         *_weights("on the card", health.card_weights),
-        *([] if cards else [("card", "none that llama.cpp can use")]),
+        *([] if cards else _no_card()),
         ("onnxruntime", ", ".join(health.native.get("onnxruntime", [])) or "not installed"),
         (
             "cache",
@@ -37,6 +39,20 @@ def text(health: Health) -> str:
     for fault in health.faults:
         lines += ["", f"wrong        {fault.what}", f"mend it      {fault.remedy}"]
     return "\n".join(lines if health.faults else [*lines, "", "nothing is wrong"])
+
+
+def _card(card: Mapping[str, Any]) -> str:
+    free, total = card["free_bytes"] / GIB, card["total_bytes"] / GIB
+    return f"{card['name']}, {free:.1f} of {total:.1f} GiB free, by {card['family']}"
+
+
+def _no_card() -> list[tuple[str, str]]:
+    """How to get a llama.cpp for one, without a compiler."""
+    kinds = ", ".join(["vulkan", *reversed(ready_made.cuda_kinds())])
+    return [
+        ("card", "none that llama.cpp can use"),
+        ("for a card", f"{ready_made.command('KIND')}, KIND one of {kinds} (docs/gpu.md)"),
+    ]
 
 
 def _features(system: str) -> str:

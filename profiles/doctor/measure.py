@@ -14,8 +14,10 @@ import psutil
 
 from convert.cache import cache_folder
 from convert.ggml import library_folder
-from convert.selftest import Verdict, run_child, verdicts
-from profiles.environment import cpu_name, gpus, packages
+from convert.selftest import ON_A_CARD, Verdict, run_child, verdicts
+from profiles.doctor import ready_made
+from profiles.environment import cpu_name, packages
+from runtime import nvidia_cards
 
 TYPES = {  # ggml's numbers of the weight types that common levels are made of
     "f16": 1,
@@ -67,9 +69,13 @@ def examine() -> Health:
     native = {name: value for event in events for name, value in event.items()}
     weights = _weights(0)
     cards = native.get("llama.cpp", {}).get("cards", [])
-    card_weights = _weights(1) if cards else {}
+    card_weights = _weights(ON_A_CARD) if cards else {}
     cache = cache_folder()
-    faults = [*_dead(end), *_failing(weights, "the CPU"), *_failing(card_weights, "the card")]
+    faults = [
+        *_dead(end, native.get("missing", [])),
+        *_failing(weights, "the CPU"),
+        *_failing(card_weights, "the card"),
+    ]
     faults += [*_idle_cards(cards), *_wheels()]
     return Health(
         packages=packages(),
@@ -94,7 +100,11 @@ def _weights(layers: int) -> dict[str, Verdict]:
     return {name: found[kind] for name, kind in TYPES.items()}
 
 
-def _dead(end: str) -> list[Fault]:
+def _dead(end: str, missing: Sequence[str]) -> list[Fault]:
+    """A library that lacks functions cannot be loaded either: that alone is told."""
+    if missing:
+        what = f"llama.cpp lacks functions that are called here: {', '.join(missing)}"
+        return [Fault(what, f"make rebuild, or llama-cpp-python {ready_made.VERSION} as it is")]
     return [Fault(f"llama.cpp cannot be loaded: it {end}", REBUILD)] if end else []
 
 
@@ -116,11 +126,12 @@ def _failing(weights: Mapping[str, Verdict], where: str) -> list[Fault]:
 
 
 def _idle_cards(cards: Sequence[Any]) -> list[Fault]:
-    there = [card["name"] for card in gpus()]
+    there = nvidia_cards.cards()
     if cards or not there:
         return []
-    what = f"{there[0]} is there and llama.cpp, built without CUDA, cannot use it"
-    return [Fault(what, "make install BACKEND=cuda in a fresh clone (needs nvcc)")]
+    what = f"{there[0].name} is there and llama.cpp, built without CUDA, cannot use it"
+    ready = ready_made.command(ready_made.kind_for(there[0].cuda))
+    return [Fault(what, f"{ready}; or make install BACKEND=cuda in a fresh clone (needs nvcc)")]
 
 
 def _wheels() -> list[Fault]:
