@@ -1,10 +1,11 @@
 # make test: everything CI checks.  make demo: every system on a few questions of the reference benchmark -> report/
 # make results: the same on a hundred.  All set up .venv from a bare clone: python3 >= 3.11 and a C++ compiler are enough.
+# make test-vulkan: what a card does by Vulkan against what the CPU does; Mesa's driver for the CPU will do (docs/gpu.md).
 
 PYTHON ?= python3
 BIN := .venv/bin
 CACHE ?= $(or $(HOME),$(CURDIR)/.venv)/.cache/starbase-edge
-# The CUDA build of llama.cpp where a compiler and a card are there; BACKEND=cpu or cuda overrides.
+# The CUDA build of llama.cpp where a compiler and a card are there; BACKEND=cpu, cuda or vulkan overrides.
 BACKEND ?= $(shell nvcc --version >/dev/null 2>&1 && nvidia-smi -L >/dev/null 2>&1 && echo cuda || echo cpu)
 # llama.cpp is built for this very processor, but for AMX: GCC before 12.4, 13.3 and 14 miscompiles it.
 CPU := $(shell grep -m1 -E '^(flags|Features)' /proc/cpuinfo 2>/dev/null | cksum | cut -d' ' -f1)
@@ -12,16 +13,21 @@ AMX := -mno-amx-tile -mno-amx-int8 -mno-amx-bf16
 NO_AMX := $(shell $(CXX) $(AMX) -x c++ -fsyntax-only /dev/null 2>/dev/null && echo $(AMX))
 WHEELS := $(CACHE)/wheels/$(BACKEND)-$(CPU)
 FLAGS_cuda := -DGGML_CUDA=on
+# Vulkan's C++ headers, where those of the system are older than 1.3.272 or are not there: the folder that holds vulkan/.
+VULKAN_INCLUDE ?=
+FLAGS_vulkan := -DGGML_VULKAN=on $(if $(VULKAN_INCLUDE),-DVulkan_INCLUDE_DIR=$(abspath $(VULKAN_INCLUDE)))
 ONNX_cpu := onnx
 ONNX_cuda := onnx-gpu
+ONNX_vulkan := onnx
 LLAMA := $(shell grep '^llama-cpp-python==' constraints.txt)
+WHEEL := $(WHEELS)/llama_cpp_python-$(lastword $(subst ==, ,$(LLAMA)))-*.whl
 LEVELS := f16 q8_0 q4_k_m q3_k_s q2_k
 ONNX_LEVELS := int8 int4
 THINK_LEVELS := f16 q4_k_m
 
 QUESTIONS ?= 20
 
-.PHONY: install rebuild demo results test clean
+.PHONY: install wheel rebuild demo results test test-vulkan clean
 
 install: .venv/installed
 
@@ -29,14 +35,17 @@ install: .venv/installed
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name it with PYTHON=")'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	ls $(WHEELS)/llama_cpp_python-$(lastword $(subst ==, ,$(LLAMA)))-*.whl >/dev/null 2>&1 || \
-	  { echo "building llama.cpp for $(BACKEND), once; this takes minutes"; \
-	    CFLAGS="$$CFLAGS $(NO_AMX)" CXXFLAGS="$$CXXFLAGS $(NO_AMX)" CMAKE_ARGS="$(FLAGS_$(BACKEND))" \
-	      $(BIN)/python -m pip wheel --quiet --no-deps --no-cache-dir \
-	      --wheel-dir $(WHEELS) $(LLAMA); }
+	$(MAKE) wheel
 	$(BIN)/python -m pip install --quiet --find-links $(WHEELS) --constraint constraints.txt -e ".[dev,serve,$(ONNX_$(BACKEND))]"
 	-$(BIN)/profile doctor
 	touch $@
+
+# llama.cpp for BACKEND, built once and kept; prints the file.
+wheel:
+	@ls $(WHEEL) 2>/dev/null || \
+	  { echo "building llama.cpp for $(BACKEND), once; this takes minutes" >&2; \
+	    CFLAGS="$$CFLAGS $(NO_AMX)" CXXFLAGS="$$CXXFLAGS $(NO_AMX)" CMAKE_ARGS="$(FLAGS_$(BACKEND))" \
+	      $(BIN)/python -m pip wheel --quiet --no-deps --no-cache-dir --wheel-dir $(WHEELS) $(LLAMA) && ls $(WHEEL); }
 
 # llama.cpp built anew, for another compiler or processor.
 rebuild:
@@ -64,6 +73,9 @@ results:
 
 test: .venv/clients
 	tests/check
+
+test-vulkan: .venv/installed
+	VULKAN_INCLUDE="$(VULKAN_INCLUDE)" tests/vulkan/run.sh
 
 .venv/clients: .venv/installed
 	$(BIN)/python -m pip install --quiet --find-links $(WHEELS) --constraint constraints.txt \

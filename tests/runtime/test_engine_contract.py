@@ -51,6 +51,14 @@ def _streams(reference: Callable[[str, str], Path], options: EngineOptions) -> E
     return _gguf(reference, replace(options, streams=True))
 
 
+def _vulkan(reference: Callable[[str, str], Path], options: EngineOptions) -> Engine:
+    from runtime import devices
+
+    if not devices.llama_cards("vulkan"):
+        pytest.skip("no Vulkan card, or llama.cpp was built without Vulkan; make test-vulkan")
+    return _gguf(reference, replace(options, device="vulkan"))
+
+
 ENGINES = {
     "scripted": _scripted,
     "gguf": _gguf,
@@ -60,13 +68,21 @@ ENGINES = {
 }
 
 
-@pytest.fixture(params=[*ENGINES, *(f"shared-{name}" for name in ENGINES)])
+ON_A_CARD = {"vulkan": _vulkan}
+PARAMETERS = [
+    *ENGINES,
+    *(f"shared-{name}" for name in ENGINES),
+    *(pytest.param(name, marks=pytest.mark.vulkan) for name in ("vulkan", "shared-vulkan")),
+]
+
+
+@pytest.fixture(params=PARAMETERS)
 def engine(
     request: pytest.FixtureRequest, reference: Callable[[str, str], Path]
 ) -> Iterator[Engine]:
     name = request.param.removeprefix("shared-")
     options = EngineOptions(device="cpu", context=CONTEXT, max_branches=12, threads=1)
-    with ENGINES[name](reference, options) as opened:
+    with (ENGINES | ON_A_CARD)[name](reference, options) as opened:
         if name == request.param:
             yield opened
         else:
