@@ -34,13 +34,14 @@ def main() -> None:
     parser.add_argument("--parallel", type=int, nargs="+", default=[32])
     parser.add_argument("--max-tokens", type=int, default=256)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--one-cache", dest="streams", action="store_false")
     options = parser.parse_args()
     problems = read_problems(options.data, options.questions)
     spec = MethodSpec("greedy", max_tokens=options.max_tokens)
     cells, slots = 256 + options.max_tokens, max(options.parallel) + 6
     settings = EngineOptions(
-        device="cpu",
+        device=options.device,
         context=cells if options.streams else cells * slots,
         max_branches=slots,
         threads=options.threads,
