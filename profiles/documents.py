@@ -17,6 +17,7 @@ from convert.printing import plain, say
 from convert.refusal import Refusal
 from convert.typed import typed
 from methods.outputs import check
+from profiles.environment import environment
 from profiles.tables import markdown_table
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "command_line",
     "csv_text",
     "deliver",
+    "header",
     "read_documents",
 ]
 
@@ -85,6 +87,11 @@ def _document(content: dict[str, Any], path: Path) -> Document:
     if len(widths) != 1 or not isinstance(made.header.get("command"), str):
         raise Refusal(f"{path} is not a measurement: its table or its command is broken")
     return made
+
+
+def header(given: Sequence[str]) -> dict[str, Any]:
+    """What a repetition needs: the command, and where it ran."""
+    return {"command": command_line(given), "environment": asdict(environment())}
 
 
 def command_line(given: Sequence[str]) -> str:

@@ -6,10 +6,11 @@ import os
 import platform
 import shutil
 import subprocess
+from collections import Counter
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
 from convert.units import MIB
 from runtime import nvidia_cards
@@ -30,23 +31,57 @@ PACKAGES = (
 )
 
 
-def environment() -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class GraphicsCard:
+    """A graphics card."""
+
+    name: str
+    memory: str
+    driver: str
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
     """The machine and the software, as the header of a report shows them."""
+
+    date: str  # ISO 8601, UTC
+    cpu: str
+    cores: int | None
+    threads: int | None
+    usable_threads: int
+    ram_bytes: int
+    gpus: list[GraphicsCard]
+    system: str
+    python: str
+    packages: dict[str, str]
+    commit: str | None
+
+    @property
+    def kind(self) -> str:
+        """What makes two machines equally fast: processor, usable threads, cards."""
+        cards = Counter(card.name for card in self.gpus)
+        parts = [f"{self.cpu}, {self.usable_threads} threads"]
+        parts += [f"{count} x {name}" for name, count in cards.items()]
+        return ", ".join(parts)
+
+
+def environment() -> Environment:
+    """This machine, now."""
     import psutil
 
-    return {
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "cpu": cpu_name(),
-        "cores": psutil.cpu_count(logical=False),
-        "threads": psutil.cpu_count(),
-        "usable_threads": _usable_threads(),
-        "ram_bytes": psutil.virtual_memory().total,
-        "gpus": gpus(),
-        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
-        "python": platform.python_version(),
-        "packages": packages(),
-        "commit": commit(),
-    }
+    return Environment(
+        date=datetime.now(UTC).isoformat(timespec="seconds"),
+        cpu=cpu_name(),
+        cores=psutil.cpu_count(logical=False),
+        threads=psutil.cpu_count(),
+        usable_threads=_usable_threads(),
+        ram_bytes=psutil.virtual_memory().total,
+        gpus=gpus(),
+        system=f"{platform.system()} {platform.release()} {platform.machine()}",
+        python=platform.python_version(),
+        packages=packages(),
+        commit=commit(),
+    )
 
 
 def cpu_name() -> str:
@@ -59,12 +94,12 @@ def cpu_name() -> str:
     return platform.processor() or platform.machine()
 
 
-def gpus() -> list[dict[str, str]]:
-    """Name, memory and driver of every card: NVIDIA's, else those that llama.cpp can use."""
+def gpus() -> list[GraphicsCard]:
+    """Every card: NVIDIA's, else those that llama.cpp can use."""
     found = [(card.name, card.total_bytes, card.driver) for card in nvidia_cards.cards()]
     found = found or [(card.name, card.total_bytes, card.family) for card in llama_cards()]
     return [
-        {"name": name, "memory": f"{total // MIB} MiB", "driver": driver}
+        GraphicsCard(name, f"{total // MIB} MiB", driver)
         for name, total, driver in found
     ]
 

@@ -71,7 +71,11 @@ def real_sources(*, offline: bool) -> ModelSources:
 
 
 def lineup(
-    models: Sequence[str], levels: Sequence[str], baseline: str | None, sources: ModelSources
+    models: Sequence[str],
+    levels: Sequence[str],
+    baseline: str | None,
+    sources: ModelSources,
+    protocol: RewardProtocol | None = None,
 ) -> Lineup:
     """The models of a request: files as they stand, or one source at levels.
 
@@ -88,7 +92,7 @@ def lineup(
             return Lineup(paths[0], tuple(paths[1:]))
         return Lineup(_named(baseline, sources), tuple(paths))
     full = sources.folder(models[0]) if baseline is None else _named(baseline, sources)
-    return Lineup(full, tuple(made.path for made in sources.convert(models[0], levels)))
+    return Lineup(full, tuple(made.path for made in sources.convert(models[0], levels, protocol)))
 
 
 def are_files(models: Sequence[str]) -> bool:

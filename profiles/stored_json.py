@@ -47,16 +47,15 @@ def read_stored(kind: type[T], path: Path, what: str, *, least: float = -LARGEST
     return parse(kind, regular(path).read_bytes(), str(path), what, least=least)
 
 
-def read_document(kind: type[Any], path: Path, what: str) -> dict[str, Any]:
-    """The table in a file, which holds the fields of a dataclass and perhaps more.
+def read_document(kind: type[T], path: Path, what: str) -> T:
+    """The dataclass in a file, which may hold more than its fields.
 
     Raises:
         Refusal: if a field is missing or of another type; names the file.
     """
     content = regular(path).read_bytes()
-    document = load(content, str(path), what)
-    typed(kind, content, f"{path} is not {what}")
-    return document
+    load(content, str(path), what)
+    return typed(kind, content, f"{path} is not {what}")
 
 
 def load(content: bytes, where: str, what: str, *, least: float = -LARGEST) -> dict[str, Any]:

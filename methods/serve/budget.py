@@ -32,11 +32,12 @@ class Costs:
 
     _mean: dict[tuple[str, Unit], float] = field(default_factory=dict)
 
-    def book(self, method: str, width: int, took: Mapping[Unit, float]) -> None:
-        """Learn from a search."""
+    def book(self, method: str, paths: int, took: Mapping[Unit, float]) -> None:
+        """Learn from a search that was not cut short."""
         for unit, amount in took.items():
-            before = self._mean.get((method, unit), amount / width)
-            self._mean[method, unit] = before + FORGETS * (amount / width - before)
+            path = amount / max(1, paths)
+            before = self._mean.get((method, unit), path)
+            self._mean[method, unit] = before + FORGETS * (path - before)
 
     def width(self, method: str, budget: Budget, most: int) -> int:
         """The widest search that keeps a budget by what is known; at least one path."""

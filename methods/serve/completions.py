@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from methods.likelihood import Likelihood
 from methods.serve import chats, generation, replies
 from methods.serve.errors import bad
 from methods.serve.exchange import Chunk, Exchange, Together
@@ -86,17 +87,18 @@ def _plain(
     listed = body.top_logprobs is not None
     echo = body.echo and listed
 
-    def given(done: Completed) -> list[Any]:
+    def given(read: Sequence[Likelihood]) -> list[Any]:
         """The prompt's tokens with what the model thought of them; nothing precedes the first."""
         if not echo:
             return []
-        return [(prompt[0], None, ()), *((t.token, t.logprob, t.top) for t in done.prompt)]
+        return [(prompt[0], None, ()), *((t.token, t.logprob, t.top) for t in read)]
 
     def logprobs(done: Completed, tokens: Sequence[Token]) -> dict[str, Any] | None:
         if not listed:
             return None
         drawn = [(t.id, t.logprob, t.top) for t in tokens]
-        return replies.text_logprobs([*given(done), *drawn], pieces, 0 if body.echo else len(text))
+        start = 0 if body.echo else len(text)
+        return replies.text_logprobs([*given(done.prompt), *drawn], pieces, start)
 
     def shown(done: Completed) -> list[tuple[str, str, Sequence[Token]]]:
         front = text if body.echo else ""
@@ -119,20 +121,23 @@ def _plain(
         ]
         return reply.whole(choices, **sums(done))
 
+    ends = [len(text)] * body.n  # of what was told so far, in characters
+
     def begin() -> list[Chunk]:
-        if not body.echo:
+        if not body.echo or echo:
             return []
         return [reply.chunk(first + i, {"content": text}) for i in range(body.n)]
 
-    def tell(token: Token) -> list[Chunk]:
-        if not token.text and not listed:
-            return []
-        told = (
-            replies.text_logprobs([(token.id, token.logprob, token.top)], pieces)
-            if listed
-            else None
-        )
-        return [reply.chunk(first + token.index, {"content": token.text}, logprobs=told)]
+    def tell(news: Token | Sequence[Likelihood]) -> list[Chunk]:
+        if not isinstance(news, Token):
+            told = replies.text_logprobs(given(news), pieces)
+            return [reply.chunk(first + i, {"content": text}, logprobs=told) for i in range(body.n)]
+        if not listed:
+            return [reply.chunk(first + news.index, {"content": news.text})] if news.text else []
+        drawn = [(news.id, news.logprob, news.top)]
+        told = replies.text_logprobs(drawn, pieces, ends[news.index])
+        ends[news.index] += len(told["tokens"][0])
+        return [reply.chunk(first + news.index, {"content": news.text}, logprobs=told)]
 
     def end(done: Completed) -> list[Chunk]:
         chunks: list[Chunk] = [

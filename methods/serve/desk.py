@@ -12,10 +12,11 @@ from typing import Any
 
 from convert.heads import read_talk_head
 from convert.refusal import Refusal
+from methods.budget import Budget
 from methods.candidate import Answer
 from methods.catalog import METHODS, WITHOUT_MODEL
 from methods.judges import OwnJudge
-from methods.serve import budget
+from methods.serve.budget import Costs
 from methods.serve.errors import ApiError
 from methods.serve.metrics import Metrics
 from methods.serve.tickets import Ticket
@@ -71,7 +72,7 @@ class Desk:
                 f"or {WITHOUT_MODEL}"
             )
         self._created = int(time.time())
-        self._costs = budget.Costs()
+        self._costs = Costs()
         models = (policy,) if reward is None else (policy, reward)
         self._scheduler = Scheduler(*models, branches=options.branches)
         self._open: dict[Ticket[Any], Job] = {}
@@ -179,9 +180,9 @@ class Desk:
         stop = prompt_format(self.policy).step_stop
         return tuple(part + stop for part in text.split(stop) if part.strip()) or (text,)
 
-    def within(self, given: str | float, choice: Way) -> int:
+    def within(self, limit: Budget, choice: Way) -> int:
         """The widest search of a method that keeps a budget."""
-        return self._costs.width(choice.method, budget.parse(given), self.served.most_width)
+        return self._costs.width(choice.method, limit, self.served.most_width)
 
     def flops(self, answer: Answer) -> int:
         """Floating-point operations of an answer, both models."""
@@ -232,10 +233,10 @@ class Desk:
     def _book(self, work: Work, result: Any) -> None:
         if isinstance(result, Answer):
             self.metrics.book(result)
-            if isinstance(work, Searching):
+            if isinstance(work, Searching) and not result.overshoot:  # it came to its own end
                 tokens = result.usage.tokens + result.scorer_usage.tokens
                 took = {"tok": tokens, "s": result.latency_s, "T": self.flops(result) / 1e12}
-                self._costs.book(work.method, work.spec.width, took)  # type: ignore[arg-type]
+                self._costs.book(work.method, len(result.candidates), took)  # type: ignore[arg-type]
         self.metrics.request_success.labels("stop").inc()
 
     def _cancelled(self, ticket: Ticket[Any]) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from methods.build import MethodSpec
 from methods.catalog import METHODS
 from methods.problem import Problem
+from methods.serve.budget import parse
 from methods.serve.errors import ApiError, bad
 from methods.serve.fields import CompletionBody
 from methods.serve.plain import Wanted
@@ -57,7 +58,8 @@ def search(
 ) -> Searching:
     """A search for the answer to a question."""
     row = METHODS[choice.method]
-    width = desk.within(body.budget, choice) if body.budget is not None else choice.width
+    limit = None if body.budget is None else parse(body.budget)
+    width = choice.width if limit is None else desk.within(limit, choice)
     if body.n > (width if "width" in row.search.reads else 1):
         raise bad(f"n {body.n} is more than the {width} paths of this search", "n")
     spec = MethodSpec(
@@ -69,6 +71,7 @@ def search(
         balance=body.balance or 0.1,
         aggregation=body.aggregation,
         selection=row.selection,
+        budget=limit,
     )
     problem = Problem("0", question, prompt=tuple(prompt))
     return Searching(choice.method, problem, spec, _seed(body), choice.think)

@@ -168,4 +168,5 @@ def search(answer: Answer) -> dict[str, Any]:
         "votes": show.votes(answer),
         "candidates": document["candidates"],
         "dropped": answer.dropped,
+        "budget": document["budget"],
     }

@@ -81,6 +81,8 @@ class Plain:
         prompt: list[Likelihood] = []
         if self.echo and self.wanted.prompt:
             prompt = list(likelihoods(policy, self.wanted.prompt, self.wanted.top_logprobs or 0))
+            if self.streamed:
+                tell(prompt)
         completions: list[Completion] = []
         if not (self.echo and self.wanted.silent):
             completions = complete(policy, self.wanted, tell if self.streamed else None)

@@ -56,7 +56,6 @@ def run(options: argparse.Namespace, given: Sequence[str]) -> None:
     from profiles import documents
     from profiles.drift.document import document
     from profiles.drift.measure import measure
-    from profiles.environment import environment
     from profiles.lineup import lineup, real_sources
     from profiles.reference_text import solved_problems
     from runtime.load import open_engine
@@ -79,5 +78,5 @@ def run(options: argparse.Namespace, given: Sequence[str]) -> None:
 
     with Progress(visible=sys.stderr.isatty()).bar("drift", len(paths)) as bar:
         rows = measure(paths, texts, opener, bar.step)  # type: ignore[arg-type]
-    header = {"command": documents.command_line(given), "environment": environment()}
-    documents.deliver(document(rows, header), options.output, json_wanted=options.json)
+    made = document(rows, documents.header(given))
+    documents.deliver(made, options.output, json_wanted=options.json)

@@ -68,7 +68,6 @@ def run(options: argparse.Namespace, given: Sequence[str]) -> None:
     """Measure, write and print."""
     from convert.progress import Progress
     from profiles import documents
-    from profiles.environment import environment
     from profiles.fidelity.document import document
     from profiles.fidelity.measure import measure
     from runtime.load import open_engine
@@ -86,12 +85,7 @@ def run(options: argparse.Namespace, given: Sequence[str]) -> None:
         lambda path: open_engine(path, engines),
         Progress(visible=sys.stderr.isatty()),
     )
-    header = {
-        "command": documents.command_line(given),
-        "text": text.name,
-        "text_sha256": text.sha256,
-        "environment": environment(),
-    }
+    header = documents.header(given) | {"text": text.name, "text_sha256": text.sha256}
     documents.deliver(document(found, header), options.output, json_wanted=options.json)
 
 

@@ -71,7 +71,6 @@ def run(options: argparse.Namespace, given: Sequence[str]) -> None:
     """Measure, write and print."""
     from convert.progress import Progress
     from profiles import documents
-    from profiles.environment import environment
     from profiles.latency import ceilings
     from profiles.latency.document import document
     from profiles.latency.measure import measure, row
@@ -95,10 +94,8 @@ def run(options: argparse.Namespace, given: Sequence[str]) -> None:
     timed = measure(bench, paths, lambda path: open_engine(path, engines), progress)
     after = ceilings.measure(on_cuda=on_cuda, threads=threads)
     best = ceilings.best(before, after)
-    header = {"command": documents.command_line(given), "environment": environment()}
-    made = document(
-        [row(one, best) for one in timed], best, ceilings.unsteady(before, after), header
-    )
+    rows, unsteady = [row(one, best) for one in timed], ceilings.unsteady(before, after)
+    made = document(rows, best, unsteady, documents.header(given))
     documents.deliver(made, options.output, json_wanted=options.json)
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from convert.files import regular, write_json
+from convert.files import regular
 from convert.refusal import Refusal
 from profiles.merge.shards import ShardRun
 from profiles.records import stored_run
 from profiles.records.configuration import Configuration
 from profiles.records.record import Record, open_records, read_records
+from profiles.records.run_document import Failure, RunDocument
 from profiles.records.shard import Shard
 from profiles.records.worker_facts import joined, read_worker_facts, worker_facts_path
 from profiles.tree.stored_trees import trees_path
@@ -28,7 +28,7 @@ def merge(parts: Sequence[ShardRun], folder: Path) -> None:
     stored_run.store_configurations(folder, made)
     for configuration in made:
         _join(parts, configuration, folder)
-    write_json(folder / stored_run.RUN, _description(parts))
+    stored_run.store_run(folder, _description(parts))
 
 
 def _whole(configuration: Configuration) -> Configuration:
@@ -67,17 +67,18 @@ def _join(parts: Sequence[ShardRun], configuration: Configuration, folder: Path)
                 file.write(content[: content.rfind(b"\n") + 1])
 
 
-def _description(parts: Sequence[ShardRun]) -> dict[str, Any]:
+def _description(parts: Sequence[ShardRun]) -> RunDocument:
     """What the whole run was asked for, and where its parts ran."""
     first = parts[0].run
     failures = [
-        failure | {"reason": f"shard {part.shard}: {failure['reason']}"}
+        Failure(failure.slug, f"shard {part.shard}: {failure.reason}")
         for part in parts
-        for failure in part.run["failures"]
+        for failure in part.run.failures
     ]
-    return first | {
-        "command": f"{first['command']}, as shard {parts[0].shard} of those merged",
-        "questions": sum(part.run["questions"] for part in parts),
-        "hosts": [part.run["environment"] for part in parts],
-        "failures": failures,
-    }
+    return replace(
+        first,
+        command=f"{first.command}, as shard {parts[0].shard} of those merged",
+        questions=sum(part.run.questions for part in parts),
+        hosts=[part.run.environment for part in parts],
+        failures=failures,
+    )

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from convert.refusal import Refusal
 from profiles.records.configuration import Configuration, differences, read_configuration
 from profiles.records.record import read_records
+from profiles.records.run_document import RunDocument
 from profiles.records.shard import Shard
 from profiles.records.stored_run import RECORDS, read_run, records_path
 
@@ -22,7 +22,7 @@ class ShardRun:
 
     folder: Path
     shard: Shard
-    run: dict[str, Any]
+    run: RunDocument
     configurations: tuple[Configuration, ...]
 
 
@@ -56,7 +56,7 @@ def unfinished(parts: Sequence[ShardRun]) -> list[str]:
     found = []
     for part in parts:
         paths = [records_path(part.folder, one) for one in part.configurations]
-        short = [path.stem for path in paths if len(read_records(path)) < part.run["questions"]]
+        short = [path.stem for path in paths if len(read_records(path)) < part.run.questions]
         if short:
             found.append(
                 f"shard {part.shard} lacks answers under {len(short)} of {len(paths)} "
@@ -67,7 +67,7 @@ def unfinished(parts: Sequence[ShardRun]) -> list[str]:
 
 def _part(folder: Path) -> ShardRun:
     run = read_run(folder)
-    paths = [folder / RECORDS / f"{slug}.json" for slug in run["configurations"]]
+    paths = [folder / RECORDS / f"{slug}.json" for slug in run.configurations]
     made = tuple(read_configuration(path) for path in paths)
     shards = {one.shard for one in made}
     shard = next(iter(shards), None)
@@ -79,7 +79,7 @@ def _part(folder: Path) -> ShardRun:
 def _agree(first: ShardRun, part: ShardRun) -> None:
     """Refuse what was not measured in the same way."""
     slugs = [[one.slug for one in each.configurations] for each in (first, part)]
-    if slugs[0] != slugs[1] or first.run["methods"] != part.run["methods"]:
+    if slugs[0] != slugs[1] or first.run.methods != part.run.methods:
         raise Refusal(f"{first.folder} and {part.folder} hold different configurations")
     for theirs, ours in zip(first.configurations, part.configurations, strict=True):
         old, new = (replace(one, shard=None) for one in (theirs, ours))

@@ -1,26 +1,15 @@
-"""The machines of one run, where there were several, and of which kind each is."""
+"""Which machine answered what, where a run had several."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from convert.refusal import Refusal
+from profiles.environment import Environment
 from profiles.records.record import Record
 
 
-def kind(environment: Mapping[str, Any]) -> str:
-    """What makes two machines equally fast: processor, usable threads, cards."""
-    cards = Counter(card["name"] for card in environment["gpus"])
-    parts = [f"{environment['cpu']}, {environment['usable_threads']} threads"]
-    parts += [f"{count} x {name}" for name, count in cards.items()]
-    return ", ".join(parts)
-
-
-def by_host(
-    records: Sequence[Record], hosts: Sequence[Mapping[str, Any]]
-) -> dict[int, list[Record]]:
+def by_host(records: Sequence[Record], hosts: Sequence[Environment]) -> dict[int, list[Record]]:
     """The records of every machine that has some.
 
     Raises:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from methods.catalog import ProtocolName
+from profiles.environment import Environment
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,34 +27,8 @@ class Questions:
 
 
 @dataclass(frozen=True, slots=True)
-class GraphicsCard:
-    """A graphics card."""
-
-    name: str
-    memory: str
-    driver: str
-
-
-@dataclass(frozen=True, slots=True)
-class Environment:
-    """The machine and the software."""
-
-    date: str
-    cpu: str
-    cores: int | None
-    threads: int | None
-    usable_threads: int
-    ram_bytes: int
-    gpus: list[GraphicsCard]
-    system: str
-    python: str
-    packages: dict[str, str]
-    commit: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """A configuration that did not come to its end."""
+class Failure:
+    """A configuration that did not come to its end, and why."""
 
     slug: str
     reason: str
@@ -61,7 +36,7 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class RunDocument:
-    """What a run was asked for and where it ran."""
+    """What a run was asked for and where it ran; no folder of this machine is in it."""
 
     command: str
     models: AskedModels
@@ -69,11 +44,11 @@ class RunDocument:
     questions: int
     seed: int
     protocols: list[ProtocolName]
-    search: dict[str, Any]
+    search: dict[str, Any]  # options by name, those that a method alone has too
     methods: list[str]
     configurations: list[str]
     environment: Environment
-    failures: list[Failed] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
     hosts: list[Environment] = field(default_factory=list)  # of a run on several machines
     suite: bool = False
     branches: int | None = None  # in a call, where --parallel auto measured them

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 import shutil
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from convert.files import write_json
 from convert.refusal import Refusal
@@ -93,7 +92,12 @@ def log_path(folder: Path, configuration: Configuration) -> Path:
     return folder / RECORDS / f"{configuration.slug}.log"
 
 
-def read_run(folder: Path) -> dict[str, Any]:
+def store_run(folder: Path, run: RunDocument) -> None:
+    """Write what a run was asked for and where it runs."""
+    write_json(folder / RUN, asdict(run))
+
+
+def read_run(folder: Path) -> RunDocument:
     """What the run was asked for and where it ran.
 
     Raises:
@@ -103,10 +107,10 @@ def read_run(folder: Path) -> dict[str, Any]:
     path = folder / RUN
     if not path.exists():
         raise FileNotFoundError(f"{folder} holds no {RUN}; give the folder of a `profile run`")
-    document = read_document(RunDocument, path, "the description of a run")
-    if strange := [slug for slug in document["configurations"] if not SLUG.fullmatch(slug)]:
+    run = read_document(RunDocument, path, "the description of a run")
+    if strange := [slug for slug in run.configurations if not SLUG.fullmatch(slug)]:
         raise Refusal(f"{path}: {strange[0]!r} is no name of a configuration; see profile run")
-    return document
+    return run
 
 
 def read_measured(folder: Path, slugs: list[str]) -> list[Recorded]:

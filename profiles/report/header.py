@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from dataclasses import asdict
 
+from convert.artifact import PromptFormat
 from methods.catalog import ProtocolName
+from profiles.environment import Environment
 from profiles.report.names import level_and_cache, level_name
 from profiles.report.summary import Summary
 from profiles.text_formats import size
@@ -22,37 +24,37 @@ UNBRANCHED = (
 
 def title(summary: Summary) -> str:
     """What was measured."""
-    return f"What quantization changes: {summary.header['models']['policy']}"
+    return f"What quantization changes: {summary.run.models.policy}"
 
 
 def subtitle(summary: Summary) -> str:
     """How much, when and where, in one line."""
-    header, data = summary.header, summary.header["data"]
-    system = header["environment"]
-    where = ", ".join(gpu["name"] for gpu in system["gpus"]) or system["cpu"]
+    system = summary.run.environment
+    where = ", ".join(card.name for card in system.gpus) or system.cpu
     levels = len({level_name(row) for row in summary.rows})
     return (
-        f"{_counted(data['n'], 'question')} of {data['name']} · {_counted(levels, 'level')} · "
-        f"{_counted(len(summary.rows), 'row')} · {where} · {system['date'][:10]}"
+        f"{_counted(summary.n, 'question')} of {summary.run.data.name} · "
+        f"{_counted(levels, 'level')} · {_counted(len(summary.rows), 'row')} · {where} · "
+        f"{system.date[:10]}"
     )
 
 
 def warnings(summary: Summary) -> list[str]:
     """What makes a report incomplete."""
     found = [
-        f"{failure['slug']} failed and is missing or incomplete: {failure['reason']}"
-        for failure in summary.header.get("failures", [])
+        f"{failure.slug} failed and is missing or incomplete: {failure.reason}"
+        for failure in summary.run.failures
     ]
-    wanted = summary.header["questions"]
+    wanted = summary.run.questions
     short = sorted(
         {f"{level_and_cache(r)} {r.setup.method}: {r.n}" for r in summary.rows if r.n < wanted}
     )
     if short:
         found.append(f"Not all {wanted} questions were answered everywhere ({'; '.join(short)}).")
-    missing = len(summary.header["configurations"]) - summary.header["measured"]
+    missing = len(summary.run.configurations) - summary.measured
     if missing:
         found.append(f"{missing} configurations were not run; profile run --resume goes on.")
-    found += [f"{slug}: {UNBRANCHED}" for slug in summary.header.get("unbranched", [])]
+    found += [f"{slug}: {UNBRANCHED}" for slug in summary.unbranched]
     if not any(row.setup.format == "torch" and row.setup.baseline for row in summary.rows):
         found.append(
             "There is no full-precision run in this report; differences are against "
@@ -63,34 +65,32 @@ def warnings(summary: Summary) -> list[str]:
 
 def facts(summary: Summary) -> list[tuple[str, str]]:
     """Name and value of all that a repetition needs."""
-    header = summary.header
-    system, data = header["environment"], header["data"]
-    protocols = [ProtocolName(name) for name in header["protocols"]]
-    cards = [f"{g['name']}, {g['memory']}, driver {g['driver']}" for g in system["gpus"]]
+    run, system = summary.run, summary.run.environment
+    cards = [f"{card.name}, {card.memory}, driver {card.driver}" for card in system.gpus]
     devices = sorted({f"{row.setup.format}: {row.device}" for row in summary.rows})
     return [
-        ("command", header["command"]),
-        ("policy", header["models"]["policy"]),
-        ("reward model", header["models"]["reward"] or "none"),
-        ("thinker", header["models"].get("thinker") or "none"),
-        ("questions", f"{data['name']}, sha256 {data['sha256']}"),
-        ("seed", f"{header['seed']}; each question has its own, the same at every level"),
-        ("protocol", "; ".join(f"{p.word}: {PROTOCOLS[p]}" for p in protocols)),
-        ("prompt", "; ".join(map(_prompt, header.get("prompts", []))) or "not recorded"),
-        ("search", ", ".join(f"{k} {v}" for k, v in header["search"].items())),
-        ("processor", f"{system['cpu']}, {_cores(system)}, {size(system['ram_bytes'])}"),
+        ("command", run.command),
+        ("policy", run.models.policy),
+        ("reward model", run.models.reward or "none"),
+        ("thinker", run.models.thinker or "none"),
+        ("questions", f"{run.data.name}, sha256 {run.data.sha256}"),
+        ("seed", f"{run.seed}; each question has its own, the same at every level"),
+        ("protocol", "; ".join(f"{p.word}: {PROTOCOLS[p]}" for p in run.protocols)),
+        ("prompt", "; ".join(map(_prompt, summary.prompts)) or "not recorded"),
+        ("search", ", ".join(f"{k} {v}" for k, v in run.search.items())),
+        ("processor", f"{system.cpu}, {_cores(system)}, {size(system.ram_bytes)}"),
         ("graphics card", "; ".join(cards) or "none"),
         ("ran on", "; ".join(devices)),
-        ("system", f"{system['system']}, Python {system['python']}"),
-        ("versions", ", ".join(f"{k} {v}" for k, v in system["packages"].items())),
-        ("commit", system["commit"] or "not from a checkout"),
-        ("date", system["date"]),
+        ("system", f"{system.system}, Python {system.python}"),
+        ("versions", ", ".join(f"{k} {v}" for k, v in system.packages.items())),
+        ("commit", system.commit or "not from a checkout"),
+        ("date", system.date),
     ]
 
 
-def _prompt(form: dict[str, Any]) -> str:
+def _prompt(form: PromptFormat) -> str:
     """A way of asking, in one line: what is None is left out, texts are quoted."""
-    stated = {key: value for key, value in form.items() if value not in (None, 0)}
+    stated = {key: value for key, value in asdict(form).items() if value not in (None, 0)}
     return ", ".join(f"{k} {json.dumps(v, ensure_ascii=False)}" for k, v in stated.items())
 
 
@@ -98,5 +98,5 @@ def _counted(number: int, what: str) -> str:
     return f"{number} {what}" + ("" if number == 1 else "s")
 
 
-def _cores(system: dict[str, Any]) -> str:
-    return f"{system['cores']} cores, {system['usable_threads']} threads usable"
+def _cores(system: Environment) -> str:
+    return f"{system.cores} cores, {system.usable_threads} threads usable"

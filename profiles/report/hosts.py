@@ -7,9 +7,10 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from profiles.documents import Document
+from profiles.environment import Environment
 from profiles.flat_rows import flat
 from profiles.records.configuration import wanted
-from profiles.records.hosts import by_host, kind
+from profiles.records.hosts import by_host
 from profiles.records.stored_run import Recorded
 from profiles.report.accuracy import row
 from profiles.report.names import level_name, method_name
@@ -35,9 +36,9 @@ class Speed:
     row: Row
 
 
-def mixed(hosts: Sequence[Mapping[str, Any]]) -> bool:
+def mixed(hosts: Sequence[Environment]) -> bool:
     """Whether there are machines of several kinds."""
-    return len(set(map(kind, hosts))) > 1
+    return len({host.kind for host in hosts}) > 1
 
 
 def untimed(timed: Row) -> Row:
@@ -51,7 +52,7 @@ def untimed(timed: Row) -> Row:
 
 def speeds(
     measured: Sequence[Recorded],
-    hosts: Sequence[Mapping[str, Any]],
+    hosts: Sequence[Environment],
     methods: Sequence[str],
     *,
     each: bool,
@@ -61,7 +62,7 @@ def speeds(
     for one in measured:
         groups: dict[tuple[str, int | None], list[Any]] = {}
         for host, records in by_host(one.records, hosts).items():
-            key = kind(hosts[host]), host if each else None
+            key = hosts[host].kind, host if each else None
             groups.setdefault(key, []).extend(records)
         for selection in wanted(one.configuration, methods):
             for (machine, number), records in groups.items():

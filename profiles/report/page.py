@@ -52,7 +52,7 @@ def page(summary: Summary) -> str:
         matrix=matrix(summary.rows, rows, chosen),
         questions=[(question, question.drawn(colours)) for question in questions(summary)],
         other_plots=costs[1:],
-        paper=paper_table.table(summary.rows) if summary.header.get("suite") else [],
+        paper=paper_table.table(summary.rows) if summary.run.suite else [],
         others=summary.others,
         groups=_groups(shown),
         columns=[

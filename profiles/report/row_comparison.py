@@ -38,7 +38,7 @@ def by_questions(folder: Path) -> Judge:
         Refusal: if a file of the run is broken; names it.
     """
     try:
-        return by_records(read_measured(folder, read_run(folder)["configurations"]))
+        return by_records(read_measured(folder, read_run(folder).configurations))
     except FileNotFoundError:
         return by_intervals
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any
 
+from convert.artifact import PromptFormat
 from convert.refusal import Refusal
 from methods import catalog
 from methods.catalog import MAJORITY, MethodRow, ProtocolName, Selection
@@ -15,6 +16,7 @@ from profiles.documents import Document, read_documents
 from profiles.intervals import Paired
 from profiles.records.configuration import Configuration, wanted
 from profiles.records.record import Record
+from profiles.records.run_document import RunDocument
 from profiles.records.stored_run import (
     RUN,
     Recorded,
@@ -82,7 +84,7 @@ class Comparison:
 class Summary:
     """A run's results. `flips` run parallel to `rows`."""
 
-    header: dict[str, Any]
+    run: RunDocument
     rows: tuple[Row, ...]
     flips: tuple[tuple[Flip, ...], ...]
     comparisons: tuple[Comparison, ...]
@@ -94,11 +96,19 @@ class Summary:
     choice: RowChoice | None = None  # the row to use
     others: tuple[Document, ...] = ()  # what other commands measured into the same folder
     hosts: Sequence[Speed] = ()  # every row on every machine, where there were several
+    measured: int = 0  # configurations
+    prompts: tuple[PromptFormat, ...] = ()  # how the policies were asked
+    unbranched: tuple[str, ...] = ()  # searches that searched nothing, by configuration
+
+    @property
+    def n(self) -> int:
+        """Questions that a row answered."""
+        return max(row.n for row in self.rows)
 
     def document(self) -> dict[str, Any]:
         """The content of summary.json."""
         found = {
-            "header": self.header,
+            "header": self.header(),
             "rows": flat_lines(self.rows),
             "comparisons": [asdict(comparison) for comparison in self.comparisons],
             "gains": [gain.document() for gain in self.gains],
@@ -111,6 +121,16 @@ class Summary:
             found | ({"budgets": budgets} if budgets else {}) | ({"hosts": hosts} if hosts else {})
         )
 
+    def header(self) -> dict[str, Any]:
+        """What was asked and where it ran, and how much of it there is."""
+        run = asdict(self.run)
+        return run | {
+            "data": run["data"] | {"n": self.n},
+            "measured": self.measured,
+            "prompts": [asdict(prompt) for prompt in self.prompts],
+            "unbranched": list(self.unbranched),
+        }
+
 
 def summarize(folder: Path) -> Summary:
     """What a run's folder holds so far.
@@ -120,60 +140,47 @@ def summarize(folder: Path) -> Summary:
         Refusal: if a file in it is broken, or nothing was measured yet.
     """
     run = read_run(folder)
-    measured = read_measured(folder, run["configurations"])
+    measured = read_measured(folder, run.configurations)
     if not measured:
         raise Refusal(f"{folder} holds no answered question yet; see profile run --resume")
-    if not any(wanted(m.configuration, run["methods"]) for m in measured):
+    if not any(wanted(m.configuration, run.methods) for m in measured):
         raise Refusal(f"{folder / RUN} names no method that was measured; see profile run")
     baselines = {
         _method_key(m.configuration): m.records for m in measured if m.configuration.baseline
     }
-    hosts = run.get("hosts", [])
     rows: list[Row] = []
     flips: list[tuple[Flip, ...]] = []
     for one in measured:
         base = baselines.get(_method_key(one.configuration), ())
-        for selection in wanted(one.configuration, run["methods"]):
+        for selection in wanted(one.configuration, run.methods):
             made = row(one.configuration, one.process, one.records, selection, base)
-            rows.append(untimed(made) if mixed(hosts) else made)
+            rows.append(untimed(made) if mixed(run.hosts) else made)
             against = () if one.configuration.baseline else base
             flips.append(tuple(_flips(against, one.records, selection)))
-    told = {
-        "prompts": _prompts(measured),
-        "unbranched": [m.configuration.slug for m in measured if _unbranched(m)],
-    }
-    header = run | {key: value for key, value in told.items() if value}
-    header |= {
-        "measured": len(measured),
-        "data": run["data"] | {"n": max(row.n for row in rows)},
-    }
     judge = by_records(measured)
     return Summary(
-        header,
+        run,
         tuple(rows),
         tuple(flips),
         comparisons=tuple(_comparisons(measured)),
         effects=tuple(effects(measured)),
-        recoveries=tuple(recoveries(measured, run["methods"])),
-        gains=tuple(gains(measured, run["methods"])),
-        budgets=tuple(budgets(measured, compared(rows), run["methods"], judge)),
+        recoveries=tuple(recoveries(measured, run.methods)),
+        gains=tuple(gains(measured, run.methods)),
+        budgets=tuple(budgets(measured, compared(rows), run.methods, judge)),
         searches=tuple(_searches(folder, measured)),
         choice=choose(eligible(rows), judge),
         others=(*_by_kind(measured, run), *read_documents(folder)),
-        hosts=speeds(measured, hosts, run["methods"], each=True) if hosts else [],
+        hosts=speeds(measured, run.hosts, run.methods, each=True) if run.hosts else [],
+        measured=len(measured),
+        prompts=tuple(dict.fromkeys(m.process.prompt for m in measured if m.process.prompt)),
+        unbranched=tuple(m.configuration.slug for m in measured if _unbranched(m)),
     )
 
 
-def _by_kind(measured: Sequence[Recorded], run: Mapping[str, Any]) -> Iterator[Document]:
+def _by_kind(measured: Sequence[Recorded], run: RunDocument) -> Iterator[Document]:
     """The speeds that the rows cannot have, where machines of several kinds answered."""
-    hosts = run.get("hosts", [])
-    if mixed(hosts):
-        yield document(speeds(measured, hosts, run["methods"], each=False), run)
-
-
-def _prompts(measured: Sequence[Recorded]) -> list[dict[str, Any]]:
-    """Every way in which a policy was asked; runs of earlier versions do not say."""
-    return [asdict(form) for form in dict.fromkeys(m.process.prompt for m in measured) if form]
+    if mixed(run.hosts):
+        yield document(speeds(measured, run.hosts, run.methods, each=False), asdict(run))
 
 
 def _unbranched(measured: Recorded) -> bool:

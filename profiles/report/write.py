@@ -42,13 +42,13 @@ def write(folder: Path) -> Summary:
 
 def show(summary: Summary, folder: Path, *, json_wanted: bool) -> None:
     """Print summary.json's content, or the table as a terminal shows it."""
-    for slug in summary.header.get("unbranched", []):
+    for slug in summary.unbranched:
         say(f"profile: warning: {slug}: {UNBRANCHED}", sys.stderr)
     if json_wanted:
         say(json.dumps(summary.document(), ensure_ascii=False))
         return
     say(text_table(summary.rows))
-    if summary.header.get("suite"):
+    if summary.run.suite:
         say("\n" + tables.aligned(paper_table.table(summary.rows)))
     say(f"report: {folder / 'index.html'}", sys.stderr)
 
@@ -72,7 +72,7 @@ def markdown(summary: Summary) -> str:
         parts.append("\n".join(f"- {line}" for line in question.sentences))
         if question.table:
             parts.append(tables.markdown_table(question.table[0], question.table[1:], texts=2))
-    if summary.header.get("suite"):
+    if summary.run.suite:
         parts += ["## The paper's table", paper_table.markdown(summary.rows)]
     for other in summary.others:
         parts += [f"## {other.title}", other.markdown, f"    {other.header['command']}"]

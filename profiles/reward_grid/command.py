@@ -15,7 +15,7 @@ from profiles import arguments
 from profiles.question_faults import warn_faults
 
 if TYPE_CHECKING:
-    from convert.artifact import Aggregation
+    from convert.artifact import Aggregation, RewardProtocol
     from profiles.reward_grid.measure import GridRequest
 
 POLICY_LEVELS = ("f16", "q4_k_m")
@@ -51,6 +51,12 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         metavar="MODEL",
         help="a source or a file (default: full precision; of files, the first)",
     )
+    models.add_argument(
+        "--protocol",
+        type=Path,
+        metavar="FILE|PRESET",
+        help="how the reward model scores, in the form of protocol.json; or math-shepherd, rlhflow",
+    )
     arguments.add_place(models)
     search = p.add_argument_group("solutions")
     search.add_argument(
@@ -81,7 +87,6 @@ def run(options: argparse.Namespace, given: Sequence[str]) -> None:
     from convert.progress import Progress
     from methods.catalog import SAMPLES
     from profiles import documents
-    from profiles.environment import environment
     from profiles.reward_grid.document import document
     from profiles.reward_grid.measure import measure
     from runtime.load import open_engine
@@ -107,15 +112,16 @@ def run(options: argparse.Namespace, given: Sequence[str]) -> None:
     )
     cells = measure(
         _request(options),
-        lambda path: open_engine(path, engines),
+        lambda path, protocol=None: open_engine(path, engines, protocol),
         Progress(visible=sys.stderr.isatty()),
     )
-    header = {"command": documents.command_line(given), "environment": environment()}
-    documents.deliver(document(cells, header), options.output, json_wanted=options.json)
+    made = document(cells, documents.header(given))
+    documents.deliver(made, options.output, json_wanted=options.json)
 
 
 def _request(options: argparse.Namespace) -> GridRequest:
     from convert.sources import BENCHMARK as BUNDLED
+    from methods.models import stated_protocol
     from methods.problem import read_problems
     from profiles.lineup import lineup, real_sources
     from profiles.reward_grid.measure import GridRequest
@@ -129,26 +135,30 @@ def _request(options: argparse.Namespace) -> GridRequest:
     warn_faults([problem.fault for problem in found if problem.fault], "are left out")
     problems = [problem for problem in found if problem.fault is None]
     sources = real_sources(offline=options.offline)
-    rewards = lineup(options.reward, options.reward_levels, options.reward_baseline, sources)
+    protocol = stated_protocol(options)
+    rewards = lineup(
+        options.reward, options.reward_levels, options.reward_baseline, sources, protocol
+    )
     return GridRequest(
         policies=lineup(options.policy, options.levels, None, sources).converted,
         rewards=rewards,
+        protocol=protocol,
         problems=problems,
         gold=read_gold_values(data) if labelled else {},
         n=options.n,
         sampling=Sampling(options.temperature, options.top_p, options.max_tokens),
         seed=options.seed,
-        aggregation=options.aggregation or _aggregation(rewards.baseline),
+        aggregation=options.aggregation or _aggregation(rewards.baseline, protocol),
         balance=options.balance,
     )
 
 
-def _aggregation(reward: Path) -> Aggregation:
+def _aggregation(reward: Path, protocol: RewardProtocol | None) -> Aggregation:
     """As the reward model's protocol says; what is no reward model is refused once it is open."""
     from runtime.load import describe_model
 
-    protocol = describe_model(reward).reward
-    return protocol.aggregation if protocol is not None else "last"
+    found = describe_model(reward, protocol).reward
+    return found.aggregation if found is not None else "last"
 
 
 def _refuse_strangers(options: argparse.Namespace) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
-from convert.artifact import Aggregation
+from convert.artifact import Aggregation, RewardProtocol
 from convert.progress import Progress
 from methods.candidate import Candidate
 from methods.pairing import check_policy
@@ -20,7 +21,11 @@ from profiles.reward_grid.reward_changes import Gold, Scored
 from runtime.engine import Engine, Sampling
 from runtime.prompt import prompt_format
 
-Opener = Callable[[Path], Engine]
+
+class Opener(Protocol):
+    """Opens a model; with a protocol, a reward model that scores so."""
+
+    def __call__(self, path: Path, protocol: RewardProtocol | None = None, /) -> Engine: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +41,7 @@ class GridRequest:
     seed: int = 0
     aggregation: Aggregation = "last"
     balance: float = 0.1
+    protocol: RewardProtocol | None = None  # None: as the reward model says
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +65,7 @@ def measure(
     progress = progress or Progress()
     sampled = [_sample(request, opener, path, progress) for path in request.policies]
     paths = (request.rewards.baseline, *request.rewards.levels)
-    scored = [_score(opener, path, sampled, progress) for path in paths]
+    scored = [_score(request, opener, path, sampled, progress) for path in paths]
     return [
         cell(column[i], scored[0][i], request.gold, request.aggregation, request.balance)
         for i in range(len(sampled))
@@ -80,10 +86,14 @@ def _sample(request: GridRequest, opener: Opener, path: Path, progress: Progress
 
 
 def _score(
-    opener: Opener, path: Path, sampled: Sequence[Sampled], progress: Progress
+    request: GridRequest,
+    opener: Opener,
+    path: Path,
+    sampled: Sequence[Sampled],
+    progress: Progress,
 ) -> list[Scored]:
     """All policies' solutions under one reward model."""
-    with opener(path) as reward:
+    with opener(path, request.protocol) as reward:
         model = opened_model(reward)
         total = sum(len(found.pools) for found in sampled)
         with progress.bar(f"score {model.level}", total) as bar:

@@ -12,14 +12,14 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from convert.files import write_json
 from convert.printing import say
 from convert.refusal import Refusal
+from profiles.environment import Environment
 from profiles.records import stored_run
 from profiles.records.configuration import Configuration
 from profiles.records.record import open_records, read_records
+from profiles.records.run_document import Failure, RunDocument
 from profiles.records.worker_facts import joined, read_worker_facts, worker_facts_path
-from profiles.run.runner import Failure
 from profiles.run.station import ItemResult, Station
 from profiles.run.work import TRIES, Backlog, WorkItem, next_backlog, work_items
 from profiles.run.worker import LOCK, Opener, open_models
@@ -120,7 +120,7 @@ def slots(
 class ClusterRun:
     """A run on a cluster: the driver hands out items and writes what comes back."""
 
-    def __init__(self, folder: Path, made: Sequence[Configuration], run: dict[str, Any]) -> None:
+    def __init__(self, folder: Path, made: Sequence[Configuration], run: RunDocument) -> None:
         self._run = run  # its hosts grow with the nodes that answer
         self._failed: dict[str, Failure] = {}
         self._folder = folder
@@ -169,6 +169,7 @@ class ClusterRun:
         elif result.failed is not None:
             self._fail(backlog, result.failed)
         else:
+            assert result.environment is not None
             self._write(backlog, result, self._host(slot.node, result.environment))
         if backlog.over:
             total = len(backlog.configuration.problems())
@@ -179,12 +180,12 @@ class ClusterRun:
         slug = backlog.configuration.slug
         self._failed.setdefault(slug, Failure(slug, reason))
 
-    def _host(self, node: str, environment: Mapping[str, Any]) -> int:
+    def _host(self, node: str, environment: Environment) -> int:
         """The number of a node among the machines of the run."""
         if node not in self._nodes:
-            self._nodes[node] = len(self._run["hosts"])
-            self._run["hosts"].append(environment)
-            write_json(self._folder / stored_run.RUN, self._run)  # before records name it
+            self._nodes[node] = len(self._run.hosts)
+            self._run = replace(self._run, hosts=[*self._run.hosts, environment])
+            stored_run.store_run(self._folder, self._run)  # before records name it
         return self._nodes[node]
 
     def _write(self, backlog: Backlog, result: ItemResult, host: int) -> None:
@@ -213,7 +214,7 @@ def run_on_ray(
     folder: Path,
     made: Sequence[Configuration],
     address: str,
-    described: dict[str, Any],
+    described: RunDocument,
     opener: Opener = open_models,
 ) -> list[Failure]:
     """Run what is not done yet on the workers of a cluster; the `hosts` of its description grow.

@@ -7,13 +7,12 @@ import contextlib
 import os
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from convert.files import write_json
 from convert.levels import UnknownLevel
 from convert.printing import say
 from convert.refusal import Refusal
@@ -26,7 +25,7 @@ from profiles.run.array_job import assigned
 
 if TYPE_CHECKING:
     from profiles.records.configuration import Configuration
-    from profiles.run.runner import Failure
+    from profiles.records.run_document import Failure, RunDocument
 
 EPILOG = """\
 Without --policy and --reward the reference models are used; they are converted on first use.
@@ -114,11 +113,8 @@ def run(options: argparse.Namespace, given: Sequence[str]) -> None:
     warn_unused("profile", given, [chatless])
     stored_run.prepare(folder, force=options.force)
     stored_run.store_configurations(folder, made)
-    run = runner.describe(asked, made, given, len(problems))
-    if asked.branches:
-        run["branches"] = asked.branches
-    run |= _hosts(options, folder, run)
-    write_json(folder / stored_run.RUN, run)
+    run = _with_hosts(options, folder, runner.describe(asked, made, given, len(problems)))
+    stored_run.store_run(folder, run)
     if not problems:  # of so many shards some are empty
         say(f"profile: shard {shard} holds no question; there is nothing to do", sys.stderr)
         return
@@ -126,7 +122,7 @@ def run(options: argparse.Namespace, given: Sequence[str]) -> None:
     for line in remarks(path for path in models if path and path.suffix == ".gguf"):
         say(line, sys.stderr)
     failures = _run_all(options, given, folder, made, run)
-    write_json(folder / stored_run.RUN, run | {"failures": [asdict(f) for f in failures]})
+    stored_run.store_run(folder, replace(stored_run.read_run(folder), failures=list(failures)))
     show(write(folder), folder, json_wanted=options.json)
     if failures:
         raise Refusal(
@@ -140,7 +136,7 @@ def _run_all(
     given: Sequence[str],
     folder: Path,
     made: Sequence[Configuration],
-    run: dict[str, Any],
+    run: RunDocument,
 ) -> Sequence[Failure]:
     """Every configuration, here or on a cluster; an interruption says how to go on."""
     from profiles.run.cluster import run_on_ray
@@ -161,17 +157,13 @@ def _run_all(
         raise
 
 
-def _hosts(
-    options: argparse.Namespace, folder: Path, run: Mapping[str, Any]
-) -> dict[str, list[dict[str, Any]]]:
-    """The machines of a run on several, the first of them this one; empty for one machine."""
+def _with_hosts(options: argparse.Namespace, folder: Path, run: RunDocument) -> RunDocument:
+    """A run with its machines, if it has several: as they were, or this one as the first."""
     from profiles.records import stored_run
 
     stored = folder / stored_run.RUN
-    earlier = stored_run.read_run(folder).get("hosts") if stored.exists() else None
-    if earlier:
-        return {"hosts": earlier}
-    return {} if options.ray is None else {"hosts": [run["environment"]]}
+    earlier = stored_run.read_run(folder).hosts if stored.exists() else []
+    return replace(run, hosts=earlier or ([] if options.ray is None else [run.environment]))
 
 
 def _branches(options: argparse.Namespace, folder: Path, sample: Configuration) -> int:
@@ -180,8 +172,8 @@ def _branches(options: argparse.Namespace, folder: Path, sample: Configuration) 
     from profiles.run.gain import measured_branches
 
     if options.resume and (folder / stored_run.RUN).exists():
-        stored = stored_run.read_run(folder).get("branches")
-        if isinstance(stored, int):
+        stored = stored_run.read_run(folder).branches
+        if stored is not None:
             return stored
     found = measured_branches(sample)
     say(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 import subprocess
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from profiles.environment import environment
 from profiles.records import stored_run
 from profiles.records.configuration import Configuration
 from profiles.records.record import read_records
+from profiles.records.run_document import AskedModels, Failure, Questions, RunDocument
 from profiles.run.events import Event
 from profiles.run.follow import Course, follow
 from profiles.run.progress import RunProgress
@@ -23,14 +23,6 @@ from profiles.run.request import Request
 
 WORKER = tuple(children.command("profiles.run.worker"))
 STOP_S = 20.0  # what a worker may take to stop
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """A configuration that did not come to its end, and why."""
-
-    slug: str
-    reason: str
 
 
 def run_all(
@@ -101,25 +93,25 @@ def _models(configuration: Configuration) -> str:
 
 def describe(
     request: Request, made: Sequence[Configuration], arguments: Sequence[str], questions: int
-) -> dict[str, Any]:
-    """What the header of a report is made from; no folder of this machine is in it."""
+) -> RunDocument:
+    """What is run, and where."""
     first = made[0]
     fair = next((m.spec for m in made if m.protocol is ProtocolName.FAIR), request.spec)
     judged = any(one.judged for one in made)
     reward = request.reward or "reference:reward"
-    return {
-        "command": plain(shlex.join(["profile", *map(_public, arguments)])),
-        "models": {
-            "policy": ", ".join(map(_public, request.policies)),
-            "reward": _public(reward) if judged else None,
-            "thinker": _thinker(made),
-        },
-        "data": {"name": request.data.name, "sha256": first.data_sha256},
-        "questions": questions,
-        "seed": request.seed,
-        "protocols": list(dict.fromkeys(one.protocol for one in made)),
-        "suite": request.suite,
-        "search": {
+    return RunDocument(
+        command=plain(shlex.join(["profile", *map(_public, arguments)])),
+        models=AskedModels(
+            policy=", ".join(map(_public, request.policies)),
+            reward=_public(reward) if judged else None,
+            thinker=_thinker(made),
+        ),
+        data=Questions(request.data.name, first.data_sha256),
+        questions=questions,
+        seed=request.seed,
+        protocols=list(dict.fromkeys(one.protocol for one in made)),
+        suite=request.suite,
+        search={
             "temperature": request.spec.temperature,
             "top_p": request.spec.top_p,
             "max_tokens": fair.max_tokens,
@@ -132,11 +124,11 @@ def describe(
         | {name: value for one in made for name, value in one.spec.own.items()}
         | ({"budget": str(request.spec.budget)} if request.spec.budget else {})
         | _gates(request, made),
-        "methods": list(request.methods),
-        "configurations": [one.slug for one in made],
-        "environment": environment(),
-        "failures": [],
-    }
+        methods=list(request.methods),
+        configurations=[one.slug for one in made],
+        environment=environment(),
+        branches=request.branches,
+    )
 
 
 def _aggregation(made: Sequence[Configuration]) -> str:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from convert.command import sentence
 from convert.refusal import Refusal
-from profiles.environment import environment
+from profiles.environment import Environment, environment
 from profiles.records.configuration import Configuration
 from profiles.records.record import Record, read_records
 from profiles.records.worker_facts import WorkerFacts, read_worker_facts, worker_facts_path
@@ -27,7 +26,7 @@ class ItemResult:
     trees: str = ""  # lines
     process: WorkerFacts | None = None
     failed: str | None = None
-    environment: Mapping[str, Any] = field(default_factory=dict)  # the machine
+    environment: Environment | None = None  # the machine
 
 
 class Station:

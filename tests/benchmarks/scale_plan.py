@@ -73,7 +73,7 @@ def drawn(
     folder: Path, questions: int, levels: int, longest: float | None, load: float | None
 ) -> list[Task]:
     """The large run: every configuration of the small one at so many levels."""
-    measured = read_measured(folder, read_run(folder)["configurations"])
+    measured = read_measured(folder, read_run(folder).configurations)
     means = [fmean(record.latency_s for record in one.records) for one in measured]
     stretch = longest / max(means) if longest else 1.0
     draws, found = random.Random(0), []

@@ -6,6 +6,7 @@ import json
 import platform
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -18,10 +19,10 @@ ROOT = Path(__file__).parents[2]
 
 def test_environment_is_complete_and_private() -> None:
     found = environment()
-    text = json.dumps(found)
-    assert found["cpu"]
-    assert found["ram_bytes"] > 1 << 28
-    assert found["packages"]["numpy"]
+    text = json.dumps(asdict(found))
+    assert found.cpu
+    assert found.ram_bytes > 1 << 28
+    assert found.packages["numpy"]
     assert str(Path.home()) not in text
     assert str(ROOT) not in text
     assert len(platform.node()) < 4 or platform.node() not in text

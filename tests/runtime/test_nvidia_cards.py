@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from profiles.environment import gpus
+from profiles.environment import GraphicsCard, gpus
 from profiles.run.memory import VideoMemory
 from runtime import nvidia_cards
 from runtime.devices import Card
@@ -74,7 +74,7 @@ def driver(monkeypatch: pytest.MonkeyPatch) -> Driver:
 def test_cards_and_their_memory(driver: Driver) -> None:
     assert nvidia_cards.cards()[1] == NvidiaCard("Card 1", 24 * GIB, "550.1", (12, 4))
     assert nvidia_cards.used_bytes() == 4 * GIB
-    assert gpus()[0] == {"name": "Card 0", "memory": "24576 MiB", "driver": "550.1"}
+    assert gpus()[0] == GraphicsCard("Card 0", "24576 MiB", "550.1")
     assert driver.open == 0
 
 

@@ -242,6 +242,16 @@ def test_a_budget_is_a_width(server: Any) -> None:
     assert small < large < 3000
 
 
+def test_a_search_ends_where_its_budget_does(server: Any) -> None:
+    """Even the first of its kind, of which nothing was known beforehand."""
+    body = ask(server, method="beam", budget="1tok", search=True).json()
+    spent = body["search"]["budget"]
+    assert spent["amount"] == 1
+    assert spent["overshoot"] > 0
+    free = ask(server, method="beam", width=1).json()
+    assert body["usage"]["completion_tokens"] < free["usage"]["completion_tokens"]
+
+
 def test_thoughts_are_reasoning_tokens(thinker: Any) -> None:
     off, on = (
         ask(thinker, think=think, temperature=0, max_tokens=24).json() for think in ("off", "on")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,24 @@ def test_a_text_goes_on(server: Any) -> None:
     assert complete(server, max_tokens=12, temperature=0, echo=True)["choices"][0]["text"] == (
         PROMPT + choice["text"]
     )
+
+
+@pytest.mark.parametrize("length", [0, 8])
+def test_a_stream_echoes_what_a_whole_reply_does(server: Any, length: int) -> None:
+    """Text, tokens, log-probabilities and offsets, put together again from their chunks."""
+    fields = {"max_tokens": length, "temperature": 0, "echo": True, "logprobs": 2}
+    whole = complete(server, **fields)["choices"][0]
+    text, found = "", dict.fromkeys(whole["logprobs"], ())
+    body = {"prompt": PROMPT, "stream": True, **fields}
+    with server.client.stream("POST", "/v1/completions", json=body) as reply:
+        for line in reply.iter_lines():
+            if line.startswith("data: {"):
+                for choice in json.loads(line[6:])["choices"]:
+                    text += choice["text"]
+                    for name, values in (choice["logprobs"] or {}).items():
+                        found[name] = [*found[name], *values]
+    assert text == whole["text"]
+    assert found == whole["logprobs"]
 
 
 def test_prompts_in_all_forms_are_answered_in_order(server: Any) -> None:

@@ -23,6 +23,7 @@ def endless(server: Any) -> dict[str, Any]:
     return {**ASK, "n": 16, "max_tokens": 4000, "logit_bias": {str(i): -100 for i in ids}}
 
 
+CHATS = "/v1/chat/completions"
 LONG = {**ASK, "method": "majority", "width": 20, "temperature": 2.0, "max_tokens": 400}
 
 
@@ -104,6 +105,31 @@ def test_a_stop_lets_requests_finish(reference: Any) -> None:
             running.process.send_signal(signal.SIGTERM)
             assert asked.result().json()["choices"][0]["finish_reason"] == "stop"
         assert running.process.wait(20) == 143
+
+
+def test_killed_under_load_the_next_start_needs_nothing(reference: Any) -> None:
+    """Clients get a clean error of their connection, at once; the same port serves again."""
+    policy = str(reference("policy", "q4_k_m"))
+    cold = {**ASK, "temperature": 0}
+    with serving("--policy", policy) as running:
+        alone = running.client.post(CHATS, json=cold).json()["choices"]
+        streams = [{**endless(running), "stream": number % 2 == 0} for number in range(8)]
+
+        def lost(body: dict[str, Any]) -> bool:
+            try:
+                with running.client.stream("POST", CHATS, json=body) as reply:
+                    return not any(True for line in reply.iter_lines() if "DONE" in line)
+            except httpx.TransportError:
+                return True
+
+        with ThreadPoolExecutor(8) as pool:
+            found = [pool.submit(lost, body) for body in streams]
+            running.until(lambda: running.metric("requests_processing") > 4)
+            running.process.kill()
+            assert all(future.result(timeout=10) for future in found)
+        port = running.url.rpartition(":")[2].strip("/")
+    with serving("--policy", policy, "--port", port) as running:
+        assert running.client.post(CHATS, json=cold).json()["choices"] == alone
 
 
 def test_the_same_request_in_any_company_is_the_same(server: Any) -> None:

@@ -74,5 +74,5 @@ def test_each_tree_meets_the_vote_of_the_nearest_cost() -> None:
 
 
 def test_unanswered_questions_are_warned_of(summary: Summary) -> None:
-    short = replace(summary, header=summary.header | {"questions": 120})
+    short = replace(summary, run=replace(summary.run, questions=120))
     assert any("Not all 120 questions" in warning for warning in warnings(short))

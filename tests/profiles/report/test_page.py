@@ -27,7 +27,7 @@ def page(run_folder: Path) -> Path:
 
 def keep_trees(folder: Path, tree: Callable[[str], dict[str, Any]]) -> None:
     """A tree for every question of every REBASE configuration."""
-    for slug in stored_run.read_run(folder)["configurations"]:
+    for slug in stored_run.read_run(folder).configurations:
         if "-rebase-" in slug:
             lines = [tree_line(str(n), tree(slug)) for n in range(100)]
             trees_path(folder / stored_run.RECORDS / f"{slug}.jsonl").write_text("".join(lines))

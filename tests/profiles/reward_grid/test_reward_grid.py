@@ -43,7 +43,8 @@ from runtime.engine import Branch, Engine, Sampling, Step
 from runtime.scripted_engine import ScriptedEngine
 
 DOCS = Path(__file__).parents[3] / "docs" / "reference-models"
-BENCHMARK = Path(__file__).parents[3] / "convert" / "reference" / "benchmark.jsonl"
+REFERENCE = Path(__file__).parents[3] / "convert" / "reference"
+BENCHMARK = REFERENCE / "benchmark.jsonl"
 POLICY = {
     "step by step.": {" One.\n\n": 2, " Two.\n\n": 1},
     " One.\n\n": {" The answer is 5.": 2, " The answer is 6.": 1},
@@ -277,6 +278,25 @@ def test_the_command_measures_the_reference_pair(
     assert str(tmp_path) not in out[0].read_text()
     assert main(["reward-grid", *given, "-o", str(out[0])]) == 1
     assert "give --force to overwrite" in capsys.readouterr().err
+
+
+def test_a_protocol_says_how_the_reward_model_scores(
+    reference: Callable[[str, str], Path], tmp_path: Path
+) -> None:
+    """Good and bad exchanged: what told right from wrong steps tells wrong from right."""
+    stated = json.loads((REFERENCE / "reward" / "protocol.json").read_text())
+    reward = stated["reward"]
+    reward["good_id"], reward["bad_id"] = reward["bad_id"], reward["good_id"]
+    exchanged, out = tmp_path / "p.json", tmp_path / "g.json"
+    exchanged.write_text(json.dumps(stated))
+    given = ["--policy", str(reference("policy", "q8_0")), "-n", "2", "--limit", "3", "--force"]
+    given += ["--reward", str(reference("reward", "q2_k")), "--device", "cpu", "-o", str(out)]
+    found = []
+    for protocol in ([], ["--protocol", str(exchanged)]):
+        assert main(["reward-grid", *given, *protocol]) == 0
+        found.append(json.loads(out.read_text())["rows"][0]["step_auc"])
+    assert found[0] > 0.6
+    assert found[0] + found[1] == pytest.approx(1)
 
 
 @pytest.mark.parametrize(
