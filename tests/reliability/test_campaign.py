@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.reliability.campaign import TARGETS, campaign, judge, prepare
+from tests.reliability.campaign import campaign, judge
+from tests.reliability.targets import TARGETS, prepare
 
 CASES, SECONDS = 160, 100.0
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from convert.artifact import Artifact, PromptFormat, RewardProtocol, Shape, ThoughtProtocol
+from convert.artifact import PromptFormat
 from convert.prompt_presets import PRESETS
 from convert.refusal import Refusal
 from methods.build import MethodSpec
@@ -20,70 +19,7 @@ from profiles.run.grid import configurations
 from profiles.run.request import Request
 from runtime.options import EngineOptions
 from runtime.prompt_changes import PromptChanges
-
-SHAPE = Shape(1, 1, 1, 1, 1, 1, 1, 1)
-SCORES = RewardProtocol("value", "\n")
-
-
-class Shelf:
-    """Makes empty model files, and notes what was converted."""
-
-    def __init__(self, folder: Path) -> None:
-        self.root = folder
-        self.converted: list[tuple[str, tuple[str, ...]]] = []
-
-    def models(self) -> ModelSources:
-        return ModelSources(self.describe, self.checkpoint, self.convert)
-
-    def describe(self, path: Path, protocol: RewardProtocol | None = None) -> Artifact:
-        form: Any = "gguf" if path.suffix == ".gguf" else "torch"
-        level = path.stem.split("-")[-1] if form == "gguf" else "bf16"
-        policy = Artifact(path, form, level, "policy", "mistral", SHAPE, 1, 4.0, path.name)
-        own = protocol or (SCORES if "reward" in path.name else None)
-        return policy if own is None else replace(policy, role="reward", reward=own)
-
-    def checkpoint(self, source: str) -> Path:
-        folder = self.root / source.replace(":", "_")
-        folder.mkdir(exist_ok=True)
-        (folder / "model.safetensors").write_text(source)
-        return folder
-
-    def convert(
-        self, source: str, levels: Sequence[str], protocol: RewardProtocol | None = None
-    ) -> list[Artifact]:
-        self.converted.append((source, tuple(levels)))
-        files = [self.file(f"{source.split(':')[-1]}-{level}") for level in levels]
-        return [self.describe(file, protocol) for file in files]
-
-    def file(self, name: str) -> Path:
-        path = self.root / f"{name}.gguf"
-        path.write_text(name)
-        return path
-
-
-@pytest.fixture
-def shelf(tmp_path: Path) -> Shelf:
-    return Shelf(tmp_path)
-
-
-@pytest.fixture
-def request_(tmp_path: Path) -> Request:
-    data = tmp_path / "d.jsonl"
-    data.write_text('{"question": "?", "answer": "#### 1"}\n')
-    return Request(
-        policies=("reference:policy",),
-        reward=None,
-        levels=("q8_0", "q4_k_m"),
-        reward_level="same",
-        methods=("greedy", "majority", "best-of-n", "weighted", "rebase"),
-        widths=(4, 8),
-        data=data,
-        limit=10,
-        seed=0,
-        options=EngineOptions(device="cpu"),
-        baseline=True,
-        spec=MethodSpec("greedy", max_tokens=256),
-    )
+from tests.profiles.run.shelf import SCORES, Shelf, ThinkingShelf
 
 
 def test_full_precision_first_then_each_level_with_each_search(
@@ -232,64 +168,6 @@ def test_a_model_may_judge_itself_by_a_stated_protocol(request_: Request, shelf:
     assert judged
     assert all(c.reward_protocol == SCORES and c.policy == c.reward for c in judged)
     assert all(c.reward_protocol is None for c in made if c.reward is None)
-
-
-THOUGHT = ThoughtProtocol(6, 7)
-
-
-class ThinkingShelf(Shelf):
-    """Everything called thinker can think."""
-
-    def describe(self, path: Path, protocol: RewardProtocol | None = None) -> Artifact:
-        found = super().describe(path, protocol)
-        return replace(found, thought=THOUGHT) if "thinker" in path.name else found
-
-
-def test_thinking_runs_on_the_thinker_and_plain_on_the_policy(
-    request_: Request, tmp_path: Path
-) -> None:
-    asked = replace(request_, think=("off", "gated"), methods=("rebase",), widths=(8,))
-    made = configurations(asked, ThinkingShelf(tmp_path).models())
-    found = [(c.policy.name, c.thinking, c.level) for c in made]
-    assert found == [
-        ("reference_policy", "off", "f32"),
-        ("policy-q8_0.gguf", "off", "q8_0"),
-        ("policy-q4_k_m.gguf", "off", "q4_k_m"),
-        ("reference_thinker", "gated", "f32"),
-        ("thinker-q8_0.gguf", "gated", "q8_0"),
-        ("thinker-q4_k_m.gguf", "gated", "q4_k_m"),
-    ]
-    assert made[-1].slug == "thinker-gguf-q4_k_m-rebase-8-gated"
-    assert all(c.reward is not None for c in made)
-    assert made[-1].options.context >= 1024 + 8 * (256 + 7)
-
-
-def test_thoughts_at_some_levels_only(request_: Request, tmp_path: Path) -> None:
-    asked = replace(
-        request_,
-        think=("off", "on"),
-        think_levels=("f32", "q4_k_m"),
-        methods=("rebase",),
-        widths=(8,),
-    )
-    made = configurations(asked, ThinkingShelf(tmp_path).models())
-    assert [c.level for c in made if c.thinking == "on"] == ["f32", "q4_k_m"]
-    assert [c.level for c in made if c.thinking == "off"] == ["f32", "q8_0", "q4_k_m"]
-
-
-def test_a_thinker_without_thoughts_is_one_more_policy(request_: Request, tmp_path: Path) -> None:
-    asked = replace(
-        request_, policies=("reference:thinker",), think=("off", "on"), methods=("greedy",)
-    )
-    made = configurations(asked, ThinkingShelf(tmp_path).models())
-    assert {c.policy.name.split("-")[0] for c in made} == {"thinker", "reference_thinker"}
-    assert [c.thinking for c in made] == ["off", "on"] * 3
-
-
-def test_a_model_that_cannot_think(request_: Request, shelf: Shelf) -> None:
-    asked = replace(request_, think=("on",), thinker=str(shelf.file("plain-q8_0")))
-    with pytest.raises(ValueError, match=r"plain-q8_0.gguf is no Quiet-STaR model .*--thinker"):
-        configurations(asked, shelf.models())
 
 
 def test_the_papers_suite(request_: Request, tmp_path: Path) -> None:
