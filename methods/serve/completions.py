@@ -131,6 +131,7 @@ def _plain(
     def tell(news: Token | Sequence[Likelihood]) -> list[Chunk]:
         if not isinstance(news, Token):
             told = replies.text_logprobs(given(news), pieces)
+            ends[:] = [len("".join(told["tokens"]))] * body.n
             return [reply.chunk(first + i, {"content": text}, logprobs=told) for i in range(body.n)]
         if not listed:
             return [reply.chunk(first + news.index, {"content": news.text})] if news.text else []
