@@ -98,10 +98,7 @@ def gpus() -> list[GraphicsCard]:
     """Every card: NVIDIA's, else those that llama.cpp can use."""
     found = [(card.name, card.total_bytes, card.driver) for card in nvidia_cards.cards()]
     found = found or [(card.name, card.total_bytes, card.family) for card in llama_cards()]
-    return [
-        GraphicsCard(name, f"{total // MIB} MiB", driver)
-        for name, total, driver in found
-    ]
+    return [GraphicsCard(name, f"{total // MIB} MiB", driver) for name, total, driver in found]
 
 
 def packages() -> dict[str, str]:

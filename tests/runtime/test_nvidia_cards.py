@@ -109,7 +109,7 @@ def test_other_cards_are_asked_through_llama(
     card = Card("A Radeon", 12 * GIB, 16 * GIB, "Vulkan")
     monkeypatch.setattr("profiles.run.memory.llama_cards", lambda: [card])
     monkeypatch.setattr("profiles.environment.llama_cards", lambda: [card])
-    assert gpus() == [{"name": "A Radeon", "memory": "16384 MiB", "driver": "Vulkan"}]
+    assert gpus() == [GraphicsCard("A Radeon", "16384 MiB", "Vulkan")]
     assert VideoMemory("auto").look() is None  # a torch engine does not run there
     video = VideoMemory("auto", gguf=True)
     card = replace(card, free_bytes=5 * GIB)
