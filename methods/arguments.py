@@ -6,11 +6,13 @@ import argparse
 import math
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from typing import NoReturn
+from typing import NoReturn, get_args
 
+from convert.artifact import Aggregation
 from convert.printing import plain, say
 from convert.refusal import Refusal
 from methods.budget import Budget, parse
+from runtime.options import GateBy
 
 MAX_TOKENS = 1 << 24  # of a KV cache or a path: more than any model was made for
 MAX_PATHS = 10_000
@@ -110,6 +112,36 @@ def budget(text: str) -> Budget:
         return parse(text)
     except Refusal as error:
         raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def add_draws(group: argparse._ArgumentGroup) -> None:
+    """How steps are sampled, and children shared out."""
+    group.add_argument("--temperature", type=temperature, default=1.0)
+    group.add_argument("--top-p", type=share, default=1.0)
+    group.add_argument(
+        "--balance", type=positive_real, default=0.1, help="REBASE's softmax temperature"
+    )
+
+
+def add_aggregation(group: argparse._ArgumentGroup) -> None:
+    """How the scores of a path become one."""
+    group.add_argument(
+        "--aggregation",
+        choices=get_args(Aggregation),
+        help="of a path's scores (default: as the reward model's protocol says)",
+    )
+
+
+def add_thoughts(group: argparse._ArgumentGroup) -> None:
+    """Where a Quiet-STaR model thinks, and how."""
+    group.add_argument(
+        "--gate",
+        type=real,
+        metavar="X",
+        help="unsure: the top probability is below X, or the entropy above (default: 0.9, 0.3)",
+    )
+    group.add_argument("--gate-by", choices=get_args(GateBy), default="probability")
+    group.add_argument("--thought-temperature", type=temperature, default=1.0)
 
 
 def add_limits(group: argparse._ArgumentGroup) -> None:

@@ -144,10 +144,12 @@ SAMPLES = Search(
     reads=("width", "temperature", "top_p"),
     paper=PaperForm("methods.paper_vote:PaperVote.build", "majority"),
 )
+FRONTIER = ("width", "temperature", "top_p", "step_tokens")  # what every tree reads
+SHARED_OUT = (*FRONTIER, "balance", "allocation")
 REBASE_TREE = Search(
     "rebase",
     "methods.rebase:Rebase.build",
-    reads=("width", "temperature", "top_p", "balance", "allocation", "step_tokens"),
+    SHARED_OUT,
     scored=True,
     tree=True,
     paper=PaperForm("methods.paper_rebase:PaperRebase.build", "best-of-n"),
@@ -162,7 +164,6 @@ EARLY_VOTE = Search(
     ),
 )
 BEAM_WIDTH = Option("beam-width", arguments.paths, 4, "steps sampled behind a path of beam or dvts")
-FRONTIER = ("width", "temperature", "top_p", "step_tokens")  # what every tree reads
 BEAM_TREE = Search(
     "beam", "methods.beam:Beam.build", FRONTIER, (BEAM_WIDTH,), scored=True, tree=True
 )
@@ -175,7 +176,7 @@ PARTICLE_TREE = Search(
 DORA_TREE = Search(
     "dora",
     "methods.dora:Dora.build",
-    (*FRONTIER, "balance", "allocation"),
+    SHARED_OUT,
     (
         Option(
             "similarity", arguments.positive_real, 1.0, "dora's softmax temperature over cosines"
@@ -187,7 +188,7 @@ DORA_TREE = Search(
 ETS_TREE = Search(
     "ets",
     "methods.ets:Ets.build",
-    (*FRONTIER, "balance", "allocation"),
+    SHARED_OUT,
     (
         Option("node-price", arguments.real, 1.0, "what ets pays for the steps it keeps"),
         Option("cluster-worth", arguments.real, 1.5, "what different steps are worth to ets"),

@@ -6,47 +6,31 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from methods.allocate import allocate
-from methods.candidate import Answer, Candidate
-from methods.catalog import Allocation
-from methods.problem import Problem
+from methods.candidate import Candidate
+from methods.rebase import Rebase
 from methods.similarity import cosines, uniqueness
-from methods.tree import GrowingTree, TreeSearch
+from methods.tree import GrowingTree
 
 
 @dataclass(frozen=True, slots=True)
-class Dora(TreeSearch):
+class Dora(Rebase):
     """REBASE, with its shares times how unique a candidate is: directions share, not duplicates.
 
     Candidates that REBASE gives no child are dropped first. The paper embeds paths with a model of
     its own; here the policy's state at the end of a path is its embedding.
     """
 
-    balance: float = 0.1
-    allocation: Allocation = "ceil"
     similarity: float = 1.0  # temperature of the softmax over cosines
 
-    def solve(self, problem: Problem, seed: int) -> Answer:
-        tree, leaves = GrowingTree(self, seed), list[Candidate]()
-        with tree.open(problem) as frontier:
-            while frontier and len(leaves) < self.width and not tree.over:
-                budget = self.width - len(leaves)
-                shares = self._shares(tree, frontier, budget)
-                ended, frontier = tree.parted(tree.grow(frontier, shares, budget))
-                leaves += ended
-            return tree.answer(leaves + frontier)
-
-    def _shares(self, tree: GrowingTree, frontier: Sequence[Candidate], budget: int) -> list[int]:
+    def shares(self, tree: GrowingTree, frontier: Sequence[Candidate], budget: int) -> list[int]:
         scores = [c.score for c in frontier]
-        shares = allocate(scores, budget, self.balance, self.allocation)
+        shares = self.allotted(scores, budget)
         kept = [n for n, share in enumerate(shares) if share]
         if len(kept) == 1:
             return shares
         alone = uniqueness(cosines(tree.states([frontier[n] for n in kept])), self.similarity)
         scores = weighed([scores[n] for n in kept], alone, self.balance)
-        again = dict(
-            zip(kept, allocate(scores, budget, self.balance, self.allocation), strict=True)
-        )
+        again = dict(zip(kept, self.allotted(scores, budget), strict=True))
         return [again.get(n, 0) for n in range(len(shares))]
 
 

@@ -6,18 +6,16 @@ from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
-from methods.allocate import allocate
-from methods.candidate import Answer, Candidate
-from methods.catalog import Allocation
-from methods.problem import Problem
+from methods.candidate import Candidate
+from methods.rebase import Rebase
 from methods.similarity import clusters, cosines
-from methods.tree import GrowingTree, TreeSearch
+from methods.tree import GrowingTree
 
 DISTANCE = 0.05  # of cosines, up to which candidates mean the same
 
 
 @dataclass(frozen=True, slots=True)
-class Ets(TreeSearch):
+class Ets(Rebase):
     """REBASE among few candidates: those that are worth the KV cache their paths need.
 
     Before every stage a set is chosen that has much of REBASE's budget, few steps in its tree and
@@ -25,33 +23,20 @@ class Ets(TreeSearch):
     what adds most, while anything adds. Embeddings are the policy's own states, as in `dora`.
     """
 
-    balance: float = 0.1
-    allocation: Allocation = "ceil"
     node_price: float = 1.0
     cluster_worth: float = 1.5
 
-    def solve(self, problem: Problem, seed: int) -> Answer:
-        tree, leaves = GrowingTree(self, seed), list[Candidate]()
-        with tree.open(problem) as frontier:
-            while frontier and len(leaves) < self.width and not tree.over:
-                budget = self.width - len(leaves)
-                shares = self._shares(tree, frontier, budget)
-                ended, frontier = tree.parted(tree.grow(frontier, shares, budget))
-                leaves += ended
-            return tree.answer(leaves + frontier)
-
-    def _shares(self, tree: GrowingTree, frontier: Sequence[Candidate], budget: int) -> list[int]:
+    def shares(self, tree: GrowingTree, frontier: Sequence[Candidate], budget: int) -> list[int]:
         scores = [c.score for c in frontier]
+        counts = self.allotted(scores, budget)
         if len(frontier) == 1:
-            return allocate(scores, budget, self.balance, self.allocation)
-        counts = allocate(scores, budget, self.balance, self.allocation)
+            return counts
         nodes = [frozenset(map(id, c.steps)) for c in frontier]  # siblings share the steps before
         alike = clusters(cosines(tree.states(frontier)), DISTANCE)
         worth = [count / sum(counts) for count in counts]
         kept = chosen(worth, nodes, alike, self.node_price, self.cluster_worth)
-        again = allocate([scores[n] for n in kept], budget, self.balance, self.allocation)
-        shares = dict(zip(kept, again, strict=True))
-        return [shares.get(n, 0) for n in range(len(frontier))]
+        again = dict(zip(kept, self.allotted([scores[n] for n in kept], budget), strict=True))
+        return [again.get(n, 0) for n in range(len(frontier))]
 
 
 def chosen(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from methods.allocate import allocate
@@ -28,8 +29,15 @@ class Rebase(TreeSearch):
             # allocations other than `ceil` may hand out more than the budget, and so overspend it
             while frontier and len(leaves) < self.width and not tree.over:
                 budget = self.width - len(leaves)
-                scores = [c.score for c in frontier]
-                shares = allocate(scores, budget, self.balance, self.allocation)
+                shares = self.shares(tree, frontier, budget)
                 ended, frontier = tree.parted(tree.grow(frontier, shares, budget))
                 leaves += ended
             return tree.answer(leaves + frontier)
+
+    def shares(self, _: GrowingTree, frontier: Sequence[Candidate], budget: int) -> list[int]:
+        """Children of each candidate; a search that shares out by another rule has its own."""
+        return self.allotted([c.score for c in frontier], budget)
+
+    def allotted(self, scores: Sequence[float], budget: int) -> list[int]:
+        """`budget` children in proportion to exp(score / balance)."""
+        return allocate(scores, budget, self.balance, self.allocation)

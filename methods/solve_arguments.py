@@ -6,7 +6,6 @@ import argparse
 from pathlib import Path
 from typing import get_args
 
-from convert.artifact import Aggregation
 from methods import arguments as kinds
 from methods import catalog
 from methods.answers.tasks import HELP, TASKS
@@ -14,7 +13,7 @@ from methods.judges import judges
 from methods.own_arguments import add_own_options
 from methods.prompt_arguments import add_prompt
 from methods.token_limits import CHAT_PATH, CHAT_STEP, PATH, STEP
-from runtime.options import Device, GateBy, KvType, Thinking
+from runtime.options import Device, KvType, Thinking
 
 EPILOG = """\
 Without --policy and --reward the reference models are used; they are converted on first use.
@@ -101,17 +100,9 @@ def _search(search: argparse._ArgumentGroup) -> None:
     search.add_argument(
         "--width", type=kinds.paths, metavar="N", default=8, help="paths, or a tree's width"
     )
-    search.add_argument("--temperature", type=kinds.temperature, default=1.0)
-    search.add_argument("--top-p", type=kinds.share, default=1.0)
-    search.add_argument(
-        "--balance", type=kinds.positive_real, default=0.1, help="REBASE's softmax temperature"
-    )
+    kinds.add_draws(search)
     search.add_argument("--allocation", choices=get_args(catalog.Allocation), default="ceil")
-    search.add_argument(
-        "--aggregation",
-        choices=get_args(Aggregation),
-        help="of a path's scores (default: as the reward model's protocol says)",
-    )
+    kinds.add_aggregation(search)
     search.add_argument(
         "--max-tokens",
         type=kinds.tokens,
@@ -139,14 +130,7 @@ def _thinking(think: argparse._ArgumentGroup) -> None:
         default="off",
         help="before no token, before each, or only where the model is unsure",
     )
-    think.add_argument(
-        "--gate",
-        type=kinds.real,
-        metavar="X",
-        help="unsure: the top probability is below X, or the entropy above (default: 0.9, 0.3)",
-    )
-    think.add_argument("--gate-by", choices=get_args(GateBy), default="probability")
-    think.add_argument("--thought-temperature", type=kinds.temperature, default=1.0)
+    kinds.add_thoughts(think)
 
 
 def unused(options: argparse.Namespace) -> list[tuple[bool, tuple[str, ...], str]]:

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
-from convert.artifact import Aggregation
 from convert.units import GIB
 from methods.arguments import MAX_SEED, paths, positive_real, threads, whole
 from methods.catalog import METHODS, listed
@@ -76,15 +75,6 @@ def add_output(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument("--force", action="store_true", help="overwrite FILE")
     group.add_argument("--json", action="store_true", help="print JSON instead of a table")
-
-
-def add_aggregation(group: argparse._ArgumentGroup) -> None:
-    """How the scores of a path become one."""
-    group.add_argument(
-        "--aggregation",
-        choices=get_args(Aggregation),
-        help="of a path's scores (default: as the reward model's protocol says)",
-    )
 
 
 def levels_unused(models: Sequence[str], flag: str) -> tuple[bool, tuple[str, ...], str]:

@@ -66,7 +66,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     search.add_argument("--top-p", type=kinds.share, default=1.0)
     search.add_argument("--max-tokens", type=kinds.tokens, metavar="N", default=256)
     search.add_argument("--seed", type=kinds.seed, default=0)
-    arguments.add_aggregation(search)
+    kinds.add_aggregation(search)
     search.add_argument(
         "--balance", type=kinds.positive_real, default=0.1, help="REBASE's softmax temperature"
     )

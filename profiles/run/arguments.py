@@ -16,7 +16,7 @@ from methods.token_limits import CHAT_PATH, PATH
 from profiles import arguments
 from profiles.lineup import is_file
 from profiles.records.shard import Shard, read_shard
-from runtime.options import GateBy, KvType, Thinking
+from runtime.options import KvType, Thinking
 
 BENCHMARK = "benchmark"
 DEFAULT_WIDTH = 8
@@ -114,12 +114,8 @@ def _search(group: argparse._ArgumentGroup) -> None:
         help="paths of a vote, width of a tree; several are all run, METHOD=N by one method only, "
         f"as votes that need no reward model pay for more paths (default: {DEFAULT_WIDTH})",
     )
-    group.add_argument("--temperature", type=kinds.temperature, default=1.0)
-    group.add_argument("--top-p", type=kinds.share, default=1.0)
-    group.add_argument(
-        "--balance", type=kinds.positive_real, default=0.1, help="REBASE's softmax temperature"
-    )
-    arguments.add_aggregation(group)
+    kinds.add_draws(group)
+    kinds.add_aggregation(group)
     group.add_argument(
         "--max-tokens",
         type=kinds.tokens,
@@ -166,14 +162,7 @@ def _thinking(group: argparse._ArgumentGroup) -> None:
         metavar="LEVEL",
         help="levels at which thoughts run, f32 for full precision (default: all that run)",
     )
-    group.add_argument(
-        "--gate",
-        type=kinds.real,
-        metavar="X",
-        help="think where the top probability is below X, or the entropy above (default: 0.9)",
-    )
-    group.add_argument("--gate-by", choices=get_args(GateBy), default="probability")
-    group.add_argument("--thought-temperature", type=kinds.temperature, default=1.0)
+    kinds.add_thoughts(group)
 
 
 def _questions(group: argparse._ArgumentGroup) -> None:

@@ -85,7 +85,7 @@ def test_what_a_run_serves_and_needs() -> None:
     assert [row.name for row in METHODS.values() if row.in_paper] == ["majority", "rebase"]
     own = ("--confidence", "--wave", "--beam-width", "--similarity", "--node-price")
     own += ("--cluster-worth",)
-    assert catalog.unread(["majority"]) == ("--balance", "--allocation", "--step-tokens", *own)
+    assert catalog.unread(["majority"]) == ("--step-tokens", "--balance", "--allocation", *own)
     assert catalog.unread(["greedy", "rebase"]) == own
     assert (catalog.ONE_PATH.paths(8), catalog.SAMPLES.paths(8)) == (1, 8)
     assert (catalog.ONE_PATH.branches(8), catalog.REBASE_TREE.branches(8)) == (4, 18)
