@@ -19,6 +19,7 @@ INK, GRID, PAPER = "#010101", "#020202", "#040404"  # stand-ins, replaced by the
 SIZE = (5.8, 4.0)  # inches
 MARKERS = "osD^vPX*<>hp"
 COLOURS = 8  # of the page
+LETTERS = 92  # of a legend's line, with four for a marker
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "text.parse_math": False,  # a dollar in a name is a dollar
@@ -59,7 +60,8 @@ def canvas() -> tuple[Figure, Axes]:
 
 def legend(figure: Figure, *lines: Sequence[Key]) -> None:
     """Entries below the drawing, each list on lines of its own."""
-    columns = min(6, max(map(len, lines)))
+    longest = max(len(key.text) for line in lines for key in line)
+    columns = max(1, min(6, max(map(len, lines)), LETTERS // (longest + 4)))
     padded = [[*line, *[Key("none", "", "")] * (-len(line) % columns)] for line in lines]
     cells = [entry for line in padded for entry in line]
     rows = len(cells) // columns

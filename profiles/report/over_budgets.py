@@ -27,7 +27,7 @@ from profiles.report.over_levels import FILLS
 from profiles.report.rows import Row
 from profiles.text_formats import significant
 
-BAND = 0.1  # opacity
+BAND = 0.06  # opacity: many lie on each other
 
 
 def over_budgets(found: Budgets, level: str) -> str:

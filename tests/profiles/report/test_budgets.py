@@ -113,7 +113,7 @@ def test_sentences_claim_only_what_is_equal_and_sure(summary: Summary) -> None:
 def test_one_curve_a_method_with_a_band_and_all_in_both_reports(folder: Path) -> None:
     summary = write(folder)
     drawn = next(q for q in questions(summary) if q.budgets).drawn(())
-    bands = re.findall(r"opacity: 0\.1", drawn)
+    bands = re.findall(r"opacity: 0\.06", drawn)
     assert len(bands) == 5  # greedy, majority, weighted, rebase, beam; single rows have bars
     for name in ("greedy", "majority", "weighted", "rebase", "beam"):
         assert f">{name}</text>" in drawn
