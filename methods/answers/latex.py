@@ -27,6 +27,7 @@ LAYOUT = re.compile(
     r"|\\[,;:! ]|[\s{}$]|\^\\circ"
 )
 PLAIN_NUMBER = re.compile(r"-?(?:\d+|\d{1,3}(?:,\d{3})+)(?:\.\d+)?")
+BRACKET = re.compile(r"\\\\|\\[{}]|(\{|\\[(\[])|(\}|\\[)\]])")
 TAIL = " \t\n.,;:*_"
 rule: Final = "last"
 
@@ -35,7 +36,7 @@ def stated(mark: AnswerMark) -> str | None:
     """The formula that a mark is followed by, else the words up to the end of the sentence."""
     if mark.boxed:
         return _clean(mark.content)
-    after = unboxed(mark.content).lstrip()
+    after = _own(unboxed(mark.content).lstrip(" \n\t}"))
     sentence = SENTENCE.split(after, 1)[0]
     lead = LEAD.match(after)
     assert lead is not None
@@ -71,6 +72,16 @@ def same(one: str, other: str) -> bool:
 def holds(text: str, answer: str) -> bool:
     """Whether an answer stands in a text as it is written, layout aside."""
     return _ink(answer) in _ink(text)
+
+
+def _own(text: str) -> str:
+    """A text up to the end of a formula that began before it: marks stand in formulas too."""
+    depth = 0
+    for bracket in BRACKET.finditer(text):
+        depth += bool(bracket[1]) - bool(bracket[2])
+        if depth < 0:
+            return text[: bracket.start()]
+    return text
 
 
 def _inside(formula: re.Match[str]) -> str:

@@ -22,6 +22,9 @@ FORMULAS = {
     r"\boxed{\text{(C)}}": r"\text{(C)}",
     "we get $x = 2$ and then $y = 3$": "y = 3",
     "it makes 12 in all": "12",
+    r"\(\text{The answer is: } 5 - 5i\)": "5 - 5i",  # marked inside a formula
+    r"\[ \text{The answer is: }\frac{1}{2} \] as was asked": r"\frac{1}{2}",
+    r"The answer is: \{1, 2\}": r"\{1, 2\}",
 }
 
 
