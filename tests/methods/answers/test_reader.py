@@ -179,10 +179,10 @@ def test_a_models_own_marker_is_a_mark() -> None:
      "answer to " * 10_000, r"\frac{" * 20_000, "\ud800 18", "\0 18", "#" * 100_000],
 )  # fmt: skip
 def test_whatever_is_written_reading_ends_and_raises_nothing(text: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     for task in ("gsm8k", "math", "choice", "exact"):
         Reader(task).read(text)
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5
 
 
 def test_random_texts_raise_nothing() -> None:
