@@ -18,6 +18,7 @@ from convert import llama_log
 from convert.command import deferred
 from convert.files import whole
 from convert.ggml import library
+from convert.ggml_tensor import Tensor, rows
 from convert.gguf_header import read_header
 from convert.refusal import Refusal
 from convert.selftest import safe_mode
@@ -28,42 +29,20 @@ CHUNK_TOKENS = 512  # llama-imatrix's default context
 MIN_ROWS = 16  # smaller products are left out, as llama-imatrix leaves them
 
 
-class _Tensor(ctypes.Structure):
-    """ggml_tensor, as far as the callback looks."""
-
-
-_Tensor._fields_ = [
-    ("type", ctypes.c_int),
-    ("buffer", ctypes.c_void_p),
-    ("ne", ctypes.c_int64 * 4),
-    ("nb", ctypes.c_size_t * 4),
-    ("op", ctypes.c_int),
-    ("op_params", ctypes.c_int32 * 16),
-    ("flags", ctypes.c_int32),
-    ("src", ctypes.POINTER(_Tensor) * 10),
-    ("view_src", ctypes.c_void_p),
-    ("view_offs", ctypes.c_size_t),
-    ("data", ctypes.c_void_p),
-    ("name", ctypes.c_char * 64),
-]
-
-
 class Collector:
     """Sums of squares and row counts of the inputs of every matrix product in a layer."""
 
     def __init__(self) -> None:
         self.sums: dict[str, Floats] = {}
         self.counts: dict[str, int] = {}
-        self._base = library("ggml-base")
-        self._base.ggml_op_name.restype = ctypes.c_char_p
-        self._base.ggml_backend_buffer_is_host.argtypes = [ctypes.c_void_p]
-        self._base.ggml_backend_buffer_is_host.restype = ctypes.c_bool
-        names = [self._base.ggml_op_name(i) for i in range(64)]
+        base = library("ggml-base")
+        base.ggml_op_name.restype = ctypes.c_char_p
+        names = [base.ggml_op_name(i) for i in range(64)]
         self._product = names.index(b"MUL_MAT")
         self.callback = llama.ggml_backend_sched_eval_callback(self._see)
 
     def _see(self, pointer: Any, asks: bool, _user_data: Any) -> bool:
-        tensor = ctypes.cast(pointer, ctypes.POINTER(_Tensor)).contents
+        tensor = ctypes.cast(pointer, ctypes.POINTER(Tensor)).contents
         if tensor.op != self._product:
             return not asks
         weight, inputs = tensor.src[0].contents, tensor.src[1].contents
@@ -71,25 +50,13 @@ class Collector:
             return bool(
                 inputs.type == 0 and inputs.ne[1] >= MIN_ROWS and weight.name.startswith(b"blk.")
             )
-        self._add(weight.name.decode(), self._rows(inputs))
+        self._add(weight.name.decode(), rows(inputs))
         return True
 
-    def _rows(self, inputs: Any) -> Floats:
-        """(tokens, columns) of an input, copied from a card where it lies on one."""
-        columns, rows, stride = inputs.ne[0], inputs.ne[1], inputs.nb[1] // 4
-        if self._base.ggml_backend_buffer_is_host(inputs.buffer):
-            raw = (ctypes.c_float * (stride * rows)).from_address(inputs.data)
-            return np.frombuffer(raw, np.float32).reshape(rows, stride)[:, :columns]
-        values = np.empty((rows, columns), np.float32)
-        self._base.ggml_backend_tensor_get(
-            ctypes.byref(inputs), values.ctypes.data_as(ctypes.c_void_p), 0, values.nbytes
-        )
-        return values
-
-    def _add(self, name: str, rows: Floats) -> None:
-        squares = np.einsum("ij,ij->j", rows, rows)
+    def _add(self, name: str, inputs: Floats) -> None:
+        squares = np.einsum("ij,ij->j", inputs, inputs)
         self.sums[name] = self.sums.get(name, np.zeros_like(squares)) + squares
-        self.counts[name] = self.counts.get(name, 0) + len(rows)
+        self.counts[name] = self.counts.get(name, 0) + len(inputs)
 
 
 def calibrate(

@@ -23,6 +23,7 @@ from runtime.engine import (
     Work,
 )
 from runtime.extend import extend
+from runtime.probe import Probe
 from runtime.sampling import Sampler
 
 NOTHING: Logits = np.zeros((0, 0), np.float32)
@@ -44,8 +45,8 @@ class BranchEngine(ABC):
     weight_bits: float
     kv_value_bytes: float
 
-    def __init__(self, max_branches: int) -> None:
-        self.max_branches = max_branches
+    def __init__(self, max_branches: int, probe: Probe | None = None) -> None:
+        self.max_branches, self.probe = max_branches, probe
         self._slots: dict[int, int] = {}  # branch id -> slot
         self._roots: dict[int, int] = {}  # branch id -> id of its tree's root
         self._lengths: dict[int, int] = {}

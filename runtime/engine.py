@@ -5,14 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, fields
-from typing import Literal, Protocol, Self
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Literal, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from convert.artifact import Artifact
 from convert.refusal import Refusal
+
+if TYPE_CHECKING:
+    from runtime.probe import Probe
 
 Logits = npt.NDArray[np.float32]  # (B, V)
 Hidden = npt.NDArray[np.float32]  # (B, D)
@@ -38,12 +41,15 @@ class Step:
 
     The text ends with the stop string where `finish` is `stop`. An end-of-sequence token is in
     neither `token_ids` nor `logprobs`. Logprobs are of the tempered, untruncated distribution.
+    Entropies and readings are there where the engine has a probe.
     """
 
     text: str
     token_ids: tuple[int, ...]
     logprobs: tuple[float, ...]
     finish: Finish
+    entropies: tuple[float, ...] = ()  # in nats, of the distribution each token was drawn from
+    readings: tuple[Hidden, ...] = field(default=(), compare=False, repr=False)  # (K,) a token
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +117,7 @@ class Output:
 
     logits: Logits  # (B * tail, V), of each branch's last `tail` tokens
     hidden: Hidden | None = None  # (B * tail, D), after the final norm; None unless wanted
+    readings: Hidden | None = None  # (B * tail, K), copied; None without a probe
 
 
 class Tokenizer(Protocol):
@@ -169,6 +176,7 @@ class Engine(Protocol):
     on_card: bool  # whether a card computes, or a part of it
     weight_bits: float  # of a weight in memory, on average
     kv_value_bytes: float  # of one number in the KV cache
+    probe: Probe | None  # what is read of its states
 
     @property
     def usage(self) -> Usage: ...

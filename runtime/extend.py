@@ -6,7 +6,7 @@ import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
-from runtime.engine import Branch, Engine, Finish, Sampling, Step
+from runtime.engine import Branch, Engine, Finish, Hidden, Sampling, Step
 from runtime.loops import LoopWatch
 from runtime.sampling import Sampler
 
@@ -18,11 +18,13 @@ class Draft:
     ends: Ends
     token_ids: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
+    entropies: list[float] = field(default_factory=list)
+    readings: list[Hidden] = field(default_factory=list)
     text: bytearray = field(default_factory=bytearray)
     finish: Finish | None = None
     loop: LoopWatch = field(default_factory=LoopWatch)
 
-    def take(self, token: int, logprob: float) -> None:
+    def take(self, token: int, logprob: float, entropy: float | None = None) -> None:
         """The token that was drawn: it goes on, or it ends the step."""
         if token in self.ends.eos_ids:
             self.finish = "eos"
@@ -30,6 +32,8 @@ class Draft:
         piece = self.ends.pieces[token]
         self.token_ids.append(token)
         self.logprobs.append(logprob)
+        if entropy is not None:
+            self.entropies.append(entropy)
         self.text += piece
         if self.ends.stops and self.ends.stopped(self.text, len(piece)):
             self.finish = "stop"
@@ -41,7 +45,14 @@ class Draft:
     def step(self) -> Step:
         assert self.finish is not None
         text = self.text.decode("utf-8", "replace")
-        return Step(text, tuple(self.token_ids), tuple(self.logprobs), self.finish)
+        return Step(
+            text,
+            tuple(self.token_ids),
+            tuple(self.logprobs),
+            self.finish,
+            tuple(self.entropies),
+            tuple(self.readings),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,14 +102,20 @@ def extend(
         ids = [branches[n].id for n in live]
         positions = [starts[n] + len(drafts[n].token_ids) for n in live]
         tokens, logprobs = sampler.draw(logits, sampling, ids, positions)
-        for n, token, logprob in zip(live, tokens.tolist(), logprobs.tolist(), strict=True):
-            drafts[n].take(token, logprob)
+        drawn = [tokens.tolist(), logprobs.tolist()]
+        if engine.probe is not None:
+            drawn.append(sampler.entropies(logits, sampling).tolist())
+        for n, numbers in zip(live, zip(*drawn, strict=True), strict=True):
+            drafts[n].take(*numbers)
         sampling_s += time.perf_counter() - started
         fed = [n for n in live if drafts[n].finish != "eos"]
         if fed:
             output = engine.feed(
                 [branches[n] for n in fed], [drafts[n].token_ids[-1:] for n in fed], work="decode"
             )
+            if output.readings is not None:
+                for n, reading in zip(fed, output.readings, strict=True):
+                    drafts[n].readings.append(reading)
             rows = [row for row, n in enumerate(fed) if drafts[n].finish is None]
             logits = output.logits if len(rows) == len(fed) else output.logits[rows]
         live = [n for n in fed if drafts[n].finish is None]

@@ -21,12 +21,14 @@ from convert.refusal import Refusal
 from convert.units import GIB
 from runtime import devices
 from runtime.branching import BranchEngine
-from runtime.engine import ContextFull, Output
+from runtime.engine import ContextFull, Hidden, Output
 from runtime.engine_footprint import engine_footprint
 from runtime.gguf_batch import Batch, Rows
 from runtime.gguf_context import BATCH_TOKENS, CONTEXT_STEP, KV_TYPES, UBATCH_TOKENS
+from runtime.gguf_states import layer_states
 from runtime.gguf_tokenizer import GgufTokenizer
 from runtime.options import MAX_BRANCHES, EngineOptions
+from runtime.probe import FINAL, Probe
 from runtime.ragged import Ints, flatten
 
 TILE = 64  # from so many rows on the CPU's attention no longer skips the cells of others
@@ -40,12 +42,14 @@ class GgufEngine(BranchEngine):
     the others; with `streams` a row sees its own alone, and a fork copies its stream.
     """
 
-    def __init__(self, artifact: Artifact, options: EngineOptions) -> None:
+    def __init__(
+        self, artifact: Artifact, options: EngineOptions, probe: Probe | None = None
+    ) -> None:
         if not 1 <= options.max_branches <= MAX_BRANCHES:
             raise Refusal(
                 f"{options.max_branches} branches are not in llama.cpp's 1..{MAX_BRANCHES}"
             )
-        super().__init__(options.max_branches)
+        super().__init__(options.max_branches, probe)
         self.artifact = artifact
         self.context = -(-options.context // CONTEXT_STEP) * CONTEXT_STEP
         _, self.kv_value_bytes = KV_TYPES[options.kv_type]
@@ -65,6 +69,8 @@ class GgufEngine(BranchEngine):
         self._logits = Rows("llama_get_logits", self.tokenizer.size)
         self._hidden = Rows("llama_get_embeddings", llama.llama_model_n_embd(self._model))
         self._wants_hidden = False
+        if self._states is not None:
+            self._states.attach(self._context)
 
     @property
     def kv_bytes(self) -> int:
@@ -73,6 +79,7 @@ class GgufEngine(BranchEngine):
     def _load(self, options: EngineOptions) -> None:
         """Open model and context on the card as far as they fit, else on the CPU."""
         header = read_header(self.artifact.path)
+        self._states = layer_states(header, self.probe)
         types = {tensor.type for tensor in header.tensors}
         layers, card, reason = _placement(header, self.artifact, options)
         safe = selftest.safe_mode(types)
@@ -123,6 +130,8 @@ class GgufEngine(BranchEngine):
         parameters.n_threads = parameters.n_threads_batch = self._threads
         parameters.type_k = parameters.type_v = kv_type
         parameters.kv_unified = not self.streams
+        if self._states is not None and self._states.callback is not None:
+            parameters.cb_eval = self._states.callback
         if options.kv_type != "f16":
             parameters.flash_attn_type = llama.LLAMA_FLASH_ATTN_TYPE_ENABLED
         return parameters
@@ -137,6 +146,7 @@ class GgufEngine(BranchEngine):
         tails: Sequence[int],
     ) -> tuple[Output, int]:
         token, position, slot, last = flatten(slots, starts, tokens, tails)
+        hidden = hidden or (self.probe is not None and FINAL in self.probe.layers)
         wanted = np.full(len(token), 1 if hidden else 0, np.int8)  # hidden states need every row
         wanted[last] = 1
         self._want_hidden(hidden)
@@ -145,22 +155,38 @@ class GgufEngine(BranchEngine):
         for begin in range(0, len(token), limit):
             part = slice(begin, begin + limit)
             self._batch.fill(token[part], position[part], slot[part], wanted[part])
+            if self._states is not None:
+                self._states.clear()
             if code := llama.llama_decode(self._context, self._batch.struct):
                 self._undo(slots, starts)
                 raise _decode_error(code, self)
-            if rows := int(wanted[part].sum()):
-                blocks.append(self._read(rows, hidden, copy=begin + limit < len(token)))
+            if wanted[part].any():
+                more = begin + limit < len(token)
+                places = np.flatnonzero(wanted[part])
+                blocks.append(self._read(len(token[part]), hidden, places, copy=more))
         if not blocks:
             return Output(np.zeros((0, self.tokenizer.size), np.float32)), 0
         return _gather(blocks, last), int(wanted.sum())
 
-    def _read(self, rows: int, hidden: bool, *, copy: bool) -> Output:
-        """The rows of the decode just done; copied where another one would overwrite them."""
-        logits = self._logits(self._context, rows)
-        states = self._hidden(self._context, rows) if hidden else None
+    def _read(self, tokens: int, hidden: bool, places: Any, *, copy: bool) -> Output:
+        """The rows of the decode just done, which stand at some places among its tokens.
+
+        Copied where another decode would overwrite them.
+        """
+        logits = self._logits(self._context, len(places))
+        states = self._hidden(self._context, len(places)) if hidden else None
+        probed = self.probe is not None and self.probe.layers
+        readings = self._probed(tokens, states, places) if probed else None
         if copy:
-            return Output(logits.copy(), None if states is None else states.copy())
-        return Output(logits, states)
+            return Output(logits.copy(), None if states is None else states.copy(), readings)
+        return Output(logits, states, readings)
+
+    def _probed(self, tokens: int, final: Hidden | None, places: Any) -> Hidden:
+        assert self.probe is not None
+        inner = iter(self._states.read(self._context, tokens) if self._states else ())
+        return self.probe(
+            [final if n == FINAL else next(inner)[places] for n in self.probe.layers]  # type: ignore[misc]
+        )
 
     def _want_hidden(self, wanted: bool) -> None:
         if wanted != self._wants_hidden:
@@ -254,13 +280,21 @@ def _gather(blocks: Sequence[Output], last: Ints) -> Output:
     whole = blocks[0] if len(blocks) == 1 else _joined(blocks)
     if len(whole.logits) == len(last):
         return whole
-    return Output(whole.logits[last], None if whole.hidden is None else whole.hidden[last])
+    return Output(whole.logits[last], _at(whole.hidden, last), _at(whole.readings, last))
 
 
 def _joined(blocks: Sequence[Output]) -> Output:
     states = [block.hidden for block in blocks if block.hidden is not None]
-    logits = np.concatenate([block.logits for block in blocks])
-    return Output(logits, np.concatenate(states) if states else None)
+    readings = [block.readings for block in blocks if block.readings is not None]
+    return Output(
+        np.concatenate([block.logits for block in blocks]),
+        np.concatenate(states) if states else None,
+        np.concatenate(readings) if readings else None,
+    )
+
+
+def _at(rows: Hidden | None, places: Ints) -> Hidden | None:
+    return None if rows is None else rows[places]
 
 
 def _decode_error(code: int, engine: GgufEngine) -> Exception:

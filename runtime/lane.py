@@ -6,12 +6,13 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
 from runtime.branching import BranchEngine
 from runtime.chains import Chain, Link
-from runtime.engine import Logits, Usage
+from runtime.engine import Hidden, Logits, Usage
 from runtime.prompts import MOST, Prompts
 from runtime.requests import Books, Extend, Feed, Growth, Part, rows
 from runtime.residence import Demand, Residence
@@ -183,15 +184,25 @@ class Lane:
             row.chain.append(row.tokens)
             self._residence.grown(row.chain)
         self._book(part, starts, computed, time.perf_counter() - started)
+        self._note(part, output.readings)
         growing = sum(row.growth is not None for row in part)
         self._grow([row.growth for row in part if row.growth], output.logits[:growing])
         ends = np.cumsum([0, *tails])
         for row, (begin, end) in zip(part, pairwise(ends.tolist()), strict=True):
             if row.growth is None:
-                states = None if output.hidden is None else output.hidden[begin:end]
-                row.take(output.logits[begin:end], states)
+                read = [
+                    None if rows is None else rows[begin:end]
+                    for rows in (output.hidden, output.readings)
+                ]
+                row.take(output.logits[begin:end], *read)
                 if row.request.done:
                     self.prompts.read(row.chain)
+
+    def _note(self, part: Sequence[Part], readings: Hidden | None) -> None:
+        """What was read at the tokens of branches that grow, which lead."""
+        for row, reading in zip(part, [] if readings is None else readings, strict=False):
+            if row.growth is not None:
+                row.growth.draft.readings.append(reading)
 
     def _book(
         self, part: Sequence[Part], starts: Sequence[int], computed: int, seconds: float
@@ -233,26 +244,32 @@ class Lane:
             if growth.done:
                 growth.chain.row = logits[n].copy()
 
-    def _draw(self, growths: Sequence[Growth], logits: Logits) -> list[tuple[int, float]]:
-        """A token and its log-probability for every row, those of one kind of sampling together."""
+    def _draw(self, growths: Sequence[Growth], logits: Logits) -> list[tuple[Any, ...]]:
+        """A token and its log-probability for every row, those of one kind of sampling together.
+
+        With a probe the entropy too.
+        """
         started = time.perf_counter()
         kinds: dict[tuple[float, float], list[int]] = {}
         for n, growth in enumerate(growths):
             kind = growth.sampling.temperature, growth.sampling.top_p
             kinds.setdefault(kind, []).append(n)
-        drawn = [(0, 0.0)] * len(growths)
+        drawn: list[tuple[Any, ...]] = [()] * len(growths)
         for places in kinds.values():
             some = [growths[n] for n in places]
-            tokens, logprobs = self._sampler.draw(
-                logits if len(places) == len(growths) else logits[places],
+            rows = logits if len(places) == len(growths) else logits[places]
+            found: tuple[Any, ...] = self._sampler.draw(
+                rows,
                 some[0].sampling,
                 [growth.branch_id for growth in some],
                 [growth.chain.length for growth in some],
                 [growth.sampling.seed for growth in some],
             )
-            pairs = zip(tokens.tolist(), logprobs.tolist(), strict=True)
-            for n, pair in zip(places, pairs, strict=True):
-                drawn[n] = pair
+            if self.engine.probe is not None:
+                found = (*found, self._sampler.entropies(rows, some[0].sampling))
+            each = zip(*(values.tolist() for values in found), strict=True)
+            for n, values in zip(places, each, strict=True):
+                drawn[n] = values
         seconds = time.perf_counter() - started
         self._books.sampling_s += seconds
         for growth in growths:

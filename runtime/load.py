@@ -14,6 +14,7 @@ from convert.verify import verify
 from runtime import devices
 from runtime.engine import Engine
 from runtime.options import EngineOptions
+from runtime.probe import Probe, check_layers
 
 __all__ = ["EngineOptions", "describe_model", "open_engine"]
 
@@ -66,11 +67,14 @@ def _describe_onnx(path: Path) -> Artifact:
 
 
 def open_engine(
-    path: Path, options: EngineOptions | None = None, protocol: RewardProtocol | None = None
+    path: Path,
+    options: EngineOptions | None = None,
+    protocol: RewardProtocol | None = None,
+    probe: Probe | None = None,
 ) -> Engine:
     """An engine for a model: llama.cpp for GGUF, onnxruntime for ONNX, torch for a folder.
 
-    With a protocol it is a reward model that scores so.
+    With a protocol it is a reward model that scores so; with a probe its states are read.
 
     Raises:
         FileNotFoundError: if there is nothing at `path`.
@@ -80,12 +84,13 @@ def open_engine(
     options = options or EngineOptions()
     doing(f"opening {path.name}")
     artifact = describe_model(path, protocol)
-    engine = _open(artifact, options) if options.think == "off" else _thinking(artifact, options)
+    thinks = options.think != "off"
+    engine = (_thinking if thinks else _open)(artifact, options, probe)
     doing(f"working with {path.name}")
     return engine
 
 
-def _thinking(artifact: Artifact, options: EngineOptions) -> Engine:
+def _thinking(artifact: Artifact, options: EngineOptions, probe: Probe | None) -> Engine:
     if artifact.thought is None:
         raise Refusal(
             f"{artifact.path} is no Quiet-STaR model: it cannot think; choose --think off, or a "
@@ -97,7 +102,7 @@ def _thinking(artifact: Artifact, options: EngineOptions) -> Engine:
 
     head = read_talk_head(artifact)
     gate = Gate(options.gate_by, options.gate) if options.think == "gated" else None
-    engine = _open(artifact, options)
+    engine = _open(artifact, options, probe)
     try:
         return ThinkingEngine(engine, head, gate=gate, temperature=options.thought_temperature)
     except ValueError:
@@ -105,25 +110,27 @@ def _thinking(artifact: Artifact, options: EngineOptions) -> Engine:
         raise
 
 
-def _open(artifact: Artifact, options: EngineOptions) -> Engine:
+def _open(artifact: Artifact, options: EngineOptions, probe: Probe | None) -> Engine:
     devices.keep_numpy_single_threaded()
+    if probe is not None:
+        check_layers(probe.layers, artifact.shape.layers, artifact.path.name)
     vouched = verify(artifact)
     if artifact.format == "gguf":
         from runtime.gguf_engine import GgufEngine
 
         if not vouched:
             first_look(artifact.path)
-        return GgufEngine(artifact, options)
+        return GgufEngine(artifact, options, probe)
     if artifact.format == "onnx":
         if not vouched:
             raise Refusal(f"{artifact.manifest_path} names no hash of {artifact.path.name}")
         from runtime.onnx_engine import OnnxEngine
 
-        return OnnxEngine(artifact, options)
+        return OnnxEngine(artifact, options, probe)
     if artifact.format == "torch":
         from runtime.torch_engine import TorchEngine
 
-        return TorchEngine(artifact, options)
+        return TorchEngine(artifact, options, probe)
     raise Refusal(
         f"{artifact.path} is in format {artifact.format}; choose a .gguf file or a checkpoint"
     )

@@ -18,6 +18,7 @@ from runtime.onnx_cells import Cells
 from runtime.onnx_session import open_session
 from runtime.onnx_tokenizer import open_tokenizer
 from runtime.options import EngineOptions
+from runtime.probe import Probe
 from runtime.ragged import Ints, flatten
 
 CALL_TOKENS = 512  # of one call: attention keeps a score for every pair of tokens
@@ -26,8 +27,15 @@ CALL_TOKENS = 512  # of one call: attention keeps a score for every pair of toke
 class OnnxEngine(BranchEngine):
     """An ONNX decoder on CUDA or the CPU."""
 
-    def __init__(self, artifact: Artifact, options: EngineOptions) -> None:
-        super().__init__(options.max_branches)
+    def __init__(
+        self, artifact: Artifact, options: EngineOptions, probe: Probe | None = None
+    ) -> None:
+        super().__init__(options.max_branches, probe)
+        if probe is not None and probe.inner():
+            raise Refusal(
+                f"{artifact.path.name} gives no states of layer {probe.inner()[0]}: an ONNX file "
+                "has the final ones alone; choose final"
+            )
         self.artifact, self.context = artifact, options.context
         opened = open_session(artifact, options)
         self.device, self.on_card = opened.device, opened.cuda
@@ -74,7 +82,9 @@ class OnnxEngine(BranchEngine):
                 self._cells.cut(n, start)
             raise
         rows = len(last)
-        output = Output(self._logits.values[:rows], self._hidden.values[:rows] if hidden else None)
+        states = self._hidden.values[:rows]
+        readings = self.probe([states]) if self.probe and self.probe.layers else None
+        output = Output(self._logits.values[:rows], states if hidden else None, readings)
         return output, rows if self._logits.width else 0
 
     def _bounds(self, sizes: Sequence[int]) -> list[int]:

@@ -73,8 +73,12 @@ class Feed:
         """Rows of all branches, in order."""
         parts = [self.read[n] for n in range(len(self.chains))]
         states = [part.hidden for part in parts if part.hidden is not None]
-        logits = np.concatenate([part.logits for part in parts])
-        return Output(logits, np.concatenate(states) if states else None)
+        readings = [part.readings for part in parts if part.readings is not None]
+        return Output(
+            np.concatenate([part.logits for part in parts]),
+            np.concatenate(states) if states else None,
+            np.concatenate(readings) if readings else None,
+        )
 
 
 @dataclass(slots=True)
@@ -96,8 +100,8 @@ class Growth:
     def done(self) -> bool:
         return self.draft.finish is not None and self.token is None
 
-    def take(self, token: int, logprob: float) -> None:
-        self.draft.take(token, logprob)
+    def take(self, token: int, logprob: float, entropy: float | None = None) -> None:
+        self.draft.take(token, logprob, entropy)
         self.token = None if self.draft.finish == "eos" else token
 
 
@@ -140,13 +144,13 @@ class Part:
     place: int = 0  # of the branch in a Feed
     growth: Growth | None = None
 
-    def take(self, logits: Logits, hidden: Hidden | None) -> None:
+    def take(self, logits: Logits, hidden: Hidden | None, readings: Hidden | None) -> None:
         """The rows that a Feed asked for; copies, for the next call overwrites them."""
         assert isinstance(self.request, Feed)
         if not self.tail:
             self.request.tokens[self.place] = self.request.tokens[self.place][len(self.tokens) :]
             return
-        output = Output(logits.copy(), None if hidden is None else hidden.copy())
+        output = Output(logits.copy(), None if hidden is None else hidden.copy(), readings)
         self.request.read[self.place] = output
         self.chain.row = output.logits[-1]
 

@@ -77,6 +77,15 @@ class Sampler:
                 tokens = _inverse_cdf(weights, blocks, u)
         return tokens, np.log(weights[rows, tokens] / totals)
 
+    def entropies(self, logits: Logits, sampling: Sampling) -> npt.NDArray[np.float32]:
+        """(B,) entropies, in nats, of the distributions that were drawn from just now."""
+        temperature = sampling.temperature or 1.0
+        weights = self._buffer[: len(logits), : logits.shape[1]]
+        finite = np.where(weights > 0, logits, 0)  # a token that cannot come is worth nothing
+        totals = weights.sum(axis=1)
+        means = np.einsum("bv,bv->b", weights, finite) / totals
+        return np.asarray(np.log(totals) + (logits.max(axis=1) - means) / np.float32(temperature))
+
     def _exponentials(self, logits: Logits, temperature: float) -> Logits:
         """exp((logits - max) / temperature) in the buffer, padded with zeros to whole blocks."""
         count, vocab = logits.shape

@@ -30,6 +30,7 @@ class SharedEngine:
         self.artifact, self.tokenizer = engine.artifact, engine.tokenizer
         self.device, self.context = engine.device, engine.context
         self.max_branches, self.on_card = MANY, engine.on_card
+        self.probe = engine.probe
         self.weight_bits, self.kv_value_bytes = engine.weight_bits, engine.kv_value_bytes
         self._lane, self._job, self._books = lane, job, Books()
         self._chains: dict[int, Chain] = {}  # branch id -> what it holds

@@ -68,6 +68,7 @@ class ThinkingEngine:
         self.device, self.context = engine.device, engine.context
         self.max_branches, self.on_card = engine.max_branches, engine.on_card
         self.weight_bits, self.kv_value_bytes = engine.weight_bits, engine.kv_value_bytes
+        self.probe = engine.probe
         self.inner, self._head, self._gate = engine, head, gate
         self._thought, self._hidden_ids = thought, [thought.start_id, thought.end_id]
         self._temperature = temperature
@@ -131,7 +132,7 @@ class ThinkingEngine:
                 self.inner.rewind(branch, length)
             raise
         self._rows |= {b.id: row for b, row in zip(branches, mixed.logits, strict=True)}
-        return mixed if hidden else Output(mixed.logits)
+        return mixed if hidden else Output(mixed.logits, None, mixed.readings)
 
     def rewind(self, branch: Branch, length: int) -> None:
         if length < self.inner.length(branch):
@@ -206,7 +207,8 @@ class ThinkingEngine:
             raise Refusal(f"{self.artifact.path}: its engine gives no hidden states to think on")
         logits = rows.logits[which].copy()
         logits[:, self._hidden_ids] = -np.inf
-        return Output(logits, rows.hidden[which].copy())
+        readings = None if rows.readings is None else rows.readings[which]
+        return Output(logits, rows.hidden[which].copy(), readings)
 
     def _think(
         self, branches: Sequence[Branch], base: Output, which: list[int], first: Logits

@@ -18,6 +18,7 @@ from runtime.branching import BranchEngine
 from runtime.engine import ContextFull, Output
 from runtime.hf_tokenizer import HfTokenizer
 from runtime.options import EngineOptions
+from runtime.probe import FINAL, Probe
 from runtime.torch_decoder import load_decoder
 
 FULL, SLIDING = "full_attention", "sliding_attention"  # kinds of layers
@@ -29,8 +30,10 @@ class TorchEngine(BranchEngine):
 
     padded = True
 
-    def __init__(self, artifact: Artifact, options: EngineOptions) -> None:
-        super().__init__(options.max_branches)
+    def __init__(
+        self, artifact: Artifact, options: EngineOptions, probe: Probe | None = None
+    ) -> None:
+        super().__init__(options.max_branches, probe)
         self.context, self.on_card = options.context, _choose_cuda(options)
         self._device = torch.device("cuda" if self.on_card else "cpu")
         dtype = torch.bfloat16 if self.on_card else torch.float32
@@ -97,18 +100,25 @@ class TorchEngine(BranchEngine):
         begin = torch.tensor(starts, device=self._device)
         positions = begin[:, None] + torch.arange(width, device=self._device)  # (B, S)
         self._cache.aim(slots, positions, max(starts) + width)
-        states = self._backbone(
+        found = self._backbone(
             input_ids=ids,
             position_ids=positions,
             attention_mask=self._masks(positions, max(starts) + width),
             past_key_values=self._cache,
             use_cache=True,
-        ).last_hidden_state
+            output_hidden_states=bool(self.probe and self.probe.layers),
+        )
+        states = found.last_hidden_state
         last = [end - back for end, n in zip(sizes, tails, strict=True) for back in range(n, 0, -1)]
         which = [row for row, n in enumerate(tails) for _ in range(n)]
         rows = states[which, last]  # (sum of tails, D)
         logits = torch.nn.functional.linear(rows, self._head).float().cpu().numpy()
-        return Output(logits, rows.float().cpu().numpy() if hidden else None), len(rows)
+        readings = None
+        if self.probe is not None and self.probe.layers:
+            inside = found.hidden_states  # the first have passed no layer
+            passed = [states if n == FINAL else inside[n] for n in self.probe.layers]
+            readings = self.probe([layer[which, last].float().cpu().numpy() for layer in passed])
+        return Output(logits, rows.float().cpu().numpy() if hidden else None, readings), len(rows)
 
     def _masks(
         self, positions: torch.Tensor, length: int
