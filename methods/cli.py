@@ -136,7 +136,7 @@ def _prompt(options: argparse.Namespace, plan: _Plan, problem: Problem) -> str:
 
 def _answer(options: argparse.Namespace, plan: _Plan, problem: Problem) -> Answer:
     from methods.build import build
-    from methods.judges import judges, scorer_of
+    from methods.judges import judges, probe_of, scorer_of
     from runtime.load import open_engine
     from runtime.prompt import ask_as
 
@@ -144,7 +144,9 @@ def _answer(options: argparse.Namespace, plan: _Plan, problem: Problem) -> Answe
     named = judges(options.reward or _own_reward(plan.policy)) if scored else judges(None)
     model = _reward_model(named, options, plan)
     with ExitStack() as opened:
-        policy = open_engine(plan.policy.path, replace(plan.engine, think=options.think))
+        probe = probe_of(named.own, plan.policy)
+        engine = replace(plan.engine, think=options.think)
+        policy = open_engine(plan.policy.path, engine, probe=probe)
         opened.enter_context(policy)
         ask_as(policy, plan.form)
         _say(f"policy: {policy.artifact.path.name}, {policy.artifact.level}; {policy.device}")

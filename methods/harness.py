@@ -16,13 +16,13 @@ from lm_eval.api.registry import register_model
 
 from methods.build import MethodSpec, build
 from methods.catalog import METHODS
-from methods.judges import judges, scorer_of
+from methods.judges import judges, probe_of, scorer_of
 from methods.likelihood import Likelihood, likelihoods
 from methods.models import pair
 from methods.problem import Problem
 from methods.show import best_path
 from runtime.engine import Engine, Sampling
-from runtime.load import open_engine
+from runtime.load import describe_model, open_engine
 from runtime.options import EngineOptions, Thinking
 from runtime.prompt import conversation_text
 from runtime.scheduler import BRANCHES, Scheduler
@@ -71,7 +71,8 @@ class Starbase(TemplateLM):  # type: ignore[misc]  # the harness has no types
             reward = "reference:reward"
         named = judges(reward)
         path, judge = pair(policy, named.model, Namespace(quant=quant, offline=False))
-        self._policy = open_engine(path, options)
+        probe = probe_of(named.own, describe_model(path))
+        self._policy = open_engine(path, options, probe=probe)
         self._reward = open_engine(judge, replace(options, think="off")) if judge else None
         self._own = named.own
         self._method, self._width, self._seed = method, int(width), int(seed)

@@ -5,16 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
-from convert.artifact import Aggregation
+from convert.artifact import Aggregation, Artifact
 from convert.refusal import Refusal
+from convert.self_judge import judge_path
 
 if TYPE_CHECKING:
     from methods.scorers import Scorer
     from runtime.engine import Engine
+    from runtime.probe import Probe
 
-OwnJudge = Literal["logprob", "logprob-min"]
+OwnJudge = Literal["logprob", "logprob-min", "self"]
 OWN: tuple[OwnJudge, ...] = get_args(OwnJudge)
-AGGREGATED: dict[OwnJudge, Aggregation] = {"logprob": "prod", "logprob-min": "min"}  # over a path
+AGGREGATED: dict[OwnJudge, Aggregation] = {  # over a path
+    "logprob": "prod",
+    "logprob-min": "min",
+    "self": "last",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +37,7 @@ class Judges:
 
 
 def judges(reward: str | None) -> Judges:
-    """`logprob`, `MODEL`, or `logprob*MODEL`: the product of both scores.
+    """`logprob`, `self`, `MODEL`, or `self*MODEL`: the product of both scores.
 
     Raises:
         Refusal: for a product of one.
@@ -45,10 +51,30 @@ def judges(reward: str | None) -> Judges:
     return Judges(None, reward)
 
 
+def probe_of(own: OwnJudge | None, policy: Artifact) -> Probe | None:
+    """What to open a policy with, so that it can judge itself; None where it need not.
+
+    Raises:
+        Refusal: if no judge was fitted to it; says how, and what needs no fit.
+    """
+    if own != "self":
+        return None
+    from methods.self_scorer import open_judge
+
+    path = judge_path(policy.path)
+    if not path.exists():
+        raise Refusal(
+            f"{policy.path.name} has no judge of its own; fit one with profile judge fit --policy "
+            f"{policy.path.name} --data FILE, or choose --reward logprob, which needs no fit"
+        )
+    return open_judge(path, policy)
+
+
 def scorer_of(own: OwnJudge | None, policy: Engine, reward: Engine | None) -> Scorer | None:
-    """The scorer over open engines; None where nobody judges."""
+    """The scorer over open engines, the policy opened with `probe_of`; None where nobody judges."""
     from methods.own_scorers import LogprobScorer, Product
     from methods.scorers import ProcessRewardScorer
+    from methods.self_scorer import SelfScorer
     from runtime.prompt import prompt_format
 
     read = None
@@ -56,5 +82,7 @@ def scorer_of(own: OwnJudge | None, policy: Engine, reward: Engine | None) -> Sc
         read = ProcessRewardScorer(reward, prompt_format(policy).step_stop)
     if own is None:
         return read
-    alone = LogprobScorer(policy.artifact.shape, AGGREGATED[own])
+    alone: Scorer = LogprobScorer(policy.artifact.shape, AGGREGATED[own])
+    if own == "self":
+        alone = SelfScorer(policy)
     return alone if read is None else Product(alone, read)

@@ -63,8 +63,8 @@ def add_models(models: argparse._ArgumentGroup) -> None:
         "--reward",
         metavar="MODEL",
         help="likewise; a reference policy has its own; or what needs no second model: logprob "
-        "scores a step by its probability, logprob-min by its least sure token; logprob*MODEL "
-        "multiplies both",
+        "scores a step by its probability, logprob-min by its least sure token, self by a judge "
+        "that profile judge fit made; self*MODEL multiplies both",
     )
     models.add_argument(
         "--protocol",

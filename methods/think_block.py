@@ -68,7 +68,9 @@ class ThinkBlock:
             ids = tuple(self.engine.tokenizer.encode_more(CLOSING))
             self.engine.feed([branches[n] for n in inside], [ids] * len(inside))
             for n in inside:
-                end = Step(CLOSING, ids, (0.0,) * len(ids), steps[n].finish)
+                zeros, held = (0.0,) * len(ids), steps[n].readings[-1:] * len(ids)
+                doubts = zeros if steps[n].entropies else ()
+                end = Step(CLOSING, ids, zeros, steps[n].finish, doubts, held)
                 found[n] = _joined(steps[n], end)
         return found
 
@@ -85,4 +87,6 @@ def _joined(one: Step, other: Step) -> Step:
         one.token_ids + other.token_ids,
         one.logprobs + other.logprobs,
         other.finish,
+        one.entropies + other.entropies,
+        one.readings + other.readings,
     )

@@ -159,6 +159,8 @@ def split_steps(completion: Step, stop: str, pieces: Sequence[bytes]) -> list[St
                     completion.token_ids[begin:end],
                     completion.logprobs[begin:end],
                     "stop" if mark in text else completion.finish,
+                    completion.entropies[begin:end],
+                    completion.readings[begin:end],
                 )
             )
             begin, text = end, b""

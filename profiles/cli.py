@@ -12,6 +12,7 @@ from methods.arguments import Parser
 from profiles.doctor import command as doctor
 from profiles.drift import command as drift
 from profiles.fidelity import command as fidelity
+from profiles.judge import command as judge
 from profiles.latency import command as latency
 from profiles.merge import command as merge
 from profiles.plan import command as plan
@@ -28,6 +29,7 @@ COMMANDS = (
     doctor,
     fidelity,
     reward_grid,
+    judge,
     drift,
     latency,
     plan,

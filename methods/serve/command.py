@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from convert.command import run
 from convert.printing import say
 from convert.refusal import Refusal
-from methods.judges import judges
+from methods.judges import judges, probe_of
 from methods.models import engine_options, pair, stated_protocol
 from methods.serve.arguments import parser
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from convert.artifact import RewardProtocol
     from methods.judges import OwnJudge
     from runtime.engine import Engine
+    from runtime.probe import Probe
 
 CONTEXT = 8192  # tokens in memory, all requests together
 MISSING = "the server's packages are not installed; pip install 'starbase-edge[serve]'"
@@ -73,17 +74,24 @@ def _open(
     from methods.serve.app import Door, make_app
     from methods.serve.desk import Desk, DeskOptions
     from methods.serve.way import Way
-    from runtime.load import open_engine
+    from runtime.load import describe_model, open_engine
 
     opening = engine_options(options, options.context or CONTEXT, options.branches)
 
-    def opened(kind: str, path: Path, protocol: RewardProtocol | None = None) -> Engine:
-        engine = open_engine(path, opening, protocol)
+    probe = probe_of(own, describe_model(policy))
+
+    def opened(
+        kind: str,
+        path: Path,
+        protocol: RewardProtocol | None = None,
+        probe: Probe | None = None,
+    ) -> Engine:
+        engine = open_engine(path, opening, protocol, probe)
         say(f"{kind}: {path.name}, {engine.artifact.level}; {engine.device}", sys.stderr)
         return engine
 
     desk = Desk(
-        opened("policy", policy),
+        opened("policy", policy, probe=probe),
         opened("reward", reward, protocol) if reward else None,
         DeskOptions(
             Way(options.method, options.width, options.think), options.max_tokens, options.queue

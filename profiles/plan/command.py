@@ -45,7 +45,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     p.add_argument(
         "--reward",
         metavar="MODEL",
-        help="likewise; default with a reference policy: its own; logprob takes no memory",
+        help="likewise; default with a reference policy: its own; logprob and self take no memory",
     )
     p.add_argument("--method", choices=METHODS, default=REBASE.name)
     p.add_argument(

@@ -36,6 +36,7 @@ ADDED: dict[str, object] = {
     "options.streams": False,
     "shard": None,
     "judge": None,
+    "judge_fingerprint": None,
 }
 PLACES = frozenset(  # change no answer to a question
     ("policy", "reward", "data", "limit", "baseline", "latency_questions")
@@ -69,6 +70,7 @@ class Configuration:
     latency_questions: int = 20  # of them asked alone too, where several are asked at once
     shard: Shard | None = None  # None: all questions
     judge: OwnJudge | None = None  # of the policy's own, alone or times the reward model
+    judge_fingerprint: str | None = None  # where it was fitted
 
     @property
     def judged(self) -> bool:

@@ -50,8 +50,8 @@ def _models(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--reward",
         metavar="MODEL",
-        help=f"{source}, or a file (default: reference:reward); logprob, logprob-min and "
-        "logprob*MODEL as in solve",
+        help=f"{source}, or a file (default: reference:reward); logprob, logprob-min, "
+        "self and self*MODEL as in solve",
     )
     group.add_argument(
         "--reward-protocol",

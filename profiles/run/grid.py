@@ -9,12 +9,13 @@ from pathlib import Path
 from convert.artifact import Aggregation, Artifact, PromptFormat
 from convert.files import sha256
 from convert.refusal import Refusal
+from convert.self_judge import judge_path
 from methods import catalog
 from methods.answers.tasks import ANSWER_TOKENS, TaskName
 from methods.arguments import MAX_TOKENS
 from methods.build import MethodSpec, paper_spec
 from methods.catalog import METHODS, ProtocolName
-from methods.judges import AGGREGATED, OwnJudge
+from methods.judges import AGGREGATED, OwnJudge, probe_of
 from methods.pairing import check_policy, check_reward
 from methods.token_limits import path_tokens, room_for_prompt, step_tokens
 from profiles import paper_suite
@@ -233,7 +234,13 @@ def _configuration(
         latency_questions=request.latency_questions,
         shard=request.shard,
         judge=own,
+        judge_fingerprint=_fitted(own, pair.policy),
     )
+
+
+def _fitted(own: OwnJudge | None, policy: Artifact) -> str | None:
+    """The fingerprint of the judge that was fitted to a policy, which has to be there."""
+    return fingerprint(judge_path(policy.path)) if probe_of(own, policy) is not None else None
 
 
 def _limited(spec: MethodSpec, form: PromptFormat | None, asked: int | None) -> MethodSpec:

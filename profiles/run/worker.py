@@ -25,7 +25,7 @@ from convert.refusal import Refusal
 from methods.build import Method, build
 from methods.candidate import Answer
 from methods.catalog import Selection, search_named
-from methods.judges import scorer_of
+from methods.judges import probe_of, scorer_of
 from methods.problem import Problem
 from methods.selection import select
 from methods.show import tree
@@ -57,7 +57,7 @@ from profiles.run.together import (
 )
 from profiles.tree.stored_trees import tree_line, trees_path
 from runtime.engine import ContextFull, Engine
-from runtime.load import open_engine
+from runtime.load import describe_model, open_engine
 from runtime.loops import loops
 from runtime.prompt import ask_as
 
@@ -80,7 +80,10 @@ Opener = Callable[[Configuration], AbstractContextManager[OpenModels]]
 @contextmanager
 def open_models(configuration: Configuration) -> Iterator[OpenModels]:
     """Both models, open until the context is left."""
-    with open_engine(configuration.policy, configuration.options) as policy:
+    probe = None
+    if configuration.judge is not None:
+        probe = probe_of(configuration.judge, describe_model(configuration.policy))
+    with open_engine(configuration.policy, configuration.options, probe=probe) as policy:
         if configuration.reward is None:
             yield OpenModels(policy, None)
         else:

@@ -1,0 +1,1 @@
+"""`profile judge fit`: a judge on the policy's own states, fitted to its own answers."""
