@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from convert.printing import say
 from convert.refusal import Refusal
+from convert.units import GIB
 from methods import arguments as kinds
 from methods.answers.tasks import HELP, TASKS
 from methods.prompt_arguments import add_prompt
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 BRANCHES = 32  # in a call, of several questions
 PROMPT_TOKENS = 256  # of a question in the KV cache
+USUAL = 0.5  # of an answer's longest length
+HALF_BYTES = 2  # of a number of a state
 EPILOG = """\
 The policy answers questions whose answers are known; heads on its own states learn which of its
 answers to a question were right. `solve --reward self` then scores every step with them: no second
@@ -126,18 +129,33 @@ def _measured(options: argparse.Namespace, policy: Artifact) -> tuple[Fitted, Me
     tokens = path_tokens(form, options.max_tokens)
     layers = options.layers if options.layers is not None else default_layers(policy)
     layers = tuple(dict.fromkeys(n for n in layers if n))
+    problems = _problems(options)
+    _refuse_states(policy, len(layers), len(problems) * options.samples * tokens * USUAL)
     answers = written(
         policy.path,
         form,
         _engine(options, tokens),
         layers,
-        _problems(options),
+        problems,
         options.samples,
         Sampling(options.temperature, max_tokens=tokens),
         options.seed,
         progress,
     )
     return measure(gathered(answers, layers), layers, options.seed, progress)
+
+
+def _refuse_states(policy: Artifact, layers: int, tokens: float) -> None:
+    """Raise Refusal if the states of all answers would not fit into main memory."""
+    import psutil
+
+    needed = HALF_BYTES * layers * policy.shape.hidden * tokens
+    free = psutil.virtual_memory().available
+    if needed > free:
+        raise Refusal(
+            f"the states of so many answers take about {needed / GIB:.1f} GiB and {free / GIB:.1f} "
+            "are free; lower --limit, --samples or --max-tokens, or choose fewer --layers"
+        )
 
 
 def default_layers(policy: Artifact) -> list[int]:
