@@ -28,8 +28,9 @@ from runtime.gguf_context import BATCH_TOKENS, CONTEXT_STEP, KV_TYPES, UBATCH_TO
 from runtime.gguf_states import layer_states
 from runtime.gguf_tokenizer import GgufTokenizer
 from runtime.options import MAX_BRANCHES, EngineOptions
+from runtime.output_rows import gather
 from runtime.probe import FINAL, Probe
-from runtime.ragged import Ints, flatten
+from runtime.ragged import flatten
 
 TILE = 64  # from so many rows on the CPU's attention no longer skips the cells of others
 FAST_ROWS = {"Vulkan": 8}  # `mul_mat_vec_max_cols` of ggml-vulkan
@@ -166,7 +167,7 @@ class GgufEngine(BranchEngine):
                 blocks.append(self._read(len(token[part]), hidden, places, copy=more))
         if not blocks:
             return Output(np.zeros((0, self.tokenizer.size), np.float32)), 0
-        return _gather(blocks, last), int(wanted.sum())
+        return gather(blocks, last), int(wanted.sum())
 
     def _read(self, tokens: int, hidden: bool, places: Any, *, copy: bool) -> Output:
         """The rows of the decode just done, which stand at some places among its tokens.
@@ -273,28 +274,6 @@ def _placement(
         card,
         f"{card.free_bytes / GIB:.1f} GiB free on {card.name} hold no layer",
     )
-
-
-def _gather(blocks: Sequence[Output], last: Ints) -> Output:
-    """The rows asked for; where hidden states were wanted, every token has one."""
-    whole = blocks[0] if len(blocks) == 1 else _joined(blocks)
-    if len(whole.logits) == len(last):
-        return whole
-    return Output(whole.logits[last], _at(whole.hidden, last), _at(whole.readings, last))
-
-
-def _joined(blocks: Sequence[Output]) -> Output:
-    states = [block.hidden for block in blocks if block.hidden is not None]
-    readings = [block.readings for block in blocks if block.readings is not None]
-    return Output(
-        np.concatenate([block.logits for block in blocks]),
-        np.concatenate(states) if states else None,
-        np.concatenate(readings) if readings else None,
-    )
-
-
-def _at(rows: Hidden | None, places: Ints) -> Hidden | None:
-    return None if rows is None else rows[places]
 
 
 def _decode_error(code: int, engine: GgufEngine) -> Exception:
