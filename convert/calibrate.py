@@ -18,7 +18,7 @@ from convert import llama_log
 from convert.command import deferred
 from convert.files import whole
 from convert.ggml import library
-from convert.ggml_tensor import Tensor, rows
+from convert.ggml_tensor import GraphTensor, rows
 from convert.gguf_header import read_header
 from convert.refusal import Refusal
 from convert.selftest import safe_mode
@@ -42,7 +42,7 @@ class Collector:
         self.callback = llama.ggml_backend_sched_eval_callback(self._see)
 
     def _see(self, pointer: Any, asks: bool, _user_data: Any) -> bool:
-        tensor = ctypes.cast(pointer, ctypes.POINTER(Tensor)).contents
+        tensor = ctypes.cast(pointer, ctypes.POINTER(GraphTensor)).contents
         if tensor.op != self._product:
             return not asks
         weight, inputs = tensor.src[0].contents, tensor.src[1].contents

@@ -12,11 +12,11 @@ import numpy.typing as npt
 from convert.ggml import library
 
 
-class Tensor(ctypes.Structure):
+class GraphTensor(ctypes.Structure):
     """ggml_tensor, as far as anybody here looks."""
 
 
-Tensor._fields_ = [
+GraphTensor._fields_ = [
     ("type", ctypes.c_int),
     ("buffer", ctypes.c_void_p),
     ("ne", ctypes.c_int64 * 4),
@@ -24,7 +24,7 @@ Tensor._fields_ = [
     ("op", ctypes.c_int),
     ("op_params", ctypes.c_int32 * 16),
     ("flags", ctypes.c_int32),
-    ("src", ctypes.POINTER(Tensor) * 10),
+    ("src", ctypes.POINTER(GraphTensor) * 10),
     ("view_src", ctypes.c_void_p),
     ("view_offs", ctypes.c_size_t),
     ("data", ctypes.c_void_p),

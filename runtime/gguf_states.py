@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import llama_cpp.llama_cpp as llama
 import numpy as np
 
-from convert.ggml_tensor import Tensor, rows
+from convert.ggml_tensor import GraphTensor, rows
 from convert.gguf_header import Header
 from runtime.engine import Hidden
 from runtime.probe import Probe
@@ -86,10 +86,10 @@ class LayerOutputs:
         self.callback = llama.ggml_backend_sched_eval_callback(self._see)
 
     def _see(self, pointer: int, asks: bool, _user_data: Any) -> bool:
-        place = self._places.get(ctypes.string_at(pointer + Tensor.name.offset))
+        place = self._places.get(ctypes.string_at(pointer + GraphTensor.name.offset))
         if asks or place is None:
             return place is not None
-        self._seen[place].append(rows(Tensor.from_address(pointer)).copy())
+        self._seen[place].append(rows(GraphTensor.from_address(pointer)).copy())
         return True
 
     def attach(self, context: Any) -> None:

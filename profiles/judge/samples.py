@@ -33,7 +33,7 @@ MOST = 6e4  # that a half holds
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class SampledAnswer:
     """One answer of a policy, with what its engine read kept small."""
 
     steps: tuple[Step, ...]
@@ -42,11 +42,11 @@ class Written:
     right: bool
 
     @staticmethod
-    def of(steps: Sequence[Step], answer: str | None, *, right: bool) -> Written:
+    def of(steps: Sequence[Step], answer: str | None, *, right: bool) -> SampledAnswer:
         """An answer in its steps; what few numbers have more than a half holds is cut."""
         read = np.stack([reading for step in steps for reading in _readings(step)])
         bare = tuple(replace(step, readings=()) for step in steps)
-        return Written(bare, np.clip(read, -MOST, MOST).astype(np.float16), answer, right)
+        return SampledAnswer(bare, np.clip(read, -MOST, MOST).astype(np.float16), answer, right)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,14 +88,14 @@ def written(
     sampling: Sampling,
     seed: int,
     progress: Progress,
-) -> list[list[Written]]:
+) -> list[list[SampledAnswer]]:
     """`n` answers to every problem, many problems at once.
 
     Raises:
         Refusal: for a layer that the policy does not have, or whose states its format hides.
     """
     probe = Probe(tuple(layers))
-    found: dict[str, list[Written]] = {}
+    found: dict[str, list[SampledAnswer]] = {}
     with (
         open_engine(policy, options, probe=probe) as engine,
         Scheduler(engine, branches=options.max_branches // 2) as scheduler,
@@ -116,7 +116,7 @@ def written(
 
 def _write(
     policy: Engine, problem: Problem, n: int, sampling: Sampling, seed: int
-) -> list[Written]:
+) -> list[SampledAnswer]:
     """Answers to one problem; none where it does not fit."""
     method = SampleVote(policy, None, n, sampling, MAJORITY.selection)
     try:
@@ -126,11 +126,13 @@ def _write(
     stop, pieces = prompt_format(policy).step_stop, policy.tokenizer.pieces
     parts = [(c.reading.answer, split_steps(c.steps[0], stop, pieces)) for c in candidates]
     return [
-        Written.of(steps, answer, right=problem.accepts(answer)) for answer, steps in parts if steps
+        SampledAnswer.of(steps, answer, right=problem.accepts(answer))
+        for answer, steps in parts
+        if steps
     ]
 
 
-def gathered(questions: Sequence[Sequence[Written]], layers: tuple[int, ...]) -> Samples:
+def gathered(questions: Sequence[Sequence[SampledAnswer]], layers: tuple[int, ...]) -> Samples:
     """Answers by question as flat arrays."""
     rows: list[tuple[Any, ...]] = []
     tokens, states = list[Floats](), list[Halves]()

@@ -39,7 +39,7 @@ from profiles.judge.auc import best_of, difference, interval
 from profiles.judge.command import default_layers
 from profiles.judge.fit import Fitted, fit
 from profiles.judge.measure import FORMS
-from profiles.judge.samples import Samples, Written, gathered, written
+from profiles.judge.samples import SampledAnswer, Samples, gathered, written
 from profiles.records.record import question_seed
 from runtime.engine import Branch, Sampling, Step
 from runtime.load import describe_model, open_engine
@@ -48,7 +48,7 @@ from runtime.probe import FINAL
 
 STOPPING = 0.2  # of the questions fitted to
 OPTIONS = EngineOptions(device="cpu", threads=1, context=8192, max_branches=66)
-Questions = list[list[Written]]
+Questions = list[list[SampledAnswer]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +156,7 @@ def _judge(policy: Artifact, one: Fitted) -> Judge:
     return Judge(layers=one.layers, weight=weight, protocol=protocol, tensors=one.tensors)
 
 
-def _last(judge: Judge, answer: Written, layers: Sequence[int]) -> float:
+def _last(judge: Judge, answer: SampledAnswer, layers: Sequence[int]) -> float:
     """The judge's logit of a whole answer, of states that were kept."""
     width = answer.states.shape[1] // len(layers)
     parts = [
@@ -189,7 +189,7 @@ def _read(
     return scores
 
 
-def _scored(scorer: Scorer, problem: Problem, answers: Sequence[Written]) -> list[float]:
+def _scored(scorer: Scorer, problem: Problem, answers: Sequence[SampledAnswer]) -> list[float]:
     grown = [Candidate(Branch(n, 0)) for n in range(1, len(answers) + 1)]
     with scorer.open(problem, Branch(0)):
         for depth in range(max((len(one.steps) for one in answers), default=0)):

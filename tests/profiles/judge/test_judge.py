@@ -19,7 +19,7 @@ from profiles.cli import main as profile
 from profiles.judge import measure as measuring
 from profiles.judge.auc import auc, best_of, by_question, difference
 from profiles.judge.fit import fit
-from profiles.judge.samples import Samples, Written, gathered
+from profiles.judge.samples import SampledAnswer, Samples, gathered
 from runtime.engine import Step
 from runtime.load import describe_model
 from tests.conftest import REFERENCE
@@ -58,7 +58,8 @@ def _steps(draw: np.random.Generator, hardness: float, *, right: bool) -> tuple[
 
 def _samples(answers: list[list[tuple[tuple[Step, ...], bool]]]) -> Samples:
     return gathered(
-        [[Written.of(steps, "1", right=right) for steps, right in one] for one in answers], LAYERS
+        [[SampledAnswer.of(steps, "1", right=right) for steps, right in one] for one in answers],
+        LAYERS,
     )
 
 
