@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from convert.artifact import Aggregation, Artifact
 from convert.refusal import Refusal
-from convert.self_judge import judge_path
 
 if TYPE_CHECKING:
     from methods.scorers import Scorer
@@ -59,6 +58,7 @@ def probe_of(own: OwnJudge | None, policy: Artifact) -> Probe | None:
     """
     if own != "self":
         return None
+    from convert.self_judge import judge_path
     from methods.self_scorer import open_judge
 
     path = judge_path(policy.path)

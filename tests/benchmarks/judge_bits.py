@@ -86,13 +86,13 @@ def _fits(samples: Samples, layers: Sequence[int]) -> dict[str, Fitted]:
     questions = np.random.default_rng(0).permutation(samples.questions)
     stopping = questions[: round(STOPPING * len(questions))]
     inner = tuple(n for n in layers if n != FINAL)
-    reads = {"no states": (), "final": (FINAL,), "inner": inner, "all": tuple(layers)}
+    reads = {"no states": (), "final": (FINAL,), "inner": inner}
     nobody = np.zeros(0, np.int64)
     return {
         f"{form}, {name}": fit(samples, form, read, stopping, nobody)
         for name, read in reads.items()
         for form in FORMS
-        if set(read) <= set(layers)
+        if set(read) <= set(layers) and (form == "layers" or read == inner)
     }
 
 
