@@ -45,8 +45,8 @@ class BranchEngine(ABC):
     weight_bits: float
     kv_value_bytes: float
 
-    def __init__(self, max_branches: int, probe: Probe | None = None) -> None:
-        self.max_branches, self.probe = max_branches, probe
+    def __init__(self, max_branches: int, probe: Probe | None = None, threads: int = 1) -> None:
+        self.max_branches, self.probe, self.threads = max_branches, probe, threads
         self._slots: dict[int, int] = {}  # branch id -> slot
         self._roots: dict[int, int] = {}  # branch id -> id of its tree's root
         self._lengths: dict[int, int] = {}
@@ -55,7 +55,7 @@ class BranchEngine(ABC):
         self._rows: dict[int, Logits] = {}  # branch id -> (V,) kept across decodes
         self._last: tuple[dict[int, int], Logits] = ({}, NOTHING)  # branch id -> row
         self._usage = Usage()
-        self._sampler = Sampler()
+        self._sampler = Sampler(threads)
 
     # What a backend does. `slots`, `starts` and `tokens` run in parallel; every slot occurs once.
 

@@ -11,6 +11,7 @@ import numpy as np
 from convert.artifact import Artifact
 from convert.onnx_levels import parse_onnx_level
 from convert.refusal import Refusal
+from runtime import devices
 from runtime.branching import BranchEngine
 from runtime.engine import ContextFull, Output
 from runtime.onnx_cache import KvCache
@@ -30,7 +31,7 @@ class OnnxEngine(BranchEngine):
     def __init__(
         self, artifact: Artifact, options: EngineOptions, probe: Probe | None = None
     ) -> None:
-        super().__init__(options.max_branches, probe)
+        super().__init__(options.max_branches, probe, options.threads or devices.threads())
         if probe is not None and probe.inner():
             raise Refusal(
                 f"{artifact.path.name} gives no states of layer {probe.inner()[0]}: an ONNX file "

@@ -2,13 +2,16 @@
 
 The random number of a draw is a pure function of (seed, branch id, position): nothing is carried
 from draw to draw, so a run repeats on any engine, and two quantization levels of one model see the
-same numbers (common random numbers: differences come from the weights).
+same numbers (common random numbers: differences come from the weights). Rows are drawn some at a
+time, so that they stay in the processor's cache, and in threads where they are large: numpy frees
+Python's lock meanwhile. What is drawn does not depend on either.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import numpy.typing as npt
@@ -18,8 +21,12 @@ from runtime.engine import Logits, Sampling
 
 BLOCK = 64  # vocabulary entries summed together before the inverse CDF looks inside
 ONES = np.ones(BLOCK, np.float32)
+SMALL = 4096  # entries that are sorted as they are
+PART = 1 << 18  # entries drawn from in one go: 1 MiB
+FLOORS = (2.0**-7, 2.0**-12, 2.0**-17)  # of the largest weight, tried for a nucleus
 
 Floats = npt.NDArray[np.float64]
+Ids = npt.NDArray[np.int64]
 
 
 def uniform(
@@ -40,10 +47,12 @@ def _mix(x: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
 
 
 class Sampler:
-    """Temperature and nucleus sampling with exact log-probabilities; owns one work buffer."""
+    """Temperature and nucleus sampling with exact log-probabilities, in at most so many threads."""
 
-    def __init__(self) -> None:
-        self._buffer = np.zeros((0, 0), np.float32)
+    def __init__(self, threads: int = 1) -> None:
+        self._threads = threads
+        self._pool: ThreadPoolExecutor | None = None
+        self._buffers: list[Logits] = [np.zeros((0, 0), np.float32)] * threads
 
     def draw(
         self,
@@ -52,7 +61,7 @@ class Sampler:
         branches: Sequence[int],
         positions: Sequence[int],
         seeds: Sequence[int] | None = None,
-    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+    ) -> tuple[Ids, npt.NDArray[np.float32]]:
         """(B,) token ids and their log-probabilities from (B, V) logits, which stay unchanged.
 
         Rows of several trees may have a seed each.
@@ -63,44 +72,81 @@ class Sampler:
         Raises:
             Refusal: if a row holds NaN or infinity, or no possible token.
         """
-        weights = self._exponentials(logits, sampling.temperature or 1.0)
-        blocks = weights.reshape(len(logits), -1, BLOCK) @ ONES  # (B, blocks): BLAS sums fastest
-        totals = blocks.sum(axis=1)
-        rows = np.arange(len(logits))
-        if sampling.temperature == 0:
-            tokens = logits.argmax(axis=1)
-        else:
-            u = uniform(sampling.seed if seeds is None else seeds, branches, positions)
-            if sampling.top_p < 1:
-                tokens = _nucleus(weights, totals, u, sampling.top_p)
-            else:
-                tokens = _inverse_cdf(weights, blocks, u)
-        return tokens, np.log(weights[rows, tokens] / totals)
+        count, vocab = logits.shape
+        seeds = [sampling.seed] * count if seeds is None else seeds
+        u = uniform(seeds, branches, positions) if sampling.temperature else np.zeros(count)
+        tokens, logprobs = np.empty(count, np.int64), np.empty(count, np.float32)
+        step = max(1, PART // vocab)
+        parts = [slice(begin, begin + step) for begin in range(0, count, step)]
+
+        def run(thread: int, threads: int) -> None:
+            for part in parts[thread::threads]:
+                weights = self._room(thread, min(step, count), vocab)[: len(u[part])]
+                tokens[part], logprobs[part] = _drawn(logits[part], weights, sampling, u[part])
+
+        self._share(run, min(self._threads, len(parts)))
+        return tokens, logprobs
 
     def entropies(self, logits: Logits, sampling: Sampling) -> npt.NDArray[np.float32]:
-        """(B,) entropies, in nats, of the distributions that were drawn from just now."""
-        temperature = sampling.temperature or 1.0
-        weights = self._buffer[: len(logits), : logits.shape[1]]
-        finite = np.where(weights > 0, logits, 0)  # a token that cannot come is worth nothing
-        totals = weights.sum(axis=1)
-        means = np.einsum("bv,bv->b", weights, finite) / totals
-        return np.asarray(np.log(totals) + (logits.max(axis=1) - means) / np.float32(temperature))
+        """(B,) entropies, in nats, of the distributions that rows are drawn from."""
+        temperature, found = sampling.temperature or 1.0, np.empty(len(logits), np.float32)
+        step = max(1, PART // logits.shape[1])
+        for begin in range(0, len(logits), step):
+            part = logits[begin : begin + step]
+            room = self._room(0, len(part), part.shape[1])
+            weights = _weights(part, part.max(axis=1), room, temperature)[:, : part.shape[1]]
+            finite = np.where(weights > 0, part, 0)  # a token that cannot come is worth nothing
+            totals = weights.sum(axis=1)
+            means = np.einsum("bv,bv->b", weights, finite) / totals
+            spread = (part.max(axis=1) - means) / np.float32(temperature)
+            found[begin : begin + step] = np.log(totals) + spread
+        return found
 
-    def _exponentials(self, logits: Logits, temperature: float) -> Logits:
-        """exp((logits - max) / temperature) in the buffer, padded with zeros to whole blocks."""
-        count, vocab = logits.shape
+    def _share(self, run: Callable[[int, int], None], threads: int) -> None:
+        """Call `run` once for each thread, the first of them this one."""
+        if self._pool is None and threads > 1:
+            self._pool = ThreadPoolExecutor(self._threads - 1, "sampling")
+        pool = self._pool
+        others = [pool.submit(run, n, threads) for n in range(1, threads)] if pool else []
+        run(0, threads)
+        for other in others:
+            other.result()
+
+    def _room(self, thread: int, count: int, vocab: int) -> Logits:
+        """(count, V) weights of a thread, padded with zeros to whole blocks."""
         width = -(-vocab // BLOCK) * BLOCK
-        if self._buffer.shape[0] < count or self._buffer.shape[1] != width:
-            self._buffer = np.zeros((count, width), np.float32)
-        view = self._buffer[:count, :vocab]
-        peaks = logits.max(axis=1, keepdims=True)  # NaN where a row holds one
-        if not all(map(math.isfinite, peaks.ravel().tolist())):
-            raise _not_finite(peaks)
-        np.subtract(logits, peaks, out=view)
-        if temperature != 1.0:
-            np.multiply(view, np.float32(1 / temperature), out=view)
-        np.exp(view, out=view)
-        return self._buffer[:count]
+        buffer = self._buffers[thread]
+        if buffer.shape[0] < count or buffer.shape[1] != width:
+            buffer = self._buffers[thread] = np.zeros((count, width), np.float32)
+        return buffer[:count]
+
+
+def _drawn(
+    logits: Logits, room: Logits, sampling: Sampling, u: Floats
+) -> tuple[Ids, npt.NDArray[np.float32]]:
+    """Tokens of some rows and their log-probabilities; `room` is overwritten."""
+    rows, greedy = np.arange(len(logits)), sampling.temperature == 0
+    tokens = logits.argmax(axis=1) if greedy else None
+    peaks = logits.max(axis=1) if tokens is None else logits[rows, tokens]  # NaN in a row with one
+    if not all(map(math.isfinite, peaks.tolist())):
+        raise _not_finite(peaks)
+    _weights(logits, peaks, room, sampling.temperature or 1.0)
+    blocks = room.reshape(len(rows), -1, BLOCK) @ ONES  # (B, blocks): BLAS sums fastest
+    totals = blocks.sum(axis=1)
+    if tokens is None:
+        nucleus = sampling.top_p < 1
+        tokens = _nucleus(room, totals, u, sampling.top_p) if nucleus else _any(room, blocks, u)
+    return tokens, np.log(room[rows, tokens] / totals)
+
+
+def _weights(logits: Logits, peaks: Logits, room: Logits, temperature: float) -> Logits:
+    """exp((logits - peak) / temperature) in `room`, which is wider: zeros stay behind."""
+    view = room[:, : logits.shape[1]]
+    np.subtract(logits, peaks[:, None], out=view)
+    if temperature != 1.0:
+        np.multiply(view, np.float32(1 / temperature), out=view)
+    np.exp(view, out=view)
+    return room
 
 
 def _not_finite(peaks: Logits) -> Refusal:
@@ -112,33 +158,54 @@ def _not_finite(peaks: Logits) -> Refusal:
     )
 
 
-def _inverse_cdf(weights: Logits, blocks: Logits, u: Floats) -> npt.NDArray[np.int64]:
+def _any(weights: Logits, blocks: Logits, u: Floats) -> Ids:
     """The first token whose cumulative weight exceeds u times the total, found by blocks."""
+    rows = np.arange(len(weights))
     ends = np.cumsum(blocks, axis=1, dtype=np.float64)
-    tokens = np.empty(len(weights), np.int64)
-    for row in range(len(weights)):
-        target = u[row] * ends[row, -1]
-        block = int(np.searchsorted(ends[row], target, side="right"))
-        inside = weights[row, block * BLOCK : (block + 1) * BLOCK]
-        before = ends[row, block - 1] if block else 0.0
-        within = np.cumsum(inside, dtype=np.float64)
-        entry = int(np.searchsorted(within, target - before, side="right"))
-        if entry == BLOCK:  # the block's float32 sum was a rounding above its entries
-            entry = int(np.flatnonzero(inside)[-1])
-        tokens[row] = block * BLOCK + entry
-    return tokens
+    target = u * ends[:, -1]
+    block = (ends <= target[:, None]).sum(axis=1)
+    before = np.where(block > 0, ends[rows, block - 1], 0.0)
+    inside = weights.reshape(len(rows), -1, BLOCK)[rows, block]  # (B, BLOCK)
+    within = np.cumsum(inside, axis=1, dtype=np.float64)
+    entry = (within <= (target - before)[:, None]).sum(axis=1)
+    for row in np.flatnonzero(entry == BLOCK):  # the float32 sum was a rounding above its entries
+        entry[row] = np.flatnonzero(inside[row])[-1]
+    return np.asarray(block * BLOCK + entry)
 
 
-def _nucleus(weights: Logits, totals: Logits, u: Floats, top_p: float) -> npt.NDArray[np.int64]:
+def _nucleus(weights: Logits, totals: Logits, u: Floats, top_p: float) -> Ids:
     """Draws from the smallest set of most probable tokens that holds `top_p` of the weight."""
     tokens = np.empty(len(weights), np.int64)
     bounds = totals * np.float32((1 - top_p) / weights.shape[1])  # nothing below can be inside
     for row, (weight, bound) in enumerate(zip(weights, bounds, strict=True)):
-        kept = np.flatnonzero(weight >= bound)
-        order = kept[np.argsort(-weight[kept], kind="stable")]
-        cumulative = np.cumsum(weight[order], dtype=np.float64)
-        size = min(int(np.searchsorted(cumulative, top_p * float(totals[row]))) + 1, len(order))
+        wanted = top_p * float(totals[row])
+        order, cumulative = _heaviest(weight, bound, wanted)
+        size = min(int(np.searchsorted(cumulative, wanted)) + 1, len(order))
         target = u[row] * cumulative[size - 1]
         entry = int(np.searchsorted(cumulative[:size], target, side="right"))
         tokens[row] = order[min(entry, size - 1)]
     return tokens
+
+
+def _heaviest(weight: Logits, bound: np.float32, wanted: float) -> tuple[Ids, Floats]:
+    """The most probable tokens in order, and their cumulative weight.
+
+    As many as hold the wanted weight, mostly a few, or all that are not below `bound`.
+    """
+    for floor in FLOORS if len(weight) > SMALL else ():
+        if floor > bound:
+            order = _sorted(weight, np.flatnonzero(weight >= floor))
+            cumulative = np.cumsum(weight[order], dtype=np.float64)
+            if cumulative[-1] >= wanted:
+                return order, cumulative
+    order = _sorted(weight, np.flatnonzero(weight >= bound))
+    return order, np.cumsum(weight[order], dtype=np.float64)
+
+
+def _sorted(weight: Logits, kept: Ids) -> Ids:
+    """Numbers by falling weight, those of one weight by rising number."""
+    if len(kept) < SMALL:
+        return kept[np.argsort(-weight[kept], kind="stable")]
+    bits = np.uint64(0xFFFFFFFF) - weight[kept].view(np.uint32)  # as positive floats are ordered
+    keys = np.sort((bits << np.uint64(32)) | kept.astype(np.uint64))  # three times as fast
+    return (keys & np.uint64(0xFFFFFFFF)).astype(np.int64)

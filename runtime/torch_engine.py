@@ -33,18 +33,17 @@ class TorchEngine(BranchEngine):
     def __init__(
         self, artifact: Artifact, options: EngineOptions, probe: Probe | None = None
     ) -> None:
-        super().__init__(options.max_branches, probe)
+        super().__init__(options.max_branches, probe, options.threads or devices.threads())
         self.context, self.on_card = options.context, _choose_cuda(options)
         self._device = torch.device("cuda" if self.on_card else "cpu")
         dtype = torch.bfloat16 if self.on_card else torch.float32
         self.artifact = replace(artifact, level="bf16" if self.on_card else "f32")  # as it runs
         self.weight_bits, self.kv_value_bytes = 8.0 * dtype.itemsize, float(dtype.itemsize)
-        threads = options.threads or devices.threads()
         if self.on_card:
             self.device = f"{torch.cuda.get_device_name()}, all layers, bfloat16"
         else:
-            torch.set_num_threads(threads)
-            self.device = f"{devices.describe_cpu(threads)}, float32"
+            torch.set_num_threads(self.threads)
+            self.device = f"{devices.describe_cpu(self.threads)}, float32"
         self._load(dtype)
         config = self._backbone.config
         self._window: int | None = getattr(config, "sliding_window", None)

@@ -3,7 +3,8 @@ import pytest
 
 from convert.refusal import Refusal
 from runtime.engine import Sampling
-from runtime.sampling import Sampler, uniform
+from runtime.sampling import PART, Sampler, uniform
+from tests.runtime.plain_sampler import plain_draw
 
 
 def test_uniform_is_a_function_of_seed_branch_and_position() -> None:
@@ -91,3 +92,50 @@ def test_logits_that_are_not_finite_are_refused(
     )
     assert set(tokens.tolist()) <= {0, 2}
     assert np.isfinite(logprobs).all()
+
+
+SAMPLINGS = [
+    Sampling(0.0),
+    Sampling(1.0),
+    Sampling(0.7, seed=3),
+    Sampling(1.0, 0.95),
+    Sampling(0.6, 0.5),
+    Sampling(1.3, 0.999),
+]
+
+
+@pytest.mark.parametrize("sampling", SAMPLINGS)
+@pytest.mark.parametrize(("rows", "vocab"), [(70, 515), (9, 32_000), (3, 151_936)])
+@pytest.mark.parametrize("spread", [0.0, 2.5, 6.0])
+def test_draws_are_those_of_a_plain_sampler_to_the_bit(
+    sampling: Sampling, rows: int, vocab: int, spread: float
+) -> None:
+    rng = np.random.default_rng(0)
+    logits = (rng.normal(size=(rows, vocab)) * spread).astype(np.float32).round(1)  # many are equal
+    logits[rng.integers(0, rows), rng.integers(0, vocab, 5)] = -np.inf
+    ids, positions = [*range(rows)], [*range(5, 5 + rows)]
+    tokens, logprobs = Sampler().draw(logits, sampling, ids, positions)
+    expected = plain_draw(logits, sampling, ids, positions)
+    assert np.array_equal(tokens, expected[0])
+    assert np.array_equal(logprobs, expected[1])
+
+
+@pytest.mark.parametrize("threads", [2, 3, 16])
+@pytest.mark.parametrize("sampling", SAMPLINGS)
+def test_threads_change_nothing(sampling: Sampling, threads: int) -> None:
+    vocab = PART // 2
+    logits = np.random.default_rng(1).normal(size=(11, vocab)).astype(np.float32)
+    logits[:, 5] = 12.0
+    sampler, ids = Sampler(threads), [*range(11)]
+    for rows in (11, 1, 7):  # the same threads again, with other rows
+        found = sampler.draw(logits[:rows], sampling, ids[:rows], ids[:rows])
+        expected = Sampler().draw(logits[:rows], sampling, ids[:rows], ids[:rows])
+        assert np.array_equal(found[0], expected[0])
+        assert np.array_equal(found[1], expected[1])
+
+
+def test_a_thread_that_meets_broken_logits_says_so() -> None:
+    logits = np.zeros((8, PART), np.float32)
+    logits[6, 3] = np.nan
+    with pytest.raises(Refusal, match="NaN logits"):
+        Sampler(3).draw(logits, Sampling(), [*range(8)], [0] * 8)
