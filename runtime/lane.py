@@ -47,7 +47,7 @@ class Lane:
         self.prompts = Prompts()
         self._residence = Residence(engine)
         self._live: dict[Chain, None] = {}
-        self._sampler = Sampler()
+        self._sampler = Sampler(engine.threads)
         self._books = Books()
         self._reread = self._cut_off = 0
 
@@ -101,12 +101,16 @@ class Lane:
         self._begin(requests)
         wanted = list(self._rows(requests))
         demands = [Demand(row.chain, len(row.tokens)) for row in wanted]
-        places = self._residence.choose(demands)
-        self.waiting = len(wanted) - len(places)
-        self._residence.make_room([demands[n] for n in places], self._all())
-        chosen = [wanted[n] for n in places]
+        chosen = wanted if self._residence.holds(demands) else self._admitted(wanted, demands)
+        self.waiting = len(wanted) - len(chosen)
         for part in self._calls(chosen):
             self._call(part)
+
+    def _admitted(self, wanted: Sequence[Part], demands: Sequence[Demand]) -> list[Part]:
+        """Those that fit; others leave the cache for them."""
+        places = self._residence.choose(demands)
+        self._residence.make_room([demands[n] for n in places], self._all())
+        return [wanted[n] for n in places]
 
     def _all(self) -> Iterator[Chain]:
         yield from self._live
@@ -159,7 +163,7 @@ class Lane:
         part, starts = [], []
         for row in wanted:
             start = self._residence.bring(row.chain)
-            lost = row.chain.beyond(start)
+            lost = row.chain.beyond(start) if start < row.chain.length else set()
             if not lost & reading:
                 reading |= lost
                 part.append(row)
@@ -182,7 +186,7 @@ class Lane:
         for row, start in zip(part, starts, strict=True):
             self._reread += row.chain.length - start
             row.chain.append(row.tokens)
-            self._residence.grown(row.chain)
+            self._residence.grown(row.chain, start)
         self._book(part, starts, computed, time.perf_counter() - started)
         self._note(part, output.readings)
         growing = sum(row.growth is not None for row in part)

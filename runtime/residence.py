@@ -54,6 +54,19 @@ class Residence:
         """Branches that have a slot."""
         return len(self._chains)
 
+    def holds(self, demands: Sequence[Demand]) -> bool:
+        """Whether all are there with room for what they want: mostly, and quick to tell."""
+        if self.used + sum(demand.count for demand in demands) > self.capacity:
+            return False
+        return all(self._whole(demand.chain) for demand in demands)
+
+    def _whole(self, chain: Chain) -> bool:
+        """Whether a chain is in its slot to its end: a slot that holds its last link holds all."""
+        if chain.slot is None or not chain.links:
+            return False
+        link, used = chain.links[-1]
+        return link.held.get(chain.slot, 0) >= used
+
     def choose(self, demands: Sequence[Demand]) -> list[int]:
         """Those that fit into one call, the first ones first; at least one."""
         needed: dict[Link, int] = {}
@@ -108,6 +121,8 @@ class Residence:
     def bring(self, chain: Chain) -> int:
         """Give a branch a slot; how many of its tokens are there. The others must be read again."""
         self.settle()
+        if self._whole(chain):
+            return chain.length
         if chain.slot is None:
             chain.slot = slot = self._free.pop()
             self._chains[slot], self._links[slot] = chain, []
@@ -138,10 +153,12 @@ class Residence:
             self._engine.cut(slot, length)
         self._cuts.clear()
 
-    def grown(self, chain: Chain) -> None:
-        """A branch was evaluated up to its whole length."""
+    def grown(self, chain: Chain, start: int) -> None:
+        """A branch was evaluated from position `start` up to its whole length."""
         assert chain.slot is not None
-        for link, used in chain.links:
+        for link, used in reversed(chain.links):
+            if link.start + used <= start:
+                return
             self._hold(link, chain.slot, used)
 
     def trim(self, chain: Chain) -> None:
