@@ -52,3 +52,4 @@ class RunDocument:
     hosts: list[Environment] = field(default_factory=list)  # of a run on several machines
     suite: bool = False
     branches: int | None = None  # in a call, where --parallel auto measured them
+    streams: int | None = None  # likewise, where each has cells of its own

@@ -26,6 +26,7 @@ from profiles.run.array_job import assigned
 if TYPE_CHECKING:
     from profiles.records.configuration import Configuration
     from profiles.records.run_document import Failure, RunDocument
+    from profiles.run.room import Gain
 
 EPILOG = """\
 Without --policy and --reward the reference models are used; they are converted on first use.
@@ -106,7 +107,7 @@ def run(options: argparse.Namespace, given: Sequence[str]) -> None:
     models_of = real_sources(offline=asked.offline)
     made = configurations(asked, models_of)
     if asked.parallel is None:
-        asked = replace(asked, branches=_branches(options, folder, made[-1]))
+        asked = replace(asked, gain=_gain(options, folder, made[-1]))
         made = configurations(asked, models_of)
     textual = all(one.prompt is not None and one.prompt.template is not None for one in made)
     chatless = (textual, ("--template-arg",), "no policy is asked in its chat template")
@@ -166,18 +167,20 @@ def _with_hosts(options: argparse.Namespace, folder: Path, run: RunDocument) -> 
     return replace(run, hosts=earlier or ([] if options.ray is None else [run.environment]))
 
 
-def _branches(options: argparse.Namespace, folder: Path, sample: Configuration) -> int:
+def _gain(options: argparse.Namespace, folder: Path, sample: Configuration) -> Gain:
     """Branches in a call for `--parallel auto`: as the run had them, or measured now."""
     from profiles.records import stored_run
-    from profiles.run.gain import measured_branches
+    from profiles.run.gain import measured_gain
+    from profiles.run.room import Gain
 
     if options.resume and (folder / stored_run.RUN).exists():
-        stored = stored_run.read_run(folder).branches
-        if stored is not None:
-            return stored
-    found = measured_branches(sample)
+        stored = stored_run.read_run(folder)
+        if stored.branches is not None:
+            return Gain(stored.streams or stored.branches, stored.branches)
+    found = measured_gain(sample)
     say(
-        f"--parallel auto: {found} branches in a call are as many as {sample.slug} gains by",
+        f"--parallel auto: {sample.slug} gains by {found.streams} single paths in a call, "
+        f"and by {found.shared} branches of trees",
         sys.stderr,
     )
     return found

@@ -1,7 +1,8 @@
 """How many branches in a call a model gains by, measured: what `--parallel auto` asks for.
 
-`python -m profiles.run.gain CONFIGURATION.json` prints the number. A tiny model gains nothing: its
-rows cost less than looking past the cells of the other questions.
+`python -m profiles.run.gain CONFIGURATION.json` prints two numbers: with cells of its own for each
+branch, as single paths have, and in one cache, as trees share. There a tiny model gains nothing:
+its rows cost less than looking past the cells of the other questions.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from tempfile import TemporaryDirectory
 from convert import child
 from convert.files import write_json
 from profiles.records.configuration import Configuration, read_configuration
+from profiles.run.room import Gain
 from runtime.branching import BranchEngine
 from runtime.load import open_engine
 
@@ -28,8 +30,8 @@ ENOUGH = 0.95  # of the best rate: the fewest branches that reach it
 PATIENCE_S = 20.0  # what has not been tried by then counts as no better
 
 
-def measured_branches(configuration: Configuration) -> int:
-    """The number, from a process of its own; 1 where the model cannot be measured."""
+def measured_gain(configuration: Configuration) -> Gain:
+    """Both, from a process of its own; 1 where the model cannot be measured."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "configuration.json"
         write_json(path, configuration.document())
@@ -41,8 +43,10 @@ def measured_branches(configuration: Configuration) -> int:
             encoding="utf-8",
             check=False,
         )
-    words = done.stdout.split()
-    return int(words[-1]) if done.returncode == 0 and words and words[-1].isdigit() else 1
+    words = done.stdout.split()[-2:]
+    if done.returncode or len(words) < 2 or not all(map(str.isdigit, words)):
+        return Gain(1, 1)
+    return Gain(*map(int, words))
 
 
 def gain(engine: BranchEngine, sizes: Sequence[int] = SIZES) -> int:
@@ -62,7 +66,10 @@ def _seconds(engine: BranchEngine, size: int) -> float:
     token = engine.tokenizer.encode_more(" 1")[-1]
     slots, prompt = range(size), [token] * PROMPT_TOKENS
     engine.evaluate([0], [0], [prompt], hidden=False, tails=[1])
-    if engine.copies:
+    if engine.streams:
+        for slot in slots[1:]:
+            engine.share(0, slot, PROMPT_TOKENS)
+    elif engine.copies:
         saved = engine.save(0, size, 0, PROMPT_TOKENS)
         for slot in slots[1:]:
             engine.restore(slot, size, saved)
@@ -83,14 +90,17 @@ def _seconds(engine: BranchEngine, size: int) -> float:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Print the number for a configuration."""
+    """Print both numbers for a configuration."""
     configuration = read_configuration(Path(arguments[0]))
-    cells = max(SIZES) * (PROMPT_TOKENS + CALLS)
-    branches = max(SIZES) + 1
-    options = replace(configuration.options, context=cells, max_branches=branches, think="off")
-    with open_engine(configuration.policy, options) as engine:
-        assert isinstance(engine, BranchEngine)
-        print(gain(engine))
+    cells, most = PROMPT_TOKENS + CALLS, max(SIZES)
+    options = replace(configuration.options, max_branches=most + 1, think="off")
+    own = replace(options, context=cells, streams=True)
+    kinds, found = [own] if configuration.format == "gguf" else [], []
+    for kind in (*kinds, replace(options, context=most * cells)):
+        with open_engine(configuration.policy, kind) as engine:
+            assert isinstance(engine, BranchEngine)
+            found.append(gain(engine))
+    print(found[0], found[-1])
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import psutil
 
@@ -21,9 +21,18 @@ CONTEXT_STEP = 256  # llama.cpp's
 RAM_SHARE = 1 / 8  # of main memory, likewise
 
 
-def as_many(spec: MethodSpec, branches: int) -> int:
+@dataclass(frozen=True, slots=True)
+class Gain:
+    """Branches in a call beyond which a model decodes no faster."""
+
+    streams: int  # where each has cells of its own: single paths
+    shared: int  # where all share a cache: trees
+
+
+def as_many(spec: MethodSpec, gain: Gain) -> int:
     """Questions at once that make so many branches in a call."""
-    return max(1, branches // search_named(spec.search).paths(spec.width))
+    paths = search_named(spec.search).paths(spec.width)
+    return max(1, (gain.streams if paths == 1 else gain.shared) // paths)
 
 
 def room_for(

@@ -127,7 +127,8 @@ def describe(
         methods=list(request.methods),
         configurations=[one.slug for one in made],
         environment=environment(),
-        branches=request.branches,
+        branches=request.gain.shared if request.gain else None,
+        streams=request.gain.streams if request.gain else None,
     )
 
 

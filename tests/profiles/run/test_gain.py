@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from methods.build import MethodSpec
 from profiles.records.configuration import Configuration
-from profiles.run.gain import gain, measured_branches
+from profiles.run.gain import gain, measured_gain
+from profiles.run.room import Gain, as_many
 from runtime.options import EngineOptions
 from runtime.scripted_engine import ScriptedEngine
 
@@ -32,12 +34,20 @@ def test_no_more_than_the_fast_kernels_take_where_all_others_are_slow(
     assert gain(ScriptedEngine({})) == 8
 
 
+def test_single_paths_are_as_many_as_streams_gain_and_trees_as_a_shared_cache_does() -> None:
+    spec = MethodSpec("greedy")
+    assert as_many(spec, Gain(32, 4)) == 32
+    assert as_many(replace(spec, search="rebase", width=8), Gain(64, 16)) == 2
+    assert as_many(replace(spec, search="rebase", width=8), Gain(64, 4)) == 1
+
+
 def test_a_model_is_measured_in_a_process_of_its_own(
     configuration: Callable[..., Configuration], reference: Callable[[str, str], Path]
 ) -> None:
     made = configuration("greedy")
     options = EngineOptions(device="cpu", threads=1)
     made = replace(made, policy=reference("policy", "q4_k_m"), format="gguf", options=options)
-    assert measured_branches(made) in (1, 2, 4, 8, 16, 32, 64)
-    assert measured_branches(replace(made, policy=Path("nowhere.gguf"))) == 1
+    found = measured_gain(made)
+    assert {found.streams, found.shared} <= {1, 2, 4, 8, 16, 32, 64}
+    assert measured_gain(replace(made, policy=Path("nowhere.gguf"))) == Gain(1, 1)
     assert json.dumps(made.document())
