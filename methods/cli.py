@@ -8,7 +8,6 @@ import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from convert.command import run
@@ -139,27 +138,31 @@ def _answer(options: argparse.Namespace, plan: _Plan, problem: Problem) -> Answe
     from methods.judges import judges, probe_of, scorer_of
     from runtime.load import open_engine
     from runtime.prompt import ask_as
+    from runtime.shared_card import share_card
 
     scored = catalog.METHODS[options.method].needs_reward
     named = judges(options.reward or _own_reward(plan.policy)) if scored else judges(None)
-    model = _reward_model(named, options, plan)
+    judge = _reward_model(named, options, plan)
+    models = [(model, plan.engine) for model in (plan.policy, judge) if model is not None]
+    paths = catalog.METHODS[options.method].search.paths(options.width)
+    settled = share_card(models, paths, plan.spec.step_tokens)
     with ExitStack() as opened:
         probe = probe_of(named.own, plan.policy)
-        engine = replace(plan.engine, think=options.think)
+        engine = replace(settled[0], think=options.think)
         policy = open_engine(plan.policy.path, engine, probe=probe)
         opened.enter_context(policy)
         ask_as(policy, plan.form)
         _say(f"policy: {policy.artifact.path.name}, {policy.artifact.level}; {policy.device}")
         reward = None
-        if model is not None:
-            reward = opened.enter_context(open_engine(model, plan.engine, plan.protocol))
+        if judge is not None:
+            reward = opened.enter_context(open_engine(judge.path, settled[1], plan.protocol))
             _say(f"reward: {reward.artifact.path.name}, {reward.artifact.level}; {reward.device}")
         scorer = scorer_of(named.own, policy, reward)
         return build(plan.spec, policy, scorer, _watch()).solve(problem, options.seed)
 
 
-def _reward_model(named: Judges, options: argparse.Namespace, plan: _Plan) -> Path | None:
-    """Where the reward model is, converted where it has to be; None where none reads the steps.
+def _reward_model(named: Judges, options: argparse.Namespace, plan: _Plan) -> Artifact | None:
+    """The reward model, converted where it has to be; None where none reads the steps.
 
     Raises:
         Refusal: if it is not one.
@@ -169,9 +172,9 @@ def _reward_model(named: Judges, options: argparse.Namespace, plan: _Plan) -> Pa
 
     if named.model is None:
         return None
-    path = located(named.model, options, plan.protocol)
-    check_reward(describe_model(path, plan.protocol))
-    return path
+    found = describe_model(located(named.model, options, plan.protocol), plan.protocol)
+    check_reward(found)
+    return found
 
 
 def _policy(options: argparse.Namespace) -> str:

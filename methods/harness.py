@@ -21,11 +21,13 @@ from methods.likelihood import Likelihood, likelihoods
 from methods.models import pair
 from methods.problem import Problem
 from methods.show import best_path
+from methods.token_limits import STEP
 from runtime.engine import Engine, Sampling
 from runtime.load import describe_model, open_engine
 from runtime.options import EngineOptions, Thinking
 from runtime.prompt import conversation_text
 from runtime.scheduler import BRANCHES, Scheduler
+from runtime.shared_card import share_card
 
 PLAIN = "plain"
 QUESTIONS = (
@@ -71,9 +73,13 @@ class Starbase(TemplateLM):  # type: ignore[misc]  # the harness has no types
             reward = "reference:reward"
         named = judges(reward)
         path, judge = pair(policy, named.model, Namespace(quant=quant, offline=False))
-        probe = probe_of(named.own, describe_model(path))
-        self._policy = open_engine(path, options, probe=probe)
-        self._reward = open_engine(judge, replace(options, think="off")) if judge else None
+        described = describe_model(path)
+        models = [(described, options)]
+        if judge:
+            models.append((describe_model(judge), replace(options, think="off")))
+        settled = share_card(models, int(width), STEP)
+        self._policy = open_engine(path, settled[0], probe=probe_of(named.own, described))
+        self._reward = open_engine(judge, settled[1]) if judge else None
         self._own = named.own
         self._method, self._width, self._seed = method, int(width), int(seed)
         self._branches = None if branches is None else int(branches)

@@ -18,6 +18,7 @@ def engine_footprint(header: Header, shape: Shape, options: EngineOptions) -> Fo
         tokens=BATCH_TOKENS,
         rows=options.max_branches,
         kv_type=options.kv_type,
+        batch=options.batch,
     )
     tensors = [TensorShape(tensor.name, tensor.shape) for tensor in header.tensors]
     types = {tensor.name: tensor.type for tensor in header.tensors}

@@ -12,8 +12,8 @@ from convert.ggml import library
 from convert.mixes import IQ4_NL, Q2_K, Q4_0, Q4_K, Q5_K, Q6_K, Q8_0, TensorShape, tensor_bytes
 from convert.units import GIB
 from runtime.compute_buffer import compute_bytes
-from runtime.gguf_context import BATCH_TOKENS, CONTEXT_STEP, KV_TYPES, UBATCH_TOKENS
-from runtime.options import KvType
+from runtime.gguf_context import BATCH_TOKENS, CONTEXT_STEP, KV_TYPES
+from runtime.options import BATCHES, KvType
 
 FLOAT = 4
 MARGIN_BYTES = GIB  # left free on a card for the driver and the desktop
@@ -34,6 +34,7 @@ class Load:
     kv_type: KvType = "f16"
     hidden: bool = False  # hidden states are read, which makes every token of a call a row
     live: int | None = None  # cells ever in use; None: all
+    batch: int = BATCHES[0]  # tokens computed at a time
 
     @property
     def allocated_cells(self) -> int:
@@ -105,10 +106,10 @@ def footprint(
     tied = "output.weight" not in sizes
     rest = sum(size for name, size in sizes.items() if not name.startswith(("blk.", "token_embd")))
     kv = load.allocated_cells * shape.kv_bytes_per_token(KV_TYPES[load.kv_type][1])
-    context = (shape, load.allocated_cells, load.branches, UBATCH_TOKENS)
+    context = (shape, load.allocated_cells, load.branches, load.batch)
     rotated = load.kv_type != "f16"
     rows = min(BATCH_TOKENS, load.tokens) if load.hidden else load.rows
-    used = (shape, load.live_cells, 1, min(UBATCH_TOKENS, load.tokens))
+    used = (shape, load.live_cells, 1, min(load.batch, load.tokens))
     return Footprint(
         embedding=embedding,
         layers=_by_layer(sizes, shape.layers),

@@ -10,5 +10,4 @@ KV_TYPES: dict[KvType, tuple[int, float]] = {  # ggml type and bytes per value
     "q4_0": (2, 18 / 32),
 }
 BATCH_TOKENS = 2048  # of one decode call
-UBATCH_TOKENS = 512  # that llama.cpp computes at a time
 CONTEXT_STEP = 256  # llama.cpp rounds the cache up to this

@@ -24,7 +24,7 @@ from runtime.branching import BranchEngine
 from runtime.engine import ContextFull, Hidden, Output
 from runtime.engine_footprint import engine_footprint
 from runtime.gguf_batch import Batch, Rows
-from runtime.gguf_context import BATCH_TOKENS, CONTEXT_STEP, KV_TYPES, UBATCH_TOKENS
+from runtime.gguf_context import BATCH_TOKENS, CONTEXT_STEP, KV_TYPES
 from runtime.gguf_states import layer_states
 from runtime.gguf_tokenizer import GgufTokenizer
 from runtime.options import MAX_BRANCHES, EngineOptions
@@ -50,7 +50,7 @@ class GgufEngine(BranchEngine):
             raise Refusal(
                 f"{options.max_branches} branches are not in llama.cpp's 1..{MAX_BRANCHES}"
             )
-        super().__init__(options.max_branches, probe)
+        super().__init__(options.max_branches, probe, options.threads or devices.threads())
         self.artifact = artifact
         self.context = -(-options.context // CONTEXT_STEP) * CONTEXT_STEP
         _, self.kv_value_bytes = KV_TYPES[options.kv_type]
@@ -60,7 +60,6 @@ class GgufEngine(BranchEngine):
         self.weight_bits = artifact.bits_per_weight
         llama_log.capture()
         llama.llama_backend_init()
-        self._threads = options.threads or devices.threads()
         self._model: Any = None
         self._context: Any = None
         self._load(options)
@@ -93,7 +92,7 @@ class GgufEngine(BranchEngine):
             reason = "the card's memory is too small"
         self.on_card, total = layers > 0, self.artifact.shape.layers + 1
         self.most_rows = None if self.on_card or self.streams else TILE - 1
-        on_cpu = devices.describe_cpu(self._threads, "" if layers else reason)
+        on_cpu = devices.describe_cpu(self.threads, "" if layers else reason)
         self.device = on_cpu
         if layers and card is not None:
             self.fast_rows = FAST_ROWS.get(card.family)
@@ -126,9 +125,9 @@ class GgufEngine(BranchEngine):
         parameters = llama.llama_context_default_params()
         parameters.n_ctx = self._cells
         parameters.n_batch = BATCH_TOKENS
-        parameters.n_ubatch = UBATCH_TOKENS
+        parameters.n_ubatch = options.batch
         parameters.n_seq_max = self.max_branches
-        parameters.n_threads = parameters.n_threads_batch = self._threads
+        parameters.n_threads = parameters.n_threads_batch = self.threads
         parameters.type_k = parameters.type_v = kv_type
         parameters.kv_unified = not self.streams
         if self._states is not None and self._states.callback is not None:

@@ -11,6 +11,7 @@ Thinking = Literal["off", "on", "gated"]
 GateBy = Literal["probability", "entropy"]
 
 MAX_BRANCHES = 256  # compiled into llama.cpp
+BATCHES = (512, 256, 128, 64)  # tokens that llama.cpp computes at a time; the first is its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,7 @@ class EngineOptions:
     streams: bool = False  # `context` for each branch alone: fast where branches share nothing
     kv_type: KvType = "f16"
     gpu_layers: int | None = None  # None: as many as fit
+    batch: int = BATCHES[0]  # tokens computed at a time: fewer take less memory
     threads: int | None = None  # None: all physical cores
     think: Thinking = "off"  # before each token, as Quiet-STaR does, or only where unsure
     gate_by: GateBy = "probability"

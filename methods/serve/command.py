@@ -15,6 +15,7 @@ from convert.refusal import Refusal
 from methods.judges import judges, probe_of
 from methods.models import engine_options, pair, stated_protocol
 from methods.serve.arguments import parser
+from methods.token_limits import STEP
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -75,10 +76,15 @@ def _open(
     from methods.serve.desk import Desk, DeskOptions
     from methods.serve.way import Way
     from runtime.load import describe_model, open_engine
+    from runtime.shared_card import share_card
 
     opening = engine_options(options, options.context or CONTEXT, options.branches)
+    models = [(describe_model(policy), opening)]
+    if reward:
+        models.append((describe_model(reward, protocol), opening))
+    settled = iter(share_card(models, options.width, STEP))
 
-    probe = probe_of(own, describe_model(policy))
+    probe = probe_of(own, models[0][0])
 
     def opened(
         kind: str,
@@ -86,7 +92,7 @@ def _open(
         protocol: RewardProtocol | None = None,
         probe: Probe | None = None,
     ) -> Engine:
-        engine = open_engine(path, opening, protocol, probe)
+        engine = open_engine(path, next(settled), protocol, probe)
         say(f"{kind}: {path.name}, {engine.artifact.level}; {engine.device}", sys.stderr)
         return engine
 

@@ -91,10 +91,12 @@ def _cells(choice: Choice, cards: Sequence[int]) -> list[str]:
 
 
 def _verdict(choice: Choice, place: Placement) -> str:
-    """`fits, 1.2 free`, or how many layers of each model the engines put on the card."""
+    """`fits, 1.2 free`, or how many layers of each model the commands put on the card."""
     if place.fits:
         return f"fits, {_size(place.spare_bytes)} free"
-    counts = (f"{have}/{most}" for have, most in zip(place.layers, choice.card_layers, strict=True))
+    counts = (
+        f"{seat.layers}/{most}" for seat, most in zip(place.seats, choice.card_layers, strict=True)
+    )
     return f"no: {' + '.join(counts)} layers"
 
 
@@ -144,7 +146,8 @@ def _place(place: Placement) -> dict[str, Any]:
         "vram_bytes": place.vram_bytes,
         "fits": place.fits,
         "spare_bytes": place.spare_bytes,
-        "automatic_layers": list(place.layers),
+        "automatic_layers": [seat.layers for seat in place.seats],
+        "automatic_batches": [seat.batch for seat in place.seats],
         "automatic_card_bytes": place.card_bytes,
         "automatic_ram_bytes": place.ram_bytes,
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import product
 
 from convert.levels import LEVELS, UNQUANTIZED
@@ -12,6 +13,7 @@ from methods import catalog
 from profiles.plan.model_tensors import ModelTensors
 from runtime.footprint import MARGIN_BYTES, PROCESS_BYTES, Footprint, Load, footprint
 from runtime.options import MAX_BRANCHES, KvType
+from runtime.placement import Seat, Tenant, Work, quickest, seats_of, works
 
 PRODUCT_BYTES = 5 << 20  # that numpy's first matrix product takes for good, measured
 THOUGHT_CELLS = 7  # that a path of a thinking engine takes beside its text, n_ahead - 1
@@ -54,12 +56,14 @@ class SearchSize:
         return self.shared_cells + (self.width - 1) * self.prompt
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Need:
     """One model at a level."""
 
     outline: ModelTensors
     level: str
+    load: Load
+    work: tuple[Work, ...]  # of a step
     footprint: Footprint
     kv_unshared: int
     talk_head: int = 0  # bytes, in main memory
@@ -79,6 +83,16 @@ class Need:
         """With every layer on a card."""
         return self.footprint.card_bytes(self.card_layers)
 
+    @cached_property
+    def seats(self) -> list[Seat]:
+        """The ways to open it beside another model."""
+
+        def footprint_of(_: float, batch: int) -> Footprint:
+            types, load = self.outline.types_at(self.level), replace(self.load, batch=batch)
+            return footprint(self.outline.tensors, types, self.outline.shape, load)
+
+        return seats_of(Tenant(footprint_of, self.outline.shape, self.work))
+
 
 @dataclass(frozen=True, slots=True)
 class Placement:
@@ -87,7 +101,7 @@ class Placement:
     vram_bytes: int
     fits: bool  # every layer, and the margin that is left for driver and desktop
     spare_bytes: int  # of the card with every layer on it and the margin free; negative: missing
-    layers: tuple[int, ...]  # what the engines put there by themselves, the policy first
+    seats: tuple[Seat, ...]  # what the commands choose by themselves, for both together
     card_bytes: int  # then in use
     ram_bytes: int  # then resident in main memory, the process included
 
@@ -122,14 +136,23 @@ class Choice:
 
     def on(self, vram_bytes: int) -> Placement:
         """The engines on a card that nothing else uses."""
-        spare = vram_bytes - MARGIN_BYTES - self.card_bytes
-        free, layers = vram_bytes, []
-        for need in self.needs:
-            layers.append(need.footprint.layers_that_fit(free))
-            free -= need.footprint.card_bytes(layers[-1])
+        seats = quickest(vram_bytes - MARGIN_BYTES, [need.seats for need in self.needs])
         return Placement(
-            vram_bytes, spare >= 0, spare, tuple(layers), vram_bytes - free, self._ram(layers)
+            vram_bytes,
+            self.fits(vram_bytes),
+            self.spare(vram_bytes),
+            seats,
+            sum(seat.card_bytes for seat in seats),
+            self._ram([seat.layers for seat in seats]),
         )
+
+    def spare(self, vram_bytes: int) -> int:
+        """Of a card with every layer on it and the margin free; negative: missing."""
+        return vram_bytes - MARGIN_BYTES - self.card_bytes
+
+    def fits(self, vram_bytes: int) -> bool:
+        """Whether every layer of all fits a card."""
+        return self.spare(vram_bytes) >= 0
 
     def _ram(self, layers: Sequence[int]) -> int:
         parts = zip(self.needs, layers, strict=True)
@@ -171,7 +194,8 @@ def need(
     each = found.kv / load.allocated_cells
     side = outline.shape.hidden
     head = 4 * (3 * side * side + side) if thinks else 0
-    return Need(outline, level, found, int(each * search.unshared_cells), head)
+    work = works(search.width, STEP_TOKENS)[scores]
+    return Need(outline, level, load, work, found, int(each * search.unshared_cells), head)
 
 
 def choices(
@@ -212,7 +236,7 @@ def even(found: Sequence[Choice]) -> Iterator[Choice]:
 
 def best(found: Sequence[Choice], vram_bytes: int) -> list[Choice]:
     """The choices that fit a card whole, least stated loss first, then the smaller one."""
-    fitting = [choice for choice in found if choice.on(vram_bytes).fits]
+    fitting = [choice for choice in found if choice.fits(vram_bytes)]
     return sorted(fitting, key=lambda choice: (choice.loss, choice.card_bytes))[:BEST]
 
 

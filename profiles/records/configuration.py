@@ -34,6 +34,7 @@ ADDED: dict[str, object] = {
     "prompt": None,
     "parallel": 1,
     "options.streams": False,
+    "options.batch": 512,
     "shard": None,
     "judge": None,
     "judge_fingerprint": None,

@@ -60,6 +60,7 @@ from runtime.engine import ContextFull, Engine
 from runtime.load import describe_model, open_engine
 from runtime.loops import loops
 from runtime.prompt import ask_as
+from runtime.shared_card import share_card
 
 WARM_UP = Problem("warm-up", "Ann has 2 pens and buys 3 more. How many pens does Ann have?")
 LOCK = "lock"
@@ -80,15 +81,20 @@ Opener = Callable[[Configuration], AbstractContextManager[OpenModels]]
 @contextmanager
 def open_models(configuration: Configuration) -> Iterator[OpenModels]:
     """Both models, open until the context is left."""
-    probe = None
-    if configuration.judge is not None:
-        probe = probe_of(configuration.judge, describe_model(configuration.policy))
-    with open_engine(configuration.policy, configuration.options, probe=probe) as policy:
+    spec, protocol = configuration.spec, configuration.reward_protocol
+    paths = configuration.parallel * search_named(spec.search).paths(spec.width)
+    models = [(describe_model(configuration.policy), configuration.options)]
+    if configuration.reward is not None:
+        plain = replace(configuration.options, think="off")
+        models.append((describe_model(configuration.reward, protocol), plain))
+    settled = share_card(models, paths, spec.step_tokens)
+    judge = configuration.judge
+    probe = None if judge is None else probe_of(judge, models[0][0])
+    with open_engine(configuration.policy, settled[0], probe=probe) as policy:
         if configuration.reward is None:
             yield OpenModels(policy, None)
         else:
-            plain = replace(configuration.options, think="off")
-            with open_engine(configuration.reward, plain, configuration.reward_protocol) as reward:
+            with open_engine(configuration.reward, settled[1], protocol) as reward:
                 yield OpenModels(policy, reward)
 
 

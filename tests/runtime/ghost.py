@@ -17,7 +17,7 @@ import numpy as np
 from convert import llama_log
 from profiles.plan.model_tensors import ModelTensors
 from runtime.footprint import Load
-from runtime.gguf_context import BATCH_TOKENS, KV_TYPES, UBATCH_TOKENS
+from runtime.gguf_context import BATCH_TOKENS, KV_TYPES
 
 MIB = 1 << 20
 SIZE = r" = +([\d.]+) MiB"
@@ -90,7 +90,7 @@ def dry_context(path: Path, load: Load) -> tuple[float, float, float]:
     kv_type, _ = KV_TYPES[load.kv_type]
     parameters = llama.llama_context_default_params()
     parameters.n_ctx, parameters.n_seq_max = load.allocated_cells, load.branches
-    parameters.n_batch, parameters.n_ubatch = BATCH_TOKENS, UBATCH_TOKENS
+    parameters.n_batch, parameters.n_ubatch = BATCH_TOKENS, load.batch
     parameters.type_k = parameters.type_v = kv_type
     parameters.kv_unified = True
     if load.kv_type != "f16":
