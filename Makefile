@@ -25,7 +25,11 @@ LEVELS := f16 q8_0 q4_k_m q3_k_s q2_k
 ONNX_LEVELS := int8 int4
 THINK_LEVELS := f16 q4_k_m
 
+# What a demo reads and times; make results takes all.
 QUESTIONS ?= 20
+TEXT ?= --chunks 80
+SOLUTIONS ?= --problems 8
+SPEEDS ?= --prefill 128 --decode 1 8 64 --repeats 2
 
 .PHONY: install wheel rebuild demo results test test-vulkan clean
 
@@ -61,15 +65,15 @@ demo: install
 	$(BIN)/convert reference:reward --format onnx --quant $(ONNX_LEVELS) --output models --force
 	$(BIN)/profile run --formats gguf onnx --levels $(LEVELS) $(ONNX_LEVELS) --think off on gated \
 	  --think-levels $(THINK_LEVELS) --limit $(QUESTIONS) --output report --force
-	$(BIN)/profile fidelity --levels $(LEVELS) --output report/fidelity.json --force
+	$(BIN)/profile fidelity --levels $(LEVELS) $(TEXT) --output report/fidelity.json --force
 	$(BIN)/profile reward-grid --levels q4_k_m --limit $(QUESTIONS) --output report/reward-grid.json --force
-	$(BIN)/profile drift --levels $(LEVELS) --output report/drift.json --force
-	$(BIN)/profile latency --levels $(LEVELS) --output report/latency.json --force
+	$(BIN)/profile drift --levels $(LEVELS) $(SOLUTIONS) --output report/drift.json --force
+	$(BIN)/profile latency --levels $(LEVELS) $(SPEEDS) --output report/latency.json --force
 	$(BIN)/profile report report
 	@echo "open report/index.html"
 
 results:
-	$(MAKE) demo QUESTIONS=100
+	$(MAKE) demo QUESTIONS=100 TEXT= SOLUTIONS= SPEEDS=
 
 test: .venv/clients
 	tests/check
