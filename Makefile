@@ -1,5 +1,6 @@
-# make test: everything CI checks.  make demo: every system on a few questions of the reference benchmark -> report/
-# make results: the same on a hundred.  All set up .venv from a bare clone: python3 >= 3.11 and a C++ compiler are enough.
+# make test: everything CI checks.  make demo: every system at a few levels on a few questions of the
+# reference benchmark -> report/
+# make results: all levels on a hundred.  All set up .venv from a bare clone: python3 >= 3.11 and a C++ compiler are enough.
 # make test-vulkan: what a card does by Vulkan against what the CPU does; Mesa's driver for the CPU will do (docs/gpu.md).
 
 PYTHON ?= python3
@@ -21,15 +22,17 @@ ONNX_cuda := onnx-gpu
 ONNX_vulkan := onnx
 LLAMA := $(shell grep '^llama-cpp-python==' constraints.txt)
 WHEEL := $(WHEELS)/llama_cpp_python-$(lastword $(subst ==, ,$(LLAMA)))-*.whl
-LEVELS := f16 q8_0 q4_k_m q3_k_s q2_k
-ONNX_LEVELS := int8 int4
-THINK_LEVELS := f16 q4_k_m
 
-# What a demo reads and times; make results takes all.
-QUESTIONS ?= 20
-TEXT ?= --chunks 80
-SOLUTIONS ?= --problems 8
-SPEEDS ?= --prefill 128 --decode 1 8 64 --repeats 2
+# What a demo tries; make results measures all of it.
+LEVELS := f16 q4_k_m q2_k
+ONNX_LEVELS := int4
+THINK_LEVELS := q4_k_m
+QUESTIONS := 16
+FIDELITY := --chunks 80
+DRIFT := --problems 8
+LATENCY := --prefill 128 --decode 1 8 64 --repeats 2
+ALL := LEVELS="f16 q8_0 q4_k_m q3_k_s q2_k" ONNX_LEVELS="int8 int4" THINK_LEVELS="f16 q4_k_m" \
+  QUESTIONS=100 FIDELITY= DRIFT= LATENCY=
 
 .PHONY: install wheel rebuild demo results test test-vulkan clean
 
@@ -65,15 +68,15 @@ demo: install
 	$(BIN)/convert reference:reward --format onnx --quant $(ONNX_LEVELS) --output models --force
 	$(BIN)/profile run --formats gguf onnx --levels $(LEVELS) $(ONNX_LEVELS) --think off on gated \
 	  --think-levels $(THINK_LEVELS) --limit $(QUESTIONS) --output report --force
-	$(BIN)/profile fidelity --levels $(LEVELS) $(TEXT) --output report/fidelity.json --force
+	$(BIN)/profile fidelity --levels $(LEVELS) $(FIDELITY) --output report/fidelity.json --force
 	$(BIN)/profile reward-grid --levels q4_k_m --limit $(QUESTIONS) --output report/reward-grid.json --force
-	$(BIN)/profile drift --levels $(LEVELS) $(SOLUTIONS) --output report/drift.json --force
-	$(BIN)/profile latency --levels $(LEVELS) $(SPEEDS) --output report/latency.json --force
+	$(BIN)/profile drift --levels $(LEVELS) $(DRIFT) --output report/drift.json --force
+	$(BIN)/profile latency --levels $(LEVELS) $(LATENCY) --output report/latency.json --force
 	$(BIN)/profile report report
 	@echo "open report/index.html"
 
 results:
-	$(MAKE) demo QUESTIONS=100 TEXT= SOLUTIONS= SPEEDS=
+	$(MAKE) demo $(ALL)
 
 test: .venv/clients
 	tests/check
