@@ -91,7 +91,9 @@ class SampleVote:
 
 def greedy(spec: MethodSpec, engine: Engine, *_: object) -> SampleVote:
     """The most probable path. See `methods.build.Builder`."""
-    sampling = Sampling(0, max_tokens=spec.max_tokens, stop_loops=spec.stop_loops)
+    sampling = Sampling(
+        0, max_tokens=spec.max_tokens, stop_loops=spec.stop_loops, logprobs=spec.logprobs
+    )
     return SampleVote(
         engine,
         None,

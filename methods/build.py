@@ -42,6 +42,7 @@ class MethodSpec:
     selection: Selection = catalog.JUDGED
     protocol: ProtocolName = ProtocolName.FAIR
     stop_loops: bool = False  # end paths that repeat themselves, and ask them for their answer
+    logprobs: bool = True  # of greedy's steps: False where nobody reads them
     think_budget: int | None = None  # tokens after which a `<think>` block is closed
     own: Mapping[str, int | float] = field(default_factory=dict)  # options of this search alone
     budget: Budget | None = None  # of all work on an answer

@@ -66,6 +66,7 @@ class Sampling:
     stop: tuple[str, ...] = ()
     seed: int = 0
     stop_loops: bool = False  # a text that repeats itself ends, as one that is too long does
+    logprobs: bool = True  # False: those of greedy draws are 0, which spares a softmax of each row
 
     def __post_init__(self) -> None:
         if not 0 <= self.temperature < math.inf:

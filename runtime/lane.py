@@ -254,9 +254,10 @@ class Lane:
         With a probe the entropy too.
         """
         started = time.perf_counter()
-        kinds: dict[tuple[float, float], list[int]] = {}
+        kinds: dict[tuple[float, float, bool], list[int]] = {}
         for n, growth in enumerate(growths):
-            kind = growth.sampling.temperature, growth.sampling.top_p
+            sampling = growth.sampling
+            kind = sampling.temperature, sampling.top_p, sampling.logprobs
             kinds.setdefault(kind, []).append(n)
         drawn: list[tuple[Any, ...]] = [()] * len(growths)
         for places in kinds.values():

@@ -67,7 +67,8 @@ class Sampler:
         Rows of several trees may have a seed each.
 
         Temperature comes before the nucleus. Log-probabilities are of the tempered distribution
-        before truncation; at temperature 0 they are of the untempered one.
+        before truncation; at temperature 0 they are of the untempered one, or 0 where nobody wants
+        them.
 
         Raises:
             Refusal: if a row holds NaN or infinity, or no possible token.
@@ -130,6 +131,8 @@ def _drawn(
     peaks = logits.max(axis=1) if tokens is None else logits[rows, tokens]  # NaN in a row with one
     if not all(map(math.isfinite, peaks.tolist())):
         raise _not_finite(peaks)
+    if tokens is not None and not sampling.logprobs:
+        return tokens, np.zeros(len(tokens), np.float32)
     _weights(logits, peaks, room, sampling.temperature or 1.0)
     blocks = room.reshape(len(rows), -1, BLOCK) @ ONES  # (B, blocks): BLAS sums fastest
     totals = blocks.sum(axis=1)

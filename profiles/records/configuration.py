@@ -29,6 +29,7 @@ ADDED: dict[str, object] = {
     "reward_protocol": None,
     "spec.own": {},
     "spec.stop_loops": False,
+    "spec.logprobs": True,
     "spec.think_budget": None,
     "spec.budget": None,
     "prompt": None,

@@ -246,7 +246,7 @@ def _verdict(found: Answer, problem: Problem, selection: Selection) -> ChosenAns
 
 
 def _method(configuration: Configuration, models: OpenModels) -> Method:
-    spec = replace(configuration.spec, selection=configuration.primary)
+    spec = replace(configuration.spec, selection=configuration.primary, logprobs=False)
     scorer = scorer_of(configuration.judge, models.policy, models.reward)
     return build(spec, models.policy, scorer)
 

@@ -120,6 +120,19 @@ def test_draws_are_those_of_a_plain_sampler_to_the_bit(
     assert np.array_equal(logprobs, expected[1])
 
 
+def test_greedy_draws_the_same_where_nobody_wants_log_probabilities() -> None:
+    logits = np.random.default_rng(2).normal(size=(9, 32_000)).astype(np.float32)
+    ids = [*range(9)]
+    tokens, logprobs = Sampler().draw(logits, Sampling(0.0, logprobs=False), ids, ids)
+    assert np.array_equal(tokens, Sampler().draw(logits, Sampling(0.0), ids, ids)[0])
+    assert not logprobs.any()
+    drawn = Sampler().draw(logits, Sampling(1.0, logprobs=False), ids, ids)
+    assert np.array_equal(drawn[1], Sampler().draw(logits, Sampling(1.0), ids, ids)[1])
+    logits[4, 7] = np.nan
+    with pytest.raises(Refusal, match="NaN logits"):
+        Sampler().draw(logits, Sampling(0.0, logprobs=False), ids, ids)
+
+
 @pytest.mark.parametrize("threads", [2, 3, 16])
 @pytest.mark.parametrize("sampling", SAMPLINGS)
 def test_threads_change_nothing(sampling: Sampling, threads: int) -> None:
