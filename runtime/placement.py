@@ -43,7 +43,7 @@ CARD = Rates(4e11, 5e13, 3e-5)
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class StepWork:
     """What a search asks of a model: so many calls of so many tokens and rows of logits each."""
 
     calls: float
@@ -51,12 +51,12 @@ class Work:
     rows: float
 
 
-def works(paths: int, step_tokens: int) -> tuple[tuple[Work, ...], tuple[Work, ...]]:
+def works(paths: int, step_tokens: int) -> tuple[tuple[StepWork, ...], tuple[StepWork, ...]]:
     """What a step of all paths asks of the policy, and of the reward model that reads the step."""
-    prompt = Work(1 / STEPS, PROMPT_TOKENS, 1)
+    prompt = StepWork(1 / STEPS, PROMPT_TOKENS, 1)
     return (
-        (prompt, Work(step_tokens, paths, paths)),
-        (prompt, Work(1, paths * step_tokens, paths)),
+        (prompt, StepWork(step_tokens, paths, paths)),
+        (prompt, StepWork(1, paths * step_tokens, paths)),
     )
 
 
@@ -66,7 +66,7 @@ class Tenant:
 
     footprint: Callable[[float, int], Footprint]  # with a share of its KV cache, and a batch
     shape: Shape
-    work: tuple[Work, ...]
+    work: tuple[StepWork, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,7 @@ def seats_of(tenant: Tenant, share: float = 1.0) -> list[Seat]:
 
 
 def seconds(
-    footprint: Footprint, shape: Shape, work: Work, share: float, layers: int, batch: int
+    footprint: Footprint, shape: Shape, work: StepWork, share: float, layers: int, batch: int
 ) -> float:
     """Of some work, with so many layers on the card; the embedding's rows cost nothing."""
     held = max(1.0, work.tokens * share)  # in a call

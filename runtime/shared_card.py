@@ -15,7 +15,7 @@ from runtime import devices
 from runtime.engine_footprint import engine_footprint
 from runtime.footprint import MARGIN_BYTES, Footprint
 from runtime.options import BATCHES, EngineOptions
-from runtime.placement import Seating, Tenant, Work, seating, works
+from runtime.placement import Seating, StepWork, Tenant, seating, works
 
 ROLES = ("policy", "reward")
 
@@ -71,7 +71,7 @@ def _open_choice(options: EngineOptions) -> bool:
 
 
 def _tenant(
-    artifact: Artifact, options: EngineOptions, header: Header, work: tuple[Work, ...]
+    artifact: Artifact, options: EngineOptions, header: Header, work: tuple[StepWork, ...]
 ) -> Tenant:
     def footprint(share: float, batch: int) -> Footprint:
         cells = int(options.context * share)

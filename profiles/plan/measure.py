@@ -13,7 +13,7 @@ from methods import catalog
 from profiles.plan.model_tensors import ModelTensors
 from runtime.footprint import MARGIN_BYTES, PROCESS_BYTES, Footprint, Load, footprint
 from runtime.options import MAX_BRANCHES, KvType
-from runtime.placement import Seat, Tenant, Work, quickest, seats_of, works
+from runtime.placement import Seat, StepWork, Tenant, quickest, seats_of, works
 
 PRODUCT_BYTES = 5 << 20  # that numpy's first matrix product takes for good, measured
 THOUGHT_CELLS = 7  # that a path of a thinking engine takes beside its text, n_ahead - 1
@@ -63,7 +63,7 @@ class Need:
     outline: ModelTensors
     level: str
     load: Load
-    work: tuple[Work, ...]  # of a step
+    work: tuple[StepWork, ...]  # of a step
     footprint: Footprint
     kv_unshared: int
     talk_head: int = 0  # bytes, in main memory

@@ -26,7 +26,7 @@ from profiles.run.array_job import assigned
 if TYPE_CHECKING:
     from profiles.records.configuration import Configuration
     from profiles.records.run_document import Failure, RunDocument
-    from profiles.run.room import Gain
+    from profiles.run.room import BranchGain
 
 EPILOG = """\
 Without --policy and --reward the reference models are used; they are converted on first use.
@@ -167,16 +167,16 @@ def _with_hosts(options: argparse.Namespace, folder: Path, run: RunDocument) -> 
     return replace(run, hosts=earlier or ([] if options.ray is None else [run.environment]))
 
 
-def _gain(options: argparse.Namespace, folder: Path, sample: Configuration) -> Gain:
+def _gain(options: argparse.Namespace, folder: Path, sample: Configuration) -> BranchGain:
     """Branches in a call for `--parallel auto`: as the run had them, or measured now."""
     from profiles.records import stored_run
     from profiles.run.gain import measured_gain
-    from profiles.run.room import Gain
+    from profiles.run.room import BranchGain
 
     if options.resume and (folder / stored_run.RUN).exists():
         stored = stored_run.read_run(folder)
         if stored.branches is not None:
-            return Gain(stored.streams or stored.branches, stored.branches)
+            return BranchGain(stored.streams or stored.branches, stored.branches)
     found = measured_gain(sample)
     say(
         f"--parallel auto: {sample.slug} gains by {found.streams} single paths in a call, "

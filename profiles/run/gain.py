@@ -19,7 +19,7 @@ from tempfile import TemporaryDirectory
 from convert import child
 from convert.files import write_json
 from profiles.records.configuration import Configuration, read_configuration
-from profiles.run.room import Gain
+from profiles.run.room import BranchGain
 from runtime.branching import BranchEngine
 from runtime.load import open_engine
 
@@ -30,7 +30,7 @@ ENOUGH = 0.95  # of the best rate: the fewest branches that reach it
 PATIENCE_S = 20.0  # what has not been tried by then counts as no better
 
 
-def measured_gain(configuration: Configuration) -> Gain:
+def measured_gain(configuration: Configuration) -> BranchGain:
     """Both, from a process of its own; 1 where the model cannot be measured."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "configuration.json"
@@ -45,8 +45,8 @@ def measured_gain(configuration: Configuration) -> Gain:
         )
     words = done.stdout.split()[-2:]
     if done.returncode or len(words) < 2 or not all(map(str.isdigit, words)):
-        return Gain(1, 1)
-    return Gain(*map(int, words))
+        return BranchGain(1, 1)
+    return BranchGain(*map(int, words))
 
 
 def gain(engine: BranchEngine, sizes: Sequence[int] = SIZES) -> int:

@@ -22,7 +22,7 @@ from profiles import paper_suite
 from profiles.lineup import REFERENCE, ModelSources, are_files, is_file
 from profiles.records.configuration import Configuration, fingerprint
 from profiles.run.request import Request
-from profiles.run.room import Gain, as_many, room_for
+from profiles.run.room import BranchGain, as_many, room_for
 from runtime.devices import checkpoint_level
 from runtime.options import EngineOptions, KvType, Thinking
 from runtime.prompt_changes import names_chat
@@ -208,7 +208,7 @@ def _configuration(
     cache, room = replace(request.options, kv_type=pair.kv_type), room_for_prompt(form)
     options = _options(cache, spec, thinking, room, beyond)
     bare = _options(replace(cache, context=0), spec, thinking, room, beyond).context
-    parallel = request.parallel or as_many(spec, request.gain or Gain(1, 1))
+    parallel = request.parallel or as_many(spec, request.gain or BranchGain(1, 1))
     return Configuration(
         policy=pair.policy.path,
         reward=reward.path if reward else None,

@@ -22,7 +22,7 @@ from methods.prompt_arguments import changes
 from profiles import paper_suite
 from profiles.records.shard import Shard
 from profiles.run.arguments import BENCHMARK, DEFAULT_WIDTH, LEVELS
-from profiles.run.room import Gain
+from profiles.run.room import BranchGain
 from runtime.gate import DEFAULTS, Gate
 from runtime.options import EngineOptions, KvType, Thinking
 from runtime.prompt_changes import PromptChanges
@@ -58,7 +58,7 @@ class Request:
     kv_types: tuple[KvType, ...] = ("f16",)  # of GGUF files
     max_tokens: int | None = None  # of one path; None: what is usual for the model
     parallel: int | None = 1  # questions at once; None: as many as `gain` says
-    gain: Gain | None = None  # where it was measured
+    gain: BranchGain | None = None  # where it was measured
     latency_questions: int = 20
     shard: Shard | None = None  # None: all questions
 

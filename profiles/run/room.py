@@ -22,14 +22,14 @@ RAM_SHARE = 1 / 8  # of main memory, likewise
 
 
 @dataclass(frozen=True, slots=True)
-class Gain:
+class BranchGain:
     """Branches in a call beyond which a model decodes no faster."""
 
     streams: int  # where each has cells of its own: single paths
     shared: int  # where all share a cache: trees
 
 
-def as_many(spec: MethodSpec, gain: Gain) -> int:
+def as_many(spec: MethodSpec, gain: BranchGain) -> int:
     """Questions at once that make so many branches in a call."""
     paths = search_named(spec.search).paths(spec.width)
     return max(1, (gain.streams if paths == 1 else gain.shared) // paths)

@@ -14,13 +14,13 @@ from profiles.plan.model_tensors import model_tensors
 from runtime import placement
 from runtime.footprint import MARGIN_BYTES, Footprint, Load, footprint
 from runtime.options import BATCHES
-from runtime.placement import Seat, Tenant, Work, quickest, seating, seats_of, works
+from runtime.placement import Seat, StepWork, Tenant, quickest, seating, seats_of, works
 
 SHAPE = model_tensors("mistral-7b").shape
 PATHS, STEP, CELLS = 16, 96, 14_464
 
 
-def mistral(level: str, work: tuple[Work, ...], cells: int = CELLS) -> Tenant:
+def mistral(level: str, work: tuple[StepWork, ...], cells: int = CELLS) -> Tenant:
     model = model_tensors("mistral-7b")
     types = model.types_at(level)
 
@@ -61,7 +61,7 @@ def test_no_combination_is_quicker(seed: int, count: int) -> None:
         assert all(seat in model for seat, model in zip(seats, models, strict=True))
 
 
-def small_tenant(rng: np.random.Generator, work: tuple[Work, ...]) -> Tenant:
+def small_tenant(rng: np.random.Generator, work: tuple[StepWork, ...]) -> Tenant:
     """Three layers of sizes of their own, a cache and buffers that depend on share and batch."""
     layers = tuple(int(n) << 20 for n in rng.integers(20, 300, 3))
     output, cache = (int(n) << 20 for n in rng.integers(20, 300, 2))
@@ -131,7 +131,7 @@ def test_a_small_card_holds_the_policy_first_and_never_less_time_than_a_larger_o
 
 def test_both_models_get_a_part_where_that_is_quicker_than_either_first() -> None:
     """Two models of the same work share a card; one after the other would starve the second."""
-    work = (Work(96, 4, 4),)
+    work = (StepWork(96, 4, 4),)
     pair = [mistral("q4_k_m", work, 2048), mistral("q2_k", work, 2048)]
     found = seating(6 * GIB, pair)
     for first in range(2):

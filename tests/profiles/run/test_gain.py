@@ -12,7 +12,7 @@ import pytest
 from methods.build import MethodSpec
 from profiles.records.configuration import Configuration
 from profiles.run.gain import gain, measured_gain
-from profiles.run.room import Gain, as_many
+from profiles.run.room import BranchGain, as_many
 from runtime.options import EngineOptions
 from runtime.scripted_engine import ScriptedEngine
 
@@ -36,9 +36,9 @@ def test_no_more_than_the_fast_kernels_take_where_all_others_are_slow(
 
 def test_single_paths_are_as_many_as_streams_gain_and_trees_as_a_shared_cache_does() -> None:
     spec = MethodSpec("greedy")
-    assert as_many(spec, Gain(32, 4)) == 32
-    assert as_many(replace(spec, search="rebase", width=8), Gain(64, 16)) == 2
-    assert as_many(replace(spec, search="rebase", width=8), Gain(64, 4)) == 1
+    assert as_many(spec, BranchGain(32, 4)) == 32
+    assert as_many(replace(spec, search="rebase", width=8), BranchGain(64, 16)) == 2
+    assert as_many(replace(spec, search="rebase", width=8), BranchGain(64, 4)) == 1
 
 
 def test_a_model_is_measured_in_a_process_of_its_own(
@@ -49,5 +49,5 @@ def test_a_model_is_measured_in_a_process_of_its_own(
     made = replace(made, policy=reference("policy", "q4_k_m"), format="gguf", options=options)
     found = measured_gain(made)
     assert {found.streams, found.shared} <= {1, 2, 4, 8, 16, 32, 64}
-    assert measured_gain(replace(made, policy=Path("nowhere.gguf"))) == Gain(1, 1)
+    assert measured_gain(replace(made, policy=Path("nowhere.gguf"))) == BranchGain(1, 1)
     assert json.dumps(made.document())
