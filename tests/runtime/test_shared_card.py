@@ -48,7 +48,7 @@ def test_the_plan_is_what_is_done_on_a_card_of_any_size(
         tuple(need(model_tensors(n), "q4_k_m", SEARCH, scores=i > 0) for i, n in enumerate(names))
     )
     seen = set()
-    for spare in range(0, 130 * MIB, 5 * MIB):
+    for spare in range(0, 40 * MIB, 2 * MIB):
         free(monkeypatch, MARGIN_BYTES + spare)
         settled = share_card(pair(reference, options), SEARCH.width, 96)
         place = planned.on(MARGIN_BYTES + spare)
@@ -57,7 +57,7 @@ def test_the_plan_is_what_is_done_on_a_card_of_any_size(
         assert place.card_bytes <= spare
         seen.add(tuple(found))
     assert {layers for ((layers, _), _) in seen} >= {0, 5}
-    assert ((5, BATCHES[0]), (5, BATCHES[0])) in seen
+    assert ((5, BATCHES[0]), (9, BATCHES[0])) in seen
     assert len(seen) > 4
 
 
@@ -69,12 +69,11 @@ def test_one_line_says_where_both_models_go(
     models = pair(reference, options)
     settled = share_card(models, 8, 96)
     said = capsys.readouterr().err
-    assert said.count("\n") == 1
-    assert said.startswith(
-        "card: A card, 8.0 GiB free: policy 5 of 5 layers, reward 5 of 5 layers; 7."
+    assert said == (
+        "card: A card, 8.0 GiB free: policy 5 of 5 layers, reward 9 of 9 layers; "
+        "8.0 GiB left, 1 of them for the desktop\n"
     )
-    assert said.endswith(" GiB left, 1 of them for the desktop\n")
-    assert [one.gpu_layers for one in settled] == [5, 5]
+    assert [one.gpu_layers for one in settled] == [5, 9]
     share_card(models[:1], 8, 96)
     assert "reward" not in capsys.readouterr().err
 
@@ -86,7 +85,7 @@ def test_what_is_settled_stays_within_the_card(
     from convert.gguf_header import read_header
 
     models = pair(reference, EngineOptions(context=8192, max_branches=18))
-    for spare in (0, 20 * MIB, 60 * MIB, 90 * MIB):
+    for spare in (0, 6 * MIB, 60 * MIB, 150 * MIB):
         free(monkeypatch, MARGIN_BYTES + spare)
         held = 0
         for (artifact, _), one in zip(models, share_card(models, 8, 96), strict=True):
