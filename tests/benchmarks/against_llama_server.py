@@ -119,9 +119,9 @@ def our_decoding(engine: Engine, size: int) -> float:
     def decode(view: Engine) -> float:
         filler = view.tokenizer.encode_more(" 1")[-1:] * (PROMPT - 1)
         with ExitStack() as stack:
-            roots = [stack.enter_context(view.open([1000 + n, *filler])) for n in range(size)]
+            roots = [stack.enter_context(view.open([100 + n, *filler])) for n in range(size)]
             started = time.perf_counter()
-            steps = view.extend(roots, Sampling(1.0, max_tokens=DECODE))
+            steps = view.extend(roots, Sampling(0, max_tokens=DECODE, logprobs=False))
             return sum(len(step.token_ids) for step in steps) / (time.perf_counter() - started)
 
     with Scheduler(engine, branches=size) as scheduler:
