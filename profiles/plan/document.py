@@ -94,6 +94,8 @@ def _verdict(choice: Choice, place: Placement) -> str:
     """`fits, 1.2 free`, or how many layers of each model the commands put on the card."""
     if place.fits:
         return f"fits, {_size(place.spare_bytes)} free"
+    if tuple(seat.layers for seat in place.seats) == choice.card_layers:
+        return f"fits in batches of {min(seat.batch for seat in place.seats)}"
     counts = (
         f"{seat.layers}/{most}" for seat, most in zip(place.seats, choice.card_layers, strict=True)
     )

@@ -176,7 +176,7 @@ def test_the_command_prints_a_table_and_a_document(capsys: pytest.CaptureFixture
     shown = capsys.readouterr().out
     assert "open with: --width 16 --context 14464" in shown
     assert "8 GiB card" in shown
-    assert "no: 33/33 + 5/33 layers" in shown
+    assert "no: 33/33 + 6/33 layers" in shown
     document = planned(capsys, *pair, "--vram", "24", "--quant", "q4_k_m", "Q8_0")
     first = document["choices"][0]
     assert first["levels"] == ["q4_k_m", "q4_k_m"]
