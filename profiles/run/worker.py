@@ -246,7 +246,11 @@ def _verdict(found: Answer, problem: Problem, selection: Selection) -> ChosenAns
 
 
 def _method(configuration: Configuration, models: OpenModels) -> Method:
-    spec = replace(configuration.spec, selection=configuration.primary, logprobs=False)
+    spec = replace(
+        configuration.spec,
+        selection=configuration.primary,
+        logprobs=configuration.judge is not None,
+    )
     scorer = scorer_of(configuration.judge, models.policy, models.reward)
     return build(spec, models.policy, scorer)
 
