@@ -61,6 +61,9 @@ def llama_cards(device: Device = "auto") -> list[Card]:
     """
     import llama_cpp
 
+    from convert import llama_log
+
+    llama_log.capture()  # the cards are met here first, and told of
     if not llama_cpp.llama_supports_gpu_offload():
         return []
     found: dict[int, list[Card]] = {GPU: [], INTEGRATED: []}

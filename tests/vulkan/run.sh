@@ -47,4 +47,4 @@ wheel=$(make --silent --no-print-directory wheel BACKEND=vulkan | tail -1)
 libraries=${wheel%.whl}
 [ "$libraries" -nt "$wheel" ] || { rm -rf "$libraries"; .venv/bin/python -m zipfile -e "$wheel" "$libraries"; }
 export LLAMA_CPP_LIB_PATH=$libraries/llama_cpp/lib
-exec .venv/bin/pytest -m vulkan -rs "$@"
+exec .venv/bin/pytest -m vulkan -rs tests/vulkan tests/runtime/test_engine_contract.py "$@"

@@ -72,7 +72,7 @@ def test_rows_are_those_of_the_cpu(
         assert error < (0.02 if level == "f16" else 0.25)
 
 
-@pytest.mark.parametrize("layers", [LAYERS, 2])
+@pytest.mark.parametrize("layers", [99, 2])
 def test_a_search_with_both_models_scores_as_on_the_cpu(
     reference: Reference, questions: list[str], solutions: list[str], layers: int
 ) -> None:
@@ -82,7 +82,9 @@ def test_a_search_with_both_models_scores_as_on_the_cpu(
             open_engine(reference("policy", "f16"), options) as policy,
             open_engine(reference("reward", "q8_0"), options) as reward,
         ):
-            assert policy.device == reward.device
+            assert [" layers" in engine.device for engine in (policy, reward)] == (
+                [options.device == "vulkan"] * 2
+            )
             with policy.open(policy.tokenizer.encode(questions[0] + "\n")) as root:
                 steps = policy.extend(policy.fork(root, 4), Sampling(0.0, max_tokens=40))
             found = line_scores(reward, questions[0], solved(solutions)[0], "ки")
@@ -95,7 +97,7 @@ def test_solve_runs_both_models_on_the_card(reference: Reference, card: devices.
     question = "Mia bakes 6 trays of 8 rolls and sells 20. How many are left?"
     models = ["--policy", str(reference("policy", "q4_k_m"))]
     models += ["--reward", str(reference("reward", "q4_k_m"))]
-    command = [sys.executable, "-m", "methods.cli", *models, "--device", "vulkan", "--json"]
+    command = [sys.executable, "-m", "methods", *models, "--device", "vulkan", "--json"]
     done = subprocess.run(
         [*command, "--method", "rebase", "--width", "8", question],
         capture_output=True,
@@ -105,8 +107,8 @@ def test_solve_runs_both_models_on_the_card(reference: Reference, card: devices.
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["answer"] == "28"
-    lines = [line for line in done.stderr.splitlines() if f"{card.name}, 5 of 5 layers" in line]
-    assert len(lines) == 2
+    for layers in ("5 of 5", "9 of 9"):  # the policy's and the reward model's
+        assert f"; {card.name}, {layers} layers\n" in done.stderr
 
 
 OPEN = """
@@ -142,10 +144,10 @@ def test_out_of_memory_means_fewer_layers_then_the_cpu(
     whole, token = opened(path, 1 << 30)
     assert whole == f"{card.name}, 5 of 5 layers"
     weights = read_header(path)
-    half = sum(t.size_bytes for t in weights.tensors if t.name.startswith("blk.")) * 5 // 8
-    part, same = opened(path, half)
+    most = sum(t.size_bytes for t in weights.tensors if t.name.startswith("blk.")) * 7 // 8
+    part, same = opened(path, most)
     assert part.startswith(f"{card.name}, 3 of 5 layers; the rest on CPU, 1 thread"), part
-    none, also = opened(path, 1 << 12)
+    none, also = opened(path, 5 << 20)
     assert none == "CPU, 1 thread (the card's memory is too small)"
     assert token == same == also
 
@@ -159,6 +161,14 @@ def test_the_planner_forecasts_what_the_card_is_asked_for(reference: Reference) 
     artifact = describe_model(path)
     foretold = engine_footprint(read_header(path), artifact.shape, options).card_bytes(LAYERS)
     assert asked * (1 << 20) == pytest.approx(foretold, rel=0.1)
+
+
+def test_the_cpu_leaves_the_card_alone(reference: Reference) -> None:
+    RECENT.clear()
+    with open_engine(reference("policy", "q8_0"), replace(OPTIONS, device="cpu")):
+        lines = [text for _, text in RECENT]
+    assert any("CPU compute buffer size" in text for text in lines)
+    assert not any("Vulkan" in text for text in lines)
 
 
 def test_the_batch_target_stays_in_the_fast_kernels(reference: Reference) -> None:
