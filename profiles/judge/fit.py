@@ -20,7 +20,7 @@ EPOCHS, PATIENCE = 60, 10  # most, and how many without a better one end it
 QUESTIONS = 32  # in a batch
 RATE, DECAY, DROPOUT = 3e-3, 1e-2, 0.2
 MOMENTS = 50_000  # tokens are enough for a mean
-FLOOR = 1e-4  # of a standard deviation
+FLOOR = 1e-3  # of a standard deviation, and of a slope
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
@@ -204,14 +204,16 @@ def _step_inputs(samples: Samples, layers: Sequence[int]) -> Floats:
 
 
 def _moments(inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    return inputs.mean(0), inputs.std(0).clamp_min(FLOOR)
+    """Means and deviations; what hardly varies is left as it is."""
+    deviation = inputs.std(0)
+    return inputs.mean(0), torch.where(deviation > FLOOR, deviation, 1.0)
 
 
 def _calibrated(found: Floats, right: npt.NDArray[np.bool_]) -> tuple[float, float]:
     """Slope and shift that make a logit of scores: what was held out says how sure they are."""
-    values, labels = torch.from_numpy(found), torch.from_numpy(right).float()
-    line = torch.tensor([1.0, 0.0], requires_grad=True)
-    solver = torch.optim.LBFGS([line], max_iter=100)
+    values, labels = torch.from_numpy(found).double(), torch.from_numpy(right).double()
+    line = torch.tensor([1.0, 0.0], dtype=torch.float64, requires_grad=True)
+    solver = torch.optim.LBFGS([line], max_iter=100, line_search_fn="strong_wolfe")
 
     def closure() -> torch.Tensor:
         solver.zero_grad()

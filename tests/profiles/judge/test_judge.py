@@ -18,7 +18,7 @@ from methods.self_scorer import Judge, open_judge
 from profiles.cli import main as profile
 from profiles.judge import measure as measuring
 from profiles.judge.auc import auc, best_of, by_question, difference
-from profiles.judge.fit import fit
+from profiles.judge.fit import _calibrated, fit
 from profiles.judge.samples import SampledAnswer, Samples, gathered
 from runtime.engine import Step
 from runtime.load import describe_model
@@ -91,6 +91,17 @@ def test_heads_in_numpy_score_as_they_were_fitted(form: Form, layers: tuple[int,
         read = [_read(judge, step, columns) for step in steps]
         found += [judge.logit(read[:depth], step) for depth, step in enumerate(read)]
     assert found == pytest.approx(fitted.scores, abs=2e-2)
+
+
+@pytest.mark.parametrize("size", [1e-3, 1.0, 1e3])
+def test_scores_of_any_size_become_chances(size: float) -> None:
+    draw = np.random.default_rng(0)
+    right = draw.random(400) < 0.7
+    scores = (size * (right + 0.5 * draw.normal(size=400))).astype(np.float32)
+    slope, shift = _calibrated(scores, right)
+    chances = 1 / (1 + np.exp(-(slope * scores + shift)))
+    assert chances.mean() == pytest.approx(right.mean(), abs=0.02)
+    assert chances[right].mean() > chances[~right].mean() + 0.3
 
 
 def _judge(form: Form, layers: tuple[int, ...], tensors: dict[str, np.ndarray]) -> Judge:
