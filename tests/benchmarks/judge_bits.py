@@ -82,17 +82,18 @@ def main() -> None:
 
 
 def _fits(samples: Samples, layers: Sequence[int]) -> dict[str, Fitted]:
-    """Both forms on what is worth comparing: no states, the final ones, the inner ones."""
+    """What is worth comparing: no states, those of each layer, of several together."""
     questions = np.random.default_rng(0).permutation(samples.questions)
     stopping = questions[: round(STOPPING * len(questions))]
     inner = tuple(n for n in layers if n != FINAL)
-    reads = {"no states": (), "final": (FINAL,), "inner": inner}
+    reads = {"no states": (), "final": (FINAL,), "inner": inner, "all": tuple(layers)}
+    reads |= {f"layer {n}": (n,) for n in inner}
     nobody = np.zeros(0, np.int64)
     return {
         f"{form}, {name}": fit(samples, form, read, stopping, nobody)
         for name, read in reads.items()
         for form in FORMS
-        if set(read) <= set(layers) and (form == "layers" or read == inner)
+        if set(read) <= set(layers) and (form == "layers" or read in ((), inner))
     }
 
 
