@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 import numpy as np
 from scipy.stats import binomtest, norm
 
 CONFIDENCE = 0.95
+OF_ACCURACIES = "Wilson's interval"  # what `accuracy` gives, as reports name it
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,16 @@ def wilson(correct: int, n: int, confidence: float = CONFIDENCE) -> tuple[float,
         raise ValueError("an interval needs at least one question")
     found = binomtest(correct, n).proportion_ci(confidence, method="wilson")
     return float(found.low), float(found.high)
+
+
+def accuracy(right: Sequence[bool]) -> Estimate:
+    """The share of right answers, in the interval that all accuracies have.
+
+    Raises:
+        ValueError: if there are no answers.
+    """
+    low, high = wilson(sum(right), len(right))
+    return Estimate(fmean(right), low, high)
 
 
 def compare(theirs: Sequence[bool], ours: Sequence[bool], confidence: float = CONFIDENCE) -> Paired:

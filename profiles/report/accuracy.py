@@ -7,7 +7,7 @@ from statistics import fmean
 
 from methods import catalog
 from methods.catalog import Selection
-from profiles.intervals import Estimate, Paired, compare, percentile, wilson
+from profiles.intervals import Paired, accuracy, compare, percentile
 from profiles.records.configuration import Configuration
 from profiles.records.record import Alone, Record
 from profiles.records.worker_facts import WorkerFacts
@@ -49,7 +49,7 @@ def row(
             kv_type=configuration.options.kv_type,
         ),
         n=len(records),
-        accuracy=Estimate(fmean(correct), *wilson(sum(correct), len(correct))),
+        accuracy=accuracy(correct),
         accuracy_strict=fmean(verdict.correct_strict for verdict in verdicts),
         change=None if configuration.baseline else _change(pair(baseline, records, selection)),
         cost=_cost(ran, timed, process, charged),

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from profiles import tables
+from profiles.intervals import OF_ACCURACIES
 from profiles.report.names import method_name
 from profiles.report.rows import Row
 from profiles.report.traces import loop_cell, ratio_cell, traced_cell
@@ -139,7 +140,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("", "level", "Quantization level of the policy.", lambda r: r.setup.level, False),
     Column("", "method", "Search, and how it chooses; its width.", method_name, False),
     Column("", "n", "Questions.", lambda r: str(r.n)),
-    Column(A, "% right [95 % CI]", "Flexible extraction; Wilson's interval.", accuracy_cell),
+    Column(A, "% right [95 % CI]", f"Flexible extraction; {OF_ACCURACIES}.", accuracy_cell),
     Column(
         A,
         "strict",

@@ -19,7 +19,7 @@ from methods.candidate import AGGREGATIONS, Candidate
 from methods.catalog import BEST_OF_N, MAJORITY, WEIGHTED, Selection
 from methods.problem import Problem
 from methods.selection import select
-from profiles.intervals import Estimate, compare, wilson
+from profiles.intervals import Estimate, accuracy, compare
 from profiles.opened_model import OpenedModel
 from profiles.reward_grid.candidate_pool import Pool
 from profiles.reward_grid.step_labels import label_steps
@@ -99,7 +99,7 @@ def accuracies(ours: Scored, aggregation: Aggregation) -> VoteAccuracies:
     problems = _problems(ours)
     majority = _right([select(c, MAJORITY.selection) for c in ours.candidates], problems)
     weighted, best = (_right(_answers(ours, rule, aggregation), problems) for rule in VOTES)
-    return VoteAccuracies(float(np.mean(majority)), _accuracy(weighted), _accuracy(best))
+    return VoteAccuracies(float(np.mean(majority)), accuracy(weighted), accuracy(best))
 
 
 def vote_changes(ours: Scored, base: Scored, aggregation: Aggregation) -> VoteChanges:
@@ -131,10 +131,6 @@ def _problems(scored: Scored) -> list[Problem]:
 
 def _answers(scored: Scored, rule: Selection, aggregation: Aggregation) -> list[str | None]:
     return [select(c, rule, aggregation) for c in scored.candidates]
-
-
-def _accuracy(right: Sequence[bool]) -> Estimate:
-    return Estimate(float(np.mean(right)), *wilson(sum(right), len(right)))
 
 
 def _right(answers: Sequence[str | None], problems: Sequence[Problem]) -> list[bool]:
