@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from convert.artifact import RewardProtocol
@@ -57,9 +58,18 @@ def rlhflow(good: int, bad: int, *, dated: bool = True) -> RewardProtocol:
     )
 
 
-NAMED = {  # with the ids of the published models, for files that others made of them
-    "math-shepherd": math_shepherd(648, 387),
-    "rlhflow": rlhflow(10, 12),
+@dataclass(frozen=True, slots=True)
+class NamedReward:
+    """A preset with the ids of a published model, for files that others made of it."""
+
+    protocol: RewardProtocol
+    good: str = "+"  # the text of `good_id`
+    bad: str = "-"
+
+
+NAMED = {
+    "math-shepherd": NamedReward(math_shepherd(648, 387)),
+    "rlhflow": NamedReward(rlhflow(10, 12)),
 }
 
 

@@ -78,7 +78,7 @@ def asked_reward(path: Path) -> RewardProtocol:
     if not path.exists():
         if str(path) not in NAMED:
             raise FileNotFoundError(f"{path} does not exist; give a file, or {' or '.join(NAMED)}")
-        return NAMED[str(path)]
+        return NAMED[str(path)].protocol
     found = read_given(path).reward
     if found is None:
         raise Refusal(f"{path} does not say how a model scores; give it the key reward")

@@ -6,6 +6,7 @@ import argparse
 import math
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import NoReturn, get_args
 
 from convert.artifact import Aggregation
@@ -142,6 +143,17 @@ def add_thoughts(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument("--gate-by", choices=get_args(GateBy), default="probability")
     group.add_argument("--thought-temperature", type=temperature, default=1.0)
+
+
+def add_reward_protocol(group: argparse._ArgumentGroup, flag: str) -> None:
+    """How the reward model scores, as `convert.stated.asked_reward` reads it."""
+    group.add_argument(
+        flag,
+        type=Path,
+        metavar="FILE|PRESET",
+        help="how the reward model scores, in the form of protocol.json, or the name of a preset "
+        "(any other name lists them)",
+    )
 
 
 def add_limits(group: argparse._ArgumentGroup) -> None:

@@ -35,12 +35,14 @@ def check_tokens(engine: Engine) -> None:
     from convert.reward_presets import NAMED
 
     protocol = engine.artifact.reward
-    if protocol is None or protocol not in NAMED.values():
+    named = next((preset for preset in NAMED.values() if preset.protocol == protocol), None)
+    if protocol is None or named is None:
         return
     ids = [i for i in (protocol.good_id, protocol.bad_id) if i is not None]
     pieces = [engine.tokenizer.pieces[i].decode("utf-8", "replace").strip() for i in ids]
-    if pieces != ["+", "-"]:
+    if pieces != [named.good, named.bad]:
         raise Refusal(
             f"{engine.artifact.path.name} has {pieces[0]!r} and {pieces[1]!r} as tokens {ids[0]} "
-            f"and {ids[1]}, not + and -: the preset is for another vocabulary; give --protocol FILE"
+            f"and {ids[1]}, not {named.good} and {named.bad}: the preset is for another vocabulary"
+            "; give --protocol FILE"
         )

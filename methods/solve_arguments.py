@@ -66,12 +66,7 @@ def add_models(models: argparse._ArgumentGroup) -> None:
         "scores a step by its probability, logprob-min by its least sure token, self by a judge "
         "that profile judge fit made; self*MODEL multiplies both",
     )
-    models.add_argument(
-        "--protocol",
-        type=Path,
-        metavar="FILE|PRESET",
-        help="how the reward model scores, in the form of protocol.json; or math-shepherd, rlhflow",
-    )
+    kinds.add_reward_protocol(models, "--protocol")
     models.add_argument(
         "--quant",
         metavar="LEVEL",

@@ -51,12 +51,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         metavar="MODEL",
         help="a source or a file (default: full precision; of files, the first)",
     )
-    models.add_argument(
-        "--protocol",
-        type=Path,
-        metavar="FILE|PRESET",
-        help="how the reward model scores, in the form of protocol.json; or math-shepherd, rlhflow",
-    )
+    kinds.add_reward_protocol(models, "--protocol")
     arguments.add_place(models)
     search = p.add_argument_group("solutions")
     search.add_argument(

@@ -53,12 +53,7 @@ def _models(group: argparse._ArgumentGroup) -> None:
         help=f"{source}, or a file (default: reference:reward); logprob, logprob-min, "
         "self and self*MODEL as in solve",
     )
-    group.add_argument(
-        "--reward-protocol",
-        type=Path,
-        metavar="FILE|PRESET",
-        help="how the reward model scores, in the form of protocol.json; or math-shepherd, rlhflow",
-    )
+    kinds.add_reward_protocol(group, "--reward-protocol")
     group.add_argument(
         "--formats",
         nargs="+",

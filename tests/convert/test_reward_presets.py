@@ -52,7 +52,7 @@ def test_qwens_class_needs_its_tag(mistral, edit):
 
 
 def test_named_presets_have_the_published_ids():
-    shepherd, chat = NAMED["math-shepherd"], NAMED["rlhflow"]
+    shepherd, chat = NAMED["math-shepherd"].protocol, NAMED["rlhflow"].protocol
     assert (shepherd.good_id, shepherd.bad_id, shepherd.between) == (648, 387, "\n")
     assert (chat.good_id, chat.bad_id) == (10, 12)
     assert "Cutting Knowledge Date: December 2023\nToday Date: 26 Jul 2024\n\n" in chat.template

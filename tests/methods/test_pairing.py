@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from convert.reward_presets import NAMED, math_shepherd
+from convert.reward_presets import NAMED, NamedReward, math_shepherd
 from methods.cli import main
 from tests.conftest import REFERENCE
 
@@ -95,6 +95,11 @@ def test_a_preset_by_name(
     given = [QUESTION, "--reward", model("policy", "gguf"), "--width", "2", "--max-tokens", "24"]
     assert main([*given, "--protocol", "math-shepherd"]) == 1
     assert "not + and -: the preset is for another vocabulary" in capsys.readouterr().err
-    monkeypatch.setitem(NAMED, "math-shepherd", math_shepherd(312, 325))  # of this vocabulary
+    ours = math_shepherd(312, 325)  # of this vocabulary
+    monkeypatch.setitem(NAMED, "yes-no", NamedReward(ours, "Yes", "No"))
+    assert main([*given, "--protocol", "yes-no"]) == 1
+    assert "has '+' and '-' as tokens 312 and 325, not Yes and No" in capsys.readouterr().err
+    monkeypatch.delitem(NAMED, "yes-no")
+    monkeypatch.setitem(NAMED, "math-shepherd", NamedReward(ours))
     assert main([*given, "--protocol", "math-shepherd", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["candidates"][0]["scores"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from profiles.intervals import adjusted_wald, compare, mcnemar_p, percentile, wilson
+from profiles.intervals import accuracy, adjusted_wald, compare, mcnemar_p, percentile, wilson
 
 
 def test_wilson_by_hand() -> None:
@@ -23,6 +23,13 @@ def test_wilson_matches_statsmodels() -> None:
 def test_wilson_of_nothing_is_an_error() -> None:
     with pytest.raises(ValueError, match="at least one question"):
         wilson(0, 0)
+    with pytest.raises(ValueError, match="at least one question"):
+        accuracy([])
+
+
+def test_an_accuracy_is_a_share_in_wilsons_interval() -> None:
+    found = accuracy([True] * 8 + [False] * 2)
+    assert (found.value, found.low, found.high) == pytest.approx((0.8, 0.4902, 0.9433), abs=1e-4)
 
 
 def test_paired_difference_by_hand() -> None:
