@@ -11,7 +11,9 @@ from convert.checkpoint import read_checkpoint
 from convert.identity import identify
 from convert.refusal import Refusal
 from convert.reward_presets import NAMED
+from tests.conftest import ROOT
 
+PACKAGES = ("convert", "runtime", "methods", "profiles")
 TWO = {"score.weight": np.ones((2, 256), np.float32)}
 
 
@@ -49,6 +51,12 @@ def test_qwens_class_needs_its_tag(mistral, edit):
     _configure(mistral, "Qwen2ForProcessRewardModel")
     with pytest.raises(Refusal, match=r"tokenizer of .* lacks <extra_0>, at which a Qwen2ForProc"):
         _reward(mistral)
+
+
+def test_no_other_file_knows_a_preset_by_name():
+    product = [path for part in PACKAGES for path in (ROOT / part).rglob("*.py")]
+    named = [path.name for path in product if "rlhflow" in path.read_text(encoding="utf-8")]
+    assert named == ["reward_presets.py"]
 
 
 def test_named_presets_have_the_published_ids():
