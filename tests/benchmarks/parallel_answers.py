@@ -36,7 +36,7 @@ def run(folder: Path, parallel: int, arguments: Sequence[str]) -> list[Recorded]
     command = child.command("profiles", "run", *arguments, "--parallel", str(parallel))
     command += ["--latency-questions", "0"] if parallel > 1 else []
     subprocess.run([*command, "-o", str(out), "--resume"], check=True, stdout=sys.stderr)
-    return stored_run.read_measured(out, stored_run.read_run(out)["configurations"])
+    return stored_run.read_measured(out, stored_run.read_run(out).configurations)
 
 
 def compare(first: Recorded, second: Recorded) -> None:
