@@ -29,10 +29,10 @@ def sections(folder: Path) -> str:
     """The tables of all steps, and how long each took."""
     steps = [line.split("\t") for line in (folder / "steps.tsv").read_text().splitlines()]
     found = environment()
-    cards = ", ".join(f"{g['name']}, driver {g['driver']}" for g in found["gpus"])
+    cards = ", ".join(f"{card.name}, driver {card.driver}" for card in found.gpus)
     parts = [
         f"{datetime.now(UTC):%Y-%m-%d}, {cards or 'no card: a rehearsal, no figure of a card'}, "
-        f"{found['cpu']}, {found['cores']} cores, commit {found['commit']}.",
+        f"{found.cpu}, {found.cores} cores, commit {found.commit}.",
         "| step | seconds | ended |\n|---|---|---|",
     ]
     ended = {"0": "well", "124": "out of time"}

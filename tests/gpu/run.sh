@@ -4,6 +4,7 @@
 #   CARRIED=FOLDER   wheels to install from, where the machine has no .venv (docs/gpu.md tells how to gather them);
 #                    llama-cpp-python among them as a wheel for CUDA, or as its source, which nvcc then builds here
 #   OUT=FOLDER       where logs and tables go (default: build/gpu); docs/gpu.md gets the tables at the end
+#   STEPS="A B"      these steps alone
 #   REHEARSE=1       on the CPU, with a small shape; the page then goes into OUT too
 set -uo pipefail
 cd "$(dirname "$0")/../.."
@@ -25,6 +26,7 @@ fi
 step() {
   local name=$1 limit=$2 begun=$SECONDS left=$((TOTAL - SECONDS)) code
   shift 2
+  [[ -z ${STEPS:-} || " $STEPS " == *" $name "* ]] || return 0
   echo "== $name" >&2
   timeout $((left < 1 ? 1 : limit < left ? limit : left)) "$@" >"$OUT/$name.log" 2>&1
   code=$?
@@ -35,12 +37,14 @@ step() {
 
 build() {
   [ -x .venv/bin/solve ] && return # make install did it
-  "${PYTHON:-python3}" -m venv --system-site-packages .venv || return
+  local python=${PYTHON:-python3} amx="-mno-amx-tile -mno-amx-int8 -mno-amx-bf16"
+  "$python" -m venv .venv || return
+  "$python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))' >"$(echo .venv/lib/python3*/site-packages)/machine.pth"
   local pip=(.venv/bin/python -m pip install --quiet --no-index --no-deps)
   local llama=("${CARRIED:?no .venv here: name the folder of carried wheels}"/llama_cpp_python-*)
   "${pip[@]}" "$CARRIED"/*.whl || return
   [[ ${llama[0]} == *.whl ]] && return
-  CMAKE_ARGS="-DGGML_CUDA=on -DCMAKE_CUDA_ARCHITECTURES=native" "${pip[@]}" --no-build-isolation "${llama[0]}"
+  CFLAGS=$amx CXXFLAGS=$amx CMAKE_ARGS="-DGGML_CUDA=on -DCMAKE_CUDA_ARCHITECTURES=native -DLLAVA_BUILD=off" "${pip[@]}" --no-build-isolation "${llama[0]}"
 }
 export -f build
 
