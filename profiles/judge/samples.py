@@ -99,7 +99,7 @@ def written(
     with (
         open_engine(policy, options, probe=probe) as engine,
         Scheduler(engine, branches=options.max_branches // 2) as scheduler,
-        progress.bar("sample", len(problems)) as bar,
+        progress.bar("answers", len(problems)) as bar,
     ):
         ask_as(engine, form)
         jobs = {

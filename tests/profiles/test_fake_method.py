@@ -35,5 +35,5 @@ def test_a_row_and_a_class_are_enough(reference, tmp_path, monkeypatch) -> None:
     run = ["run", "--methods", "calm", "majority", "--limit=2", f"-o{tmp_path}/out", *models]
     assert profile.main(run) == 0
     report = (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
-    said = ("| calm tree of 2 |", "| calm tree of 2, majority |", ": calm tree of 2 ", "heat 0.5")
+    said = ("| calm tree of 2 ", "| calm tree of 2, majority ", ": calm tree of 2 ", "heat 0.5")
     assert [text for text in said if text not in report] == []

@@ -64,7 +64,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     out = tmp_path / "drift.json"
     command = ["drift", "--levels", "q8_0", "--problems", "2", "--threads", "1", "-o", str(out)]
     assert main(command) == 0
-    assert "| gguf q8_0 |" in capsys.readouterr().out
+    assert "| gguf q8_0 " in capsys.readouterr().out
     rows = json.loads(out.read_text())["rows"]
     assert [row["level"] for row in rows] == ["f32", "q8_0"]
     assert main(["drift", "--policy", "reference:policy", "--levels", "q8_0"]) == 1
