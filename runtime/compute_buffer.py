@@ -3,8 +3,7 @@
 llama.cpp reserves one buffer for all that a batch computes in between, as the largest batch needs
 it. Its allocator (ggml-alloc.c) gives every tensor of the graph the best fitting hole, and the last
 use of a tensor frees it. The graph is that of a dense Llama, Mistral or Qwen with flash attention
-(src/models/llama.cpp), as llama-cpp-python 0.3.36 carries them. Where queries are wider than the
-stream (Qwen3 of 0.6 B and 4 B) it is off by a few MiB.
+(src/models/llama.cpp), as llama-cpp-python 0.3.36 carries them.
 """
 
 from __future__ import annotations
@@ -130,29 +129,30 @@ def _attention(
 ) -> Block:
     """What attention adds to the stream, which stays."""
     normed = buffer.take(sizes.hidden)
-    query = _rotate(buffer, buffer.take(sizes.query), rotated=rotated)
-    value = _rotate(buffer, buffer.take(sizes.keys), rotated=rotated)
-    key = buffer.take(sizes.keys)
+    query = _moved(buffer, buffer.take(sizes.query))  # turned by its position
+    query = _moved(buffer, query) if rotated else query
+    key = _moved(buffer, buffer.take(sizes.keys))
+    key = _moved(buffer, key) if rotated else key
+    value = buffer.take(sizes.keys)
     buffer.free(normed)
-    key = _rotate(buffer, key, rotated=rotated)
+    value = _moved(buffer, value) if rotated else value
     buffer.free(key)  # both are in the cache now
     buffer.free(value)
     mixed = buffer.take(sizes.query)
     buffer.free(query)
     for block in inputs or []:
         buffer.free(block)
-    mixed = _rotate(buffer, mixed, rotated=rotated)
+    mixed = _moved(buffer, mixed) if rotated else mixed
     out = buffer.take(sizes.hidden)
     buffer.free(mixed)
     return out
 
 
-def _rotate(buffer: Buffer, block: Block, *, rotated: bool) -> Block:
-    if not rotated:
-        return block
-    turned = buffer.take(block.size)
+def _moved(buffer: Buffer, block: Block) -> Block:
+    """What an operation makes of a block that it cannot write over."""
+    moved = buffer.take(block.size)
     buffer.free(block)
-    return turned
+    return moved
 
 
 def _feed_forward(buffer: Buffer, stream: Block, hidden: int, wide: int) -> Block:
