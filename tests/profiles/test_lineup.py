@@ -17,7 +17,7 @@ def _described(path: Path) -> Artifact:
 SOURCES = ModelSources(
     describe=_described,
     folder=lambda source: Path(f"/checkpoints/{source}"),
-    convert=lambda source, levels: [
+    convert=lambda source, levels, _protocol: [
         _described(Path(f"/models/{source}-{level}.gguf")) for level in levels
     ],
 )
