@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from runtime.devices import Card
 from runtime.engine import Engine
 from runtime.load import EngineOptions, open_engine
 from runtime.options import KvType
@@ -42,7 +43,7 @@ def test_gguf(reference: Reference, kv_type: KvType, size: float) -> None:
 
 @pytest.mark.parametrize("layers", [5, 2, 0])
 def test_gguf_on_a_card(reference: Reference, layers: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    placed = (layers, "A card", "")
+    placed = (layers, Card("A card", 8 << 30, 8 << 30, "CUDA"), "")
     monkeypatch.setattr("runtime.gguf_engine._placement", lambda *_: placed)
     with open_engine(reference("policy", "q8_0"), OPTIONS) as engine:
         assert engine.on_card == (layers > 0)
