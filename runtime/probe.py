@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from convert.refusal import Refusal
-from runtime.engine import Hidden
+
+Floats = npt.NDArray[np.float32]
 
 FINAL = -1  # the state after the final norm, among layers
 
@@ -21,9 +23,9 @@ class Probe:
     """
 
     layers: tuple[int, ...]  # none: entropies alone
-    weight: Hidden | None = None  # (K, len(layers) * D); None: the states as they are
+    weight: Floats | None = None  # (K, len(layers) * D); None: the states as they are
 
-    def __call__(self, states: Sequence[Hidden]) -> Hidden:
+    def __call__(self, states: Sequence[Floats]) -> Floats:
         """(B, K) from the (B, D) states of each layer; always a copy."""
         side_by_side = np.concatenate(states, axis=1)
         return side_by_side if self.weight is None else side_by_side @ self.weight.T
