@@ -117,10 +117,10 @@ def test_killed_under_load_the_next_start_needs_nothing(reference: Any) -> None:
 
         def lost(body: dict[str, Any]) -> bool:
             try:
-                with running.client.stream("POST", CHATS, json=body) as reply:
-                    return not any(True for line in reply.iter_lines() if "DONE" in line)
+                running.client.post(CHATS, json=body)
             except httpx.TransportError:
                 return True
+            return False
 
         with ThreadPoolExecutor(8) as pool:
             found = [pool.submit(lost, body) for body in streams]
