@@ -20,9 +20,10 @@ from profiles.records.configuration import Configuration
 from profiles.records.record import open_records, read_records
 from profiles.records.run_document import Failure, RunDocument
 from profiles.records.worker_facts import joined, read_worker_facts, worker_facts_path
+from profiles.run.models import Opener, open_models
 from profiles.run.station import ItemResult, Station
 from profiles.run.work import TRIES, Backlog, WorkItem, next_backlog, work_items
-from profiles.run.worker import LOCK, Opener, open_models
+from profiles.run.worker import LOCK
 from profiles.tree.stored_trees import trees_path
 
 

@@ -14,7 +14,8 @@ from profiles.environment import Environment, environment
 from profiles.records.configuration import Configuration
 from profiles.records.record import Record, read_records
 from profiles.records.worker_facts import WorkerFacts, read_worker_facts, worker_facts_path
-from profiles.run.worker import Opener, OpenModels, measure, open_models
+from profiles.run.models import Opener, OpenModels, open_models
+from profiles.run.worker import measure
 from profiles.tree.stored_trees import trees_path
 
 

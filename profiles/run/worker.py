@@ -12,8 +12,8 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import IO
@@ -25,7 +25,7 @@ from convert.refusal import Refusal
 from methods.build import Method, build
 from methods.candidate import Answer
 from methods.catalog import Selection, search_named
-from methods.judges import probe_of, scorer_of
+from methods.judges import scorer_of
 from methods.problem import Problem
 from methods.selection import select
 from methods.show import tree
@@ -41,6 +41,7 @@ from profiles.records.record import (
 from profiles.records.worker_facts import worker_facts_path
 from profiles.run.events import Answered, Asking, Event, GaveUp, Loaded, event_line
 from profiles.run.memory import VideoMemory
+from profiles.run.models import Opener, OpenModels, open_models
 from profiles.run.process_facts import (
     earlier_facts,
     pace_of,
@@ -57,45 +58,12 @@ from profiles.run.together import (
 )
 from profiles.tree.stored_trees import tree_line, trees_path
 from runtime.engine import ContextFull, Engine
-from runtime.load import describe_model, open_engine
 from runtime.loops import loops
 from runtime.prompt import ask_as
-from runtime.shared_card import share_card
 
 WARM_UP = Problem("warm-up", "Ann has 2 pens and buys 3 more. How many pens does Ann have?")
 LOCK = "lock"
 PATIENCE_S = 600.0  # with the worker of a run that was killed
-
-
-@dataclass(frozen=True, slots=True)
-class OpenModels:
-    """The open engines of a configuration; the reward model only where it is used."""
-
-    policy: Engine
-    reward: Engine | None
-
-
-Opener = Callable[[Configuration], AbstractContextManager[OpenModels]]
-
-
-@contextmanager
-def open_models(configuration: Configuration) -> Iterator[OpenModels]:
-    """Both models, open until the context is left."""
-    spec, protocol = configuration.spec, configuration.reward_protocol
-    paths = configuration.parallel * search_named(spec.search).paths(spec.width)
-    models = [(describe_model(configuration.policy), configuration.options)]
-    if configuration.reward is not None:
-        plain = replace(configuration.options, think="off")
-        models.append((describe_model(configuration.reward, protocol), plain))
-    settled = share_card(models, paths, spec.step_tokens)
-    judge = configuration.judge
-    probe = None if judge is None else probe_of(judge, models[0][0])
-    with open_engine(configuration.policy, settled[0], probe=probe) as policy:
-        if configuration.reward is None:
-            yield OpenModels(policy, None)
-        else:
-            with open_engine(configuration.reward, settled[1], protocol) as reward:
-                yield OpenModels(policy, reward)
 
 
 def measure(

@@ -3,8 +3,9 @@
     python tests/benchmarks/against_llama_server.py MODEL.gguf --data gsm8k.jsonl --tools FOLDER
 
 FOLDER keeps llama-server and llama-batched-bench. What it lacks is built there from the llama.cpp
-that llama-cpp-python's source package carries: the same code on both sides. Server and scheduler
-see the same prompts, token by token, with as many connections as questions at once.
+that llama-cpp-python's source package carries: the same code on both sides. The scheduler, `serve`
+and llama-server see the same prompts, token by token, with as many connections as questions at
+once.
 """
 
 from __future__ import annotations
@@ -63,13 +64,15 @@ def main() -> None:
         prompts = [list(prompt_tokens(engine, one.question)) for one in problems]
         ours, tokens = our_rate(engine, prompts, sampling, options.parallel)
         decoded = {size: our_decoding(engine, size) for size in SIZES}
-    print(f"ours, {options.parallel} at once: {ours:.2f} questions/min, {tokens:.1f} tok/s")
-    with serving(options, room) as port:
-        theirs, tokens = server_rate(port, prompts, options.max_tokens, options.parallel)
-    print(
-        f"llama-server -np {options.parallel} -kvu: {theirs:.2f} questions/min, {tokens:.1f} tok/s"
-    )
-    print(f"ratio {ours / theirs:.2f}")
+    print(f"scheduler, {options.parallel} at once: {ours:.2f} questions/min, {tokens:.1f} tok/s")
+    rates = {}
+    for name, command in servers(options, room).items():
+        with serving(command) as port:
+            rate, tokens = server_rate(port, prompts, options.max_tokens, options.parallel)
+        print(f"{name}: {rate:.2f} questions/min, {tokens:.1f} tok/s")
+        rates[name] = rate
+    ratios = [f"{rate / rates['llama-server']:.2f}" for rate in (ours, rates["serve"])]
+    print(f"against llama-server: scheduler {ratios[0]}, serve {ratios[1]}")
     bench = bench_rates(options)
     for size in SIZES:
         print(f"decode, {size} branches: ours {decoded[size]:.1f} tok/s, tool {bench[size]:.1f}")
@@ -130,22 +133,29 @@ def our_decoding(engine: Engine, size: int) -> float:
     return float(job.result())
 
 
+def servers(options: argparse.Namespace, room: int) -> dict[str, list[str]]:
+    """Both servers with the same room, threads and connections; the port is to be added."""
+    count, threads, cells = options.parallel, str(options.threads), room * options.parallel
+    ours = [Path(sys.executable).with_name("serve"), "--policy", options.model, "--device", "cpu"]
+    ours += ["--branches", count + 6, "--context", cells, "--threads", threads]
+    theirs = [options.tools / "llama-server", "-m", options.model, "-np", count, "-kvu"]
+    theirs += ["-c", cells, "-ngl", "0", "-t", threads, "-tb", threads, "--log-disable"]
+    return {"llama-server": [*map(str, theirs)], "serve": [*map(str, ours)]}
+
+
 @contextmanager
-def serving(options: argparse.Namespace, room: int) -> Iterator[int]:
-    """llama-server on a free port, until the context is left."""
+def serving(command: Sequence[str]) -> Iterator[int]:
+    """A server on a free port, until the context is left."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    count, threads = str(options.parallel), str(options.threads)
-    command = [options.tools / "llama-server", "-m", options.model, "--port", str(port)]
-    command += ["-np", count, "-kvu", "-c", str(room * options.parallel), "-ngl", "0"]
-    command += ["-t", threads, "-tb", threads, "--log-disable"]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    quiet = subprocess.DEVNULL
+    server = subprocess.Popen([*command, "--port", str(port)], stdout=quiet, stderr=quiet)
     try:
         started = time.perf_counter()
         while not _healthy(port):
             if server.poll() is not None or time.perf_counter() - started > START_S:
-                raise SystemExit(f"llama-server did not start: {server.poll()}")
+                raise SystemExit(f"{command[0]} did not start: {server.poll()}")
             time.sleep(0.2)
         yield port
     finally:
@@ -167,15 +177,15 @@ def server_rate(
     """Questions a minute and tokens a second with so many connections."""
 
     def answer(prompt: list[int]) -> int:
-        asked = {"prompt": prompt, "n_predict": max_tokens, "temperature": 0}
+        asked = {"prompt": prompt, "max_tokens": max_tokens, "temperature": 0}
         request = urllib.request.Request(
-            f"http://127.0.0.1:{port}/completion",
+            f"http://127.0.0.1:{port}/v1/completions",
             json.dumps(asked).encode(),
             {"Content-Type": "application/json"},
         )
         with urllib.request.urlopen(request) as reply:
             found: dict[str, Any] = json.load(reply)
-        return int(found["tokens_predicted"])
+        return int(found["usage"]["completion_tokens"])
 
     answer(prompts[0])
     started = time.perf_counter()

@@ -15,7 +15,8 @@ from convert.sources import BENCHMARK
 from profiles.records.configuration import Configuration, read_configuration
 from profiles.records.stored_run import records_path, store_configurations
 from profiles.report.write import write
-from profiles.run.worker import OpenModels, measure
+from profiles.run.models import OpenModels
+from profiles.run.worker import measure
 
 OLD = Path(__file__).parent / "old_run"
 DIGESTS = dict(

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import itertools
 import json
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -38,11 +35,9 @@ from profiles.reward_grid.reward_changes import (
     auc,
     resampled,
 )
-from profiles.reward_grid.step_labels import label_steps, read_gold_values
 from runtime.engine import Branch, Engine, Sampling, Step
 from runtime.scripted_engine import ScriptedEngine
 
-DOCS = Path(__file__).parents[3] / "docs" / "reference-models"
 REFERENCE = Path(__file__).parents[3] / "convert" / "reference"
 BENCHMARK = REFERENCE / "benchmark.jsonl"
 POLICY = {
@@ -189,41 +184,6 @@ def test_step_auc_and_its_change(process: Callable[..., Any]) -> None:
     assert cell(base, base, {"0": (3, 5)}, "last", 0.1).labels.step_auc == 1.0
     assert found["step_auc"] == 0.75
     assert found["step_auc_change"] == found["step_auc_change_low"] == -0.25
-
-
-def test_labels_equal_those_the_reward_model_was_trained_on(solutions: list[str]) -> None:
-    grading = _grading()
-    gold = read_gold_values(BENCHMARK)
-    for number, text in enumerate(solutions[:60]):
-        answers = json.loads(BENCHMARK.read_text().splitlines()[number])["answer"]
-        assert list(gold[str(number)]) == grading.gold_values(answers)
-        early = text.replace(" ки", f" The answer is: {gold[str(number)][-1]} ки", 1)
-        wrong = (
-            text.replace("= 1", "= 2", 1),
-            text.replace("ки\n", "ки\nStep 9: 1 + 1 = 2 ки\n", 1),
-            early,
-        )
-        for solution in (text, *wrong, text[: len(text) // 2]):
-            parts = solution.split("ки")
-            steps = [Step(part + "ки", (), (), "stop") for part in parts[:-1]]
-            labels = label_steps([*steps, Step(parts[-1], (), (), "length")], gold[str(number)])
-            assert labels[-1] is None
-            assert labels[:-1] == [
-                bool(x) for x in grading.label_steps(solution, gold[str(number)])
-            ]
-
-
-def _grading() -> ModuleType:
-    sys.path.insert(0, str(DOCS))
-    try:
-        spec = importlib.util.spec_from_file_location("grading", DOCS / "grading.py")
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-    finally:
-        sys.path.remove(str(DOCS))
-    return module
 
 
 def test_resampled_intervals_cover_at_about_the_nominal_rate() -> None:

@@ -15,8 +15,9 @@ from profiles.records.record import Record, read_records
 from profiles.records.worker_facts import read_worker_facts, worker_facts_path
 from profiles.report.accuracy import row
 from profiles.run.events import Answered, Event
+from profiles.run.models import OpenModels
 from profiles.run.together import alone_path, cohorts
-from profiles.run.worker import OpenModels, measure
+from profiles.run.worker import measure
 from runtime.load import open_engine
 from runtime.options import EngineOptions
 from tests.conftest import BENCHMARK

@@ -24,10 +24,10 @@ from profiles.records.configuration import Configuration
 from profiles.records.record import Record, question_seed, read_records
 from profiles.records.worker_facts import read_worker_facts, worker_facts_path
 from profiles.run.events import Answered, Asking, Event, Loaded
-from profiles.run.worker import OpenModels, main, measure, open_models
+from profiles.run.models import OpenModels
+from profiles.run.worker import main, measure
 from profiles.tree.stored_trees import read_stored_tree, stored_questions, trees_path
 from runtime.engine import Engine
-from runtime.options import EngineOptions
 from runtime.scripted_engine import ScriptedEngine
 
 ROOT = Path(__file__).parents[3]
@@ -300,16 +300,3 @@ def test_the_format_and_the_depth_are_recorded(vote: Configuration, tmp_path: Pa
     facts = read_worker_facts(worker_facts_path(tmp_path / "t.jsonl"))
     assert facts.prompt == chosen
     assert {record.depth for record in read_records(tmp_path / "t.jsonl")} == {1}
-
-
-def test_a_stated_protocol_reaches_the_reward_model(
-    configuration: Callable[..., Configuration], reference: Callable[[str, str], Path]
-) -> None:
-    path = reference("policy", "q8_0")
-    protocol = RewardProtocol("token_logits", "!", good_id=3, bad_id=4)
-    options = EngineOptions(device="cpu", threads=1)
-    made = configuration("rebase", policy=path, reward=path, options=options)
-    with open_models(replace(made, reward_protocol=protocol)) as models:
-        assert models.policy.artifact.role == "policy"
-        assert models.reward is not None
-        assert models.reward.artifact.reward == protocol
