@@ -18,15 +18,20 @@ from runtime.options import BATCHES, EngineOptions
 from runtime.placement import Seating, StepWork, Tenant, seating, works
 
 ROLES = ("policy", "reward")
+SHARES = (1.0, 0.5, 0.25)  # of the KV caches
 
 
 def share_card(
-    models: Sequence[tuple[Artifact, EngineOptions]], paths: int, step_tokens: int
+    models: Sequence[tuple[Artifact, EngineOptions]],
+    paths: int,
+    step_tokens: int,
+    least: int | None = None,
 ) -> list[EngineOptions]:
     """Options to open a policy with, and a reward model if there is one, on the card they share.
 
-    They search with `paths` paths, `step_tokens` a step. Options are as given where nothing is to
-    be settled; else one line on stderr says where both models go.
+    They search with `paths` paths, `step_tokens` a step. Where branches can take turns, KV caches
+    may shrink to `least` tokens to make room for layers; with None they are as asked for. Options
+    are as given where nothing is to be settled; else one line on stderr says where both models go.
     """
     given = [options for _, options in models]
     if not all(artifact.format == "gguf" and _open_choice(one) for artifact, one in models):
@@ -39,9 +44,16 @@ def share_card(
     card = max(cards, key=lambda c: c.free_bytes)
     work = works(paths, step_tokens)
     tenants = [_tenant(*m, header, w) for m, header, w in zip(models, headers, work, strict=False)]
-    found = seating(card.free_bytes, tenants)
+    smallest = min(one.context for one in given)
+    shares = [s for s in SHARES if s == 1 or (least is not None and s * smallest >= least)]
+    found = seating(card.free_bytes, tenants, shares)
     settled = [
-        replace(options, gpu_layers=seat.layers, batch=seat.batch)
+        replace(
+            options,
+            gpu_layers=seat.layers,
+            batch=seat.batch,
+            context=int(options.context * found.share),
+        )
         for options, seat in zip(given, found.seats, strict=True)
     ]
     layers = [artifact.shape.layers + 1 for artifact, _ in models]
@@ -60,8 +72,9 @@ def seating_line(card: devices.Card, found: Seating, layers: Sequence[int]) -> s
         for role, seat, most in zip(ROLES, found.seats, layers, strict=False)
     ]
     left = (card.free_bytes - found.card_bytes) / GIB
+    cache = f"; KV caches at {found.share:.0%}" if found.share < 1 else ""
     return (
-        f"card: {card.name}, {card.free_bytes / GIB:.1f} GiB free: {', '.join(parts)}; "
+        f"card: {card.name}, {card.free_bytes / GIB:.1f} GiB free: {', '.join(parts)}{cache}; "
         f"{left:.1f} GiB left, {MARGIN_BYTES / GIB:.0f} of them for the desktop"
     )
 

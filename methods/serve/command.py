@@ -82,8 +82,8 @@ def _open(
     models = [(describe_model(policy), opening)]
     if reward:
         models.append((describe_model(reward, protocol), opening))
-    settled = iter(share_card(models, options.width, STEP))
-
+    least = None if options.context else CONTEXT // 2
+    settled = iter(share_card(models, options.width, STEP, least))
     probe = probe_of(own, models[0][0])
 
     def opened(

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from methods.catalog import search_named
 from methods.judges import probe_of
+from methods.token_limits import room_for_prompt
 from profiles.records.configuration import Configuration
 from runtime.engine import Engine
 from runtime.load import describe_model, open_engine
@@ -34,7 +35,7 @@ def open_models(configuration: Configuration) -> Iterator[OpenModels]:
     if configuration.reward is not None:
         plain = replace(configuration.options, think="off")
         models.append((describe_model(configuration.reward, protocol), plain))
-    settled = share_card(models, paths, spec.step_tokens)
+    settled = share_card(models, paths, spec.step_tokens, _least(configuration))
     judge = configuration.judge
     probe = None if judge is None else probe_of(judge, models[0][0])
     with open_engine(configuration.policy, settled[0], probe=probe) as policy:
@@ -43,3 +44,12 @@ def open_models(configuration: Configuration) -> Iterator[OpenModels]:
         else:
             with open_engine(configuration.reward, settled[1], protocol) as reward:
                 yield OpenModels(policy, reward)
+
+
+def _least(configuration: Configuration) -> int | None:
+    """Tokens of the KV cache that one question needs; others can wait. None: nobody waits."""
+    spec = configuration.spec
+    if configuration.parallel == 1 or configuration.options.streams:
+        return None
+    paths = search_named(spec.search).paths(spec.width)
+    return room_for_prompt(configuration.prompt) + paths * spec.max_tokens

@@ -112,3 +112,17 @@ def test_without_a_card_nothing_is_said(
     options = EngineOptions()
     assert share_card(pair(reference, options), 8, 96) == [options, options]
     assert not capsys.readouterr().err
+
+
+def test_a_kv_cache_whose_branches_take_turns_makes_room_for_layers(
+    reference: Reference, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    models = pair(reference, EngineOptions(context=16384, max_branches=64))
+    free(monkeypatch, MARGIN_BYTES + 20 * MIB)
+    whole, smaller = share_card(models, 32, 96), share_card(models, 32, 96, least=4096)
+    said = capsys.readouterr().err.splitlines()
+    assert {one.context for one in whole} == {16384}
+    assert {one.context for one in smaller} == {4096}
+    assert sum(one.gpu_layers or 0 for one in smaller) > sum(one.gpu_layers or 0 for one in whole)
+    assert ["KV caches at" in line for line in said] == [False, True]
+    assert share_card(models, 32, 96, least=10_000) == whole
