@@ -98,8 +98,8 @@ def rerank(desk: Desk, body: RerankBody) -> Exchange[Rewards]:
 
 
 def _judged(desk: Desk) -> None:
-    if not desk.served.judged:
-        raise ApiError(501, "this server has no reward model; start it with --reward")
+    if desk.reward is None:
+        raise ApiError(501, "this server has no reward model; start it with --reward MODEL")
 
 
 def _listed(given: str | list[str] | None, name: str) -> list[str]:

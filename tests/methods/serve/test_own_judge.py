@@ -20,5 +20,11 @@ def test_trees_grow_without_a_second_model(reference: Callable[[str, str], Path]
         reply = server.client.post("/v1/rebase/chat/completions", json=body).json()
         assert reply["choices"][0]["message"]["content"]
         assert reply["timings"]["reward_n"] == 0
-        asked = {"input": "2 + 2?", "steps": ["4"]}
-        assert server.client.post("/score", json=asked).status_code in (400, 501)
+        for path, asked in (
+            ("/score", {"queries": "2 + 2?", "documents": "4"}),
+            ("/pooling", {"prompt": "2 + 2?", "steps": ["4"]}),
+            ("/rerank", {"query": "2 + 2?", "documents": ["4"]}),
+        ):
+            refused = server.client.post(path, json=asked)
+            assert refused.status_code == 501, path
+            assert "reward model" in refused.json()["error"]["message"]
