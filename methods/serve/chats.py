@@ -120,9 +120,9 @@ def _plain(desk: Desk, body: ChatBody, reply: Envelope, work: Plain) -> Exchange
 
     def end(done: Completed) -> list[Chunk]:
         usage, timings = sums(done)
-        chunks: list[Chunk] = [
-            reply.chunk(i, {}, replies.finish_of(c)) for i, c in enumerate(done.completions)
-        ]
+        last = list(enumerate(done.completions))
+        chunks: list[Chunk] = [reply.chunk(i, {"content": c.held}) for i, c in last if c.held]
+        chunks += [reply.chunk(i, {}, replies.finish_of(c)) for i, c in last]
         if body.stream_options.include_usage:
             chunks.append(reply.last(usage, timings=timings))
         return chunks

@@ -142,6 +142,11 @@ def _plain(
 
     def end(done: Completed) -> list[Chunk]:
         chunks: list[Chunk] = [
+            reply.chunk(first + i, {"content": c.held})
+            for i, c in enumerate(done.completions)
+            if c.held
+        ]
+        chunks += [
             reply.chunk(first + i, {}, finish) for i, (_, finish, _) in enumerate(shown(done))
         ]
         if body.stream_options.include_usage:

@@ -57,6 +57,11 @@ class Completion:
     text: str = ""
     told: int = 0  # characters
 
+    @property
+    def held(self) -> str:
+        """What was not told with a token: it might have become a stop, and the text ended."""
+        return self.text[self.told :]
+
     def take(self, piece: bytes, stops: Sequence[str]) -> None:
         """Read on; a stop ends the text before it."""
         before = len(self.text)
@@ -116,18 +121,15 @@ class _Loop:
         while live:
             drawn = self._draw(live)
             for draft, (token, logprob, top) in zip(live, drawn, strict=True):
-                index = drafts.index(draft)
                 if token in tokenizer.eos_ids:
                     draft.finish = "eos"
-                    text = draft.news(sampling.stop)
-                    if text and self.tell:
-                        self.tell(Token(index, text, token, logprob))
                     continue
                 draft.position += 1
                 draft.take(tokenizer.pieces[token], sampling.stop)
                 if draft.finish is None and len(draft.tokens) + 1 >= sampling.max_tokens:
                     draft.finish = "length"
-                told = Token(index, draft.news(sampling.stop), token, logprob, top)
+                news = draft.news(sampling.stop)
+                told = Token(drafts.index(draft), news, token, logprob, top)
                 draft.tokens.append(told)
                 if self.tell:
                     self.tell(told)

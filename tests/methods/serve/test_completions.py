@@ -13,6 +13,7 @@ from tests.conftest import REFERENCE
 from tests.methods.serve.test_chats import QUESTION
 
 PROMPT = f"Q: {QUESTION}\nA:"
+LISTED = ("tokens", "token_logprobs", "top_logprobs", "text_offset")
 
 
 def complete(server: Any, **fields: Any) -> Any:
@@ -35,12 +36,9 @@ def test_a_text_goes_on(server: Any) -> None:
     )
 
 
-@pytest.mark.parametrize("length", [0, 8])
-def test_a_stream_echoes_what_a_whole_reply_does(server: Any, length: int) -> None:
-    """Text, tokens, log-probabilities and offsets, put together again from their chunks."""
-    fields = {"max_tokens": length, "temperature": 0, "echo": True, "logprobs": 2}
-    whole = complete(server, **fields)["choices"][0]
-    text, found = "", dict.fromkeys(whole["logprobs"], ())
+def streamed(server: Any, **fields: Any) -> dict[str, Any]:
+    """Text and log-probabilities of a streamed completion, put together from its chunks."""
+    text, found = "", dict.fromkeys(LISTED, ())
     body = {"prompt": PROMPT, "stream": True, **fields}
     with server.client.stream("POST", "/v1/completions", json=body) as reply:
         for line in reply.iter_lines():
@@ -49,8 +47,24 @@ def test_a_stream_echoes_what_a_whole_reply_does(server: Any, length: int) -> No
                     text += choice["text"]
                     for name, values in (choice["logprobs"] or {}).items():
                         found[name] = [*found[name], *values]
-    assert text == whole["text"]
-    assert found == whole["logprobs"]
+    return {"text": text, "logprobs": found}
+
+
+def test_what_a_stop_held_back_comes_without_a_token(server: Any) -> None:
+    fields = {"max_tokens": 300, "temperature": 0, "logprobs": 1}
+    text = complete(server, **fields)["choices"][0]["text"]
+    fields["stop"] = [text[-2:] + "never"]
+    whole = complete(server, **fields)["choices"][0]
+    assert whole["finish_reason"] == "stop"
+    assert streamed(server, **fields) == {key: whole[key] for key in ("text", "logprobs")}
+
+
+@pytest.mark.parametrize("length", [0, 8])
+def test_a_stream_echoes_what_a_whole_reply_does(server: Any, length: int) -> None:
+    """Text, tokens, log-probabilities and offsets, put together again from their chunks."""
+    fields = {"max_tokens": length, "temperature": 0, "echo": True, "logprobs": 2}
+    whole = complete(server, **fields)["choices"][0]
+    assert streamed(server, **fields) == {key: whole[key] for key in ("text", "logprobs")}
 
 
 def test_prompts_in_all_forms_are_answered_in_order(server: Any) -> None:
