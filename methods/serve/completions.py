@@ -155,4 +155,4 @@ def _plain(
         return chunks
 
     work = Plain(wanted, body.stream, echo, think)
-    return Exchange(desk.submit(work), write, begin, tell, end)
+    return Exchange(desk.submit(work, more=first > 0), write, begin, tell, end)

@@ -75,17 +75,30 @@ class Desk:
         self._costs = Costs()
         models = (policy,) if reward is None else (policy, reward)
         self._scheduler = Scheduler(*models, branches=options.branches)
-        self._open: dict[Ticket[Any], Job] = {}
+        self._open: dict[Ticket[Any], Job] = {}  # changed on the event loop alone
         self._closing = threading.Event()
         self._worker = threading.Thread(target=self._work, name="worker", daemon=True)
         self._worker.start()
 
-    def submit(self, work: Work) -> Ticket[Any]:
+    def submit(self, work: Work, *, more: bool = False) -> Ticket[Any]:
         """Let the worker do something; from the event loop.
+
+        `more`: another part of a request that was let in.
 
         Raises:
             ApiError: if the queue is full, or the server is about to stop.
         """
+        if not more:
+            self._let_in()
+        ticket: Ticket[Any] = Ticket(self._ended)
+        self._open[ticket] = self._scheduler.submit(
+            lambda *views: self._run(work, ticket, views),
+            width=max(1, work.branches // 2),
+            first=isinstance(work, Plain),  # never behind a search that waits
+        )
+        return ticket
+
+    def _let_in(self) -> None:
         if self._closing.is_set():
             raise ApiError(503, "the server is stopping")
         if self._scheduler.waiting >= self.options.queue:
@@ -96,14 +109,6 @@ class Desk:
                 code="rate_limit_exceeded",
                 headers={"retry-after": "2"},
             )
-        ticket: Ticket[Any] = Ticket(self._cancelled)
-        job = self._scheduler.submit(
-            lambda *views: self._run(work, ticket, views),
-            width=max(1, work.branches // 2),
-            first=isinstance(work, Plain),  # never behind a search that waits
-        )
-        self._open[ticket] = job
-        return ticket
 
     def stop(self) -> None:
         """End what is under way with an error, after the round that runs."""
@@ -220,8 +225,6 @@ class Desk:
             ticket.fail(error)
             if not isinstance(error, (Refusal, ApiError)):
                 raise
-        finally:
-            self._open.pop(ticket, None)
 
     def _thinking(self, policy: Engine, think: str) -> Engine:
         if think == "off":
@@ -239,9 +242,9 @@ class Desk:
                 self._costs.book(work.method, len(result.candidates), took)  # type: ignore[arg-type]
         self.metrics.request_success.labels("stop").inc()
 
-    def _cancelled(self, ticket: Ticket[Any]) -> None:
+    def _ended(self, ticket: Ticket[Any]) -> None:
         if job := self._open.pop(ticket, None):
-            job.cancel()
+            job.cancel()  # to no effect where it is done
 
     def _fail_all(self, error: BaseException) -> None:
         for ticket, job in list(self._open.items()):

@@ -13,18 +13,19 @@ END = object()
 class Ticket(Generic[T]):
     """What a job tells on its way, and its result; made on the event loop.
 
-    The worker calls `tell`, `done` and `fail`; `on_cancel` is told when nobody waits any more.
+    The worker calls `tell`, `done` and `fail`; `on_end` is told, on the event loop, when it has
+    ended or nobody waits any more.
     """
 
-    def __init__(self, on_cancel: Callable[[Ticket[T]], None]) -> None:
-        self._on_cancel = on_cancel
+    def __init__(self, on_end: Callable[[Ticket[T]], None]) -> None:
+        self._on_end = on_end
         self._loop = asyncio.get_running_loop()
         self._told: asyncio.Queue[Any] = asyncio.Queue()
         self._result: asyncio.Future[T] = self._loop.create_future()
 
     def cancel(self) -> None:
         """Nobody waits any more."""
-        self._on_cancel(self)
+        self._on_end(self)
 
     async def events(self) -> AsyncIterator[Any]:
         """What is told until the job ends."""
@@ -53,6 +54,7 @@ class Ticket(Generic[T]):
         else:
             self._result.set_exception(error)
             self._result.exception()  # seen: whoever has left does not ask for it
+        self._on_end(self)
 
     def _hand(self, function: Any, *arguments: Any) -> None:
         if not self._loop.is_closed():  # a server that stops has nobody left to tell

@@ -36,6 +36,11 @@ def test_a_text_goes_on(server: Any) -> None:
     )
 
 
+def test_one_request_of_many_prompts_is_no_full_queue(server: Any) -> None:
+    reply = complete(server, prompt=[PROMPT] * 200, max_tokens=1, temperature=0)
+    assert len(reply["choices"]) == 200
+
+
 def streamed(server: Any, **fields: Any) -> dict[str, Any]:
     """Text and log-probabilities of a streamed completion, put together from its chunks."""
     text, found = "", dict.fromkeys(LISTED, ())
