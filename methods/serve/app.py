@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.middleware.cors import CORSMiddleware
-from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, StreamingResponse
+from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 
 from methods.serve import chats, completions, errors, rewards, texts
 from methods.serve.desk import Desk
@@ -27,10 +27,9 @@ from methods.serve.fields import (
     TokenizeBody,
 )
 from methods.serve.guard import Guard, hosts_for
-from methods.serve.stream import with_pings
+from methods.serve.stream import EventStream, with_pings
 
 LOCAL_ORIGIN = r"https?://(localhost|127\.0\.0\.1|\[::1\])(:[0-9]+)?"
-STREAM_HEADERS = {"cache-control": "no-cache", "x-accel-buffering": "no", **errors.NO_RETRY}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +90,7 @@ async def _reply(
 ) -> Response:
     """The answer, in one piece or as a stream; a client that leaves frees what it used."""
     if stream:
-        chunks = with_pings(asked.chunks(), ping_s)
-        return StreamingResponse(
-            _closing(chunks, asked.cancel), media_type="text/event-stream", headers=STREAM_HEADERS
-        )
+        return EventStream(with_pings(asked.chunks(), ping_s), asked.cancel)
     return JSONResponse(await until_gone(request, asked.whole(), asked.cancel))
 
 
@@ -116,15 +112,6 @@ async def until_gone(request: Request, answer: Awaitable[Any], cancel: Callable[
         if not task.done():
             cancel()
             task.cancel()
-
-
-async def _closing(chunks: AsyncIterator[str], cancel: Callable[[], None]) -> AsyncIterator[str]:
-    """The chunks; whoever stops reading them cancels what makes them."""
-    try:
-        async for chunk in chunks:
-            yield chunk
-    finally:
-        cancel()
 
 
 def _about(desk: Desk) -> APIRouter:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ pytest.importorskip("fastapi")
 
 from methods.serve.desk import Desk, DeskOptions
 from methods.serve.plain import Wanted
+from methods.serve.stream import EventStream
 from methods.serve.work import Plain
 from runtime.engine import Sampling
 from runtime.jobs import Job
@@ -38,3 +40,25 @@ def test_what_ends_before_it_is_noted_is_not_kept() -> None:
         assert not desk._open
 
     asyncio.run(ask())
+
+
+def test_who_leaves_before_the_first_chunk_cancels_too() -> None:
+    left = []
+
+    async def never() -> Any:
+        await asyncio.Event().wait()
+        yield ""
+
+    async def disconnected() -> Mapping[str, Any]:
+        return {"type": "http.disconnect"}
+
+    async def nowhere(_: Any) -> None:
+        await asyncio.Event().wait()
+
+    async def answer() -> None:
+        response = EventStream(never(), lambda: left.append("cancelled"))
+        scope = {"type": "http", "asgi": {"spec_version": "2.3"}}
+        await response(scope, disconnected, nowhere)
+
+    asyncio.run(asyncio.wait_for(answer(), 20))
+    assert left == ["cancelled"]
