@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 from methods.candidate import Candidate
 from methods.rebase import Rebase
-from methods.similarity import cosines, uniqueness
-from methods.tree import GrowingTree
+from methods.similarity import cosines, ends, uniqueness
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,15 +19,17 @@ class Dora(Rebase):
     its own; here the policy's state at the end of a path is its embedding.
     """
 
+    states = True
+
     similarity: float = 1.0  # temperature of the softmax over cosines
 
-    def shares(self, tree: GrowingTree, frontier: Sequence[Candidate], budget: int) -> list[int]:
+    def shares(self, frontier: Sequence[Candidate], budget: int) -> list[int]:
         scores = [c.score for c in frontier]
         shares = self.allotted(scores, budget)
         kept = [n for n, share in enumerate(shares) if share]
         if len(kept) == 1:
             return shares
-        alone = uniqueness(cosines(tree.states([frontier[n] for n in kept])), self.similarity)
+        alone = uniqueness(cosines(ends([frontier[n] for n in kept])), self.similarity)
         scores = weighed([scores[n] for n in kept], alone, self.balance)
         again = dict(zip(kept, self.allotted(scores, budget), strict=True))
         return [again.get(n, 0) for n in range(len(shares))]

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 from methods.candidate import Candidate
 from methods.rebase import Rebase
-from methods.similarity import clusters, cosines
-from methods.tree import GrowingTree
+from methods.similarity import clusters, cosines, ends
 
 DISTANCE = 0.05  # of cosines, up to which candidates mean the same
 
@@ -23,16 +22,18 @@ class Ets(Rebase):
     what adds most, while anything adds. Embeddings are the policy's own states, as in `dora`.
     """
 
+    states = True
+
     node_price: float = 1.0
     cluster_worth: float = 1.5
 
-    def shares(self, tree: GrowingTree, frontier: Sequence[Candidate], budget: int) -> list[int]:
+    def shares(self, frontier: Sequence[Candidate], budget: int) -> list[int]:
         scores = [c.score for c in frontier]
         counts = self.allotted(scores, budget)
         if len(frontier) == 1:
             return counts
         nodes = [frozenset(map(id, c.steps)) for c in frontier]  # siblings share the steps before
-        alike = clusters(cosines(tree.states(frontier)), DISTANCE)
+        alike = clusters(cosines(ends(frontier)), DISTANCE)
         worth = [count / sum(counts) for count in counts]
         kept = chosen(worth, nodes, alike, self.node_price, self.cluster_worth)
         again = dict(zip(kept, self.allotted([scores[n] for n in kept], budget), strict=True))

@@ -29,12 +29,12 @@ class Rebase(TreeSearch):
             # allocations other than `ceil` may hand out more than the budget, and so overspend it
             while frontier and len(leaves) < self.width and not tree.over:
                 budget = self.width - len(leaves)
-                shares = self.shares(tree, frontier, budget)
+                shares = self.shares(frontier, budget)
                 ended, frontier = tree.parted(tree.grow(frontier, shares, budget))
                 leaves += ended
             return tree.answer(leaves + frontier)
 
-    def shares(self, _: GrowingTree, frontier: Sequence[Candidate], budget: int) -> list[int]:
+    def shares(self, frontier: Sequence[Candidate], budget: int) -> list[int]:
         """Children of each candidate; a search that shares out by another rule has its own."""
         return self.allotted([c.score for c in frontier], budget)
 

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
+from methods.candidate import Candidate
 from runtime.engine import Hidden
 
 Matrix = npt.NDArray[np.float64]  # (B, B)
+
+
+def ends(candidates: Sequence[Candidate]) -> Hidden:
+    """(B, D): the policy's final states at the last tokens of paths; decoding had them."""
+    paths = (reversed(c.steps) for c in candidates)  # a step may be empty
+    return np.stack([next(s.state for s in path if s.state is not None) for path in paths])
 
 
 def cosines(states: Hidden) -> Matrix:

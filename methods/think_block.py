@@ -70,7 +70,7 @@ class ThinkBlock:
             for n in inside:
                 zeros, held = (0.0,) * len(ids), steps[n].readings[-1:] * len(ids)
                 doubts = zeros if steps[n].entropies else ()
-                end = Step(CLOSING, ids, zeros, steps[n].finish, doubts, held)
+                end = Step(CLOSING, ids, zeros, steps[n].finish, doubts, held, steps[n].state)
                 found[n] = _joined(steps[n], end)
         return found
 
@@ -89,4 +89,5 @@ def _joined(one: Step, other: Step) -> Step:
         other.finish,
         one.entropies + other.entropies,
         one.readings + other.readings,
+        other.state,
     )

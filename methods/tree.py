@@ -16,7 +16,7 @@ from methods.problem import Problem
 from methods.scorers import Scorer
 from methods.think_block import ThinkBlock
 from methods.trial import Trial
-from runtime.engine import Engine, Hidden, Sampling, Step
+from runtime.engine import Engine, Sampling, Step
 from runtime.loops import loops
 from runtime.prompt import prompt_format
 
@@ -26,6 +26,8 @@ MAX_DEPTH = 25  # of REBASE's released code
 @dataclass(frozen=True, slots=True)
 class TreeSearch:
     """What every tree search is made of; one of them adds its own numbers, and `solve`."""
+
+    states = False  # whether a search reads those at the ends of paths
 
     engine: Engine
     scorer: Scorer
@@ -88,6 +90,7 @@ class GrowingTree:
         self._sampling = replace(
             search.sampling,
             seed=seed,
+            states=search.states,
             stop=(*search.sampling.stop, stop, *self._trial.stops),
         )
         self.stages: list[Stage] = []
@@ -145,19 +148,6 @@ class GrowingTree:
     def value(self, candidate: Candidate) -> float:
         """The scores of a path as one."""
         return AGGREGATIONS[self._search.aggregation](candidate.scores)
-
-    def states(self, candidates: Sequence[Candidate]) -> Hidden:
-        """(B, D): the policy's final states at the ends of paths.
-
-        Decoding does not keep them: each path's last token is read once more, and counted.
-        """
-        branches = [c.branch for c in candidates]
-        for branch in branches:
-            self._engine.rewind(branch, self._engine.length(branch) - 1)
-        last = [c.steps[-1].token_ids[-1:] for c in candidates]
-        output = self._engine.feed(branches, last, hidden=True)
-        assert output.hidden is not None
-        return output.hidden.copy()
 
     def answer(self, leaves: Sequence[Candidate]) -> Answer:
         """What the leaves answer; one that stands there twice is asked once and counts twice."""

@@ -41,7 +41,7 @@ class Step:
 
     The text ends with the stop string where `finish` is `stop`. An end-of-sequence token is in
     neither `token_ids` nor `logprobs`. Logprobs are of the tempered, untruncated distribution.
-    Entropies and readings are there where the engine has a probe.
+    Entropies and readings are there where the engine has a probe, a state where it was asked for.
     """
 
     text: str
@@ -50,6 +50,7 @@ class Step:
     finish: Finish
     entropies: tuple[float, ...] = ()  # in nats, of the distribution each token was drawn from
     readings: tuple[Hidden, ...] = field(default=(), compare=False, repr=False)  # (K,) a token
+    state: Hidden | None = field(default=None, compare=False, repr=False)  # (D,) of the last token
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,7 @@ class Sampling:
     stop: tuple[str, ...] = ()
     seed: int = 0
     stop_loops: bool = False  # a text that repeats itself ends, as one that is too long does
+    states: bool = False  # keep the last token's state after the final norm, which decoding has
     logprobs: bool = True  # False: those of greedy draws are 0, which spares a softmax of each row
 
     def __post_init__(self) -> None:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
-from runtime.engine import Branch, Engine, Finish, Hidden, Sampling, Step
+from runtime.engine import Branch, Engine, Finish, Hidden, Output, Sampling, Step
 from runtime.loops import LoopWatch
 from runtime.sampling import Sampler
 
@@ -20,6 +20,7 @@ class Draft:
     logprobs: list[float] = field(default_factory=list)
     entropies: list[float] = field(default_factory=list)
     readings: list[Hidden] = field(default_factory=list)
+    state: Hidden | None = None
     text: bytearray = field(default_factory=bytearray)
     finish: Finish | None = None
     loop: LoopWatch = field(default_factory=LoopWatch)
@@ -42,6 +43,13 @@ class Draft:
         elif self.ends.loops and self.loop.take(token):
             self.finish = "loop"
 
+    def read(self, output: Output, row: int) -> None:
+        """What the engine saw of the token just fed."""
+        if output.readings is not None:
+            self.readings.append(output.readings[row])
+        if output.hidden is not None:
+            self.state = output.hidden[row].copy()
+
     def step(self) -> Step:
         assert self.finish is not None
         text = self.text.decode("utf-8", "replace")
@@ -52,6 +60,7 @@ class Draft:
             self.finish,
             tuple(self.entropies),
             tuple(self.readings),
+            self.state,
         )
 
 
@@ -111,11 +120,13 @@ def extend(
         fed = [n for n in live if drafts[n].finish != "eos"]
         if fed:
             output = engine.feed(
-                [branches[n] for n in fed], [drafts[n].token_ids[-1:] for n in fed], work="decode"
+                [branches[n] for n in fed],
+                [drafts[n].token_ids[-1:] for n in fed],
+                hidden=sampling.states,
+                work="decode",
             )
-            if output.readings is not None:
-                for n, reading in zip(fed, output.readings, strict=True):
-                    drafts[n].readings.append(reading)
+            for row, n in enumerate(fed):
+                drafts[n].read(output, row)
             rows = [row for row, n in enumerate(fed) if drafts[n].finish is None]
             logits = output.logits if len(rows) == len(fed) else output.logits[rows]
         live = [n for n in fed if drafts[n].finish is None]

@@ -12,7 +12,7 @@ import numpy as np
 
 from runtime.branching import BranchEngine
 from runtime.chains import Chain, Link
-from runtime.engine import Hidden, Logits, Usage
+from runtime.engine import Logits, Usage
 from runtime.prompts import MOST, Prompts
 from runtime.requests import Books, Extend, Feed, Growth, Part, rows
 from runtime.residence import Demand, Residence
@@ -141,13 +141,12 @@ class Lane:
         return True
 
     def _calls(self, chosen: Sequence[Part]) -> Iterator[list[Part]]:
-        """Rows that go into one call: those that grow lead, those with hidden states go apart."""
-        plain = [row for row in chosen if not row.hidden]
-        growing = [row for row in plain if row.growth]
-        others = [row for row in plain if not row.growth]
-        states = [row for row in chosen if row.hidden]
+        """Rows that go into one call: those that grow lead, text goes apart from hidden states."""
+        growing = [row for row in chosen if row.growth]
+        others = [row for row in chosen if not row.growth and not row.hidden]
+        states = [row for row in chosen if not row.growth and row.hidden]
         most = self.engine.most_rows
-        if most is not None or self.engine.padded:
+        if most is not None or self.engine.padded or any(row.hidden for row in growing):
             size = most or max(1, len(growing))
             parts = [growing[n : n + size] for n in range(0, len(growing), size)] + [others]
         else:
@@ -181,16 +180,17 @@ class Lane:
         tails = [row.tail for row in part]
         slots = [row.chain.slot for row in part if row.chain.slot is not None]
         output, computed = self.engine.evaluate(
-            slots, starts, tokens, hidden=part[0].hidden, tails=tails
+            slots, starts, tokens, hidden=any(row.hidden for row in part), tails=tails
         )
         for row, start in zip(part, starts, strict=True):
             self._reread += row.chain.length - start
             row.chain.append(row.tokens)
             self._residence.grown(row.chain, start)
         self._book(part, starts, computed, time.perf_counter() - started)
-        self._note(part, output.readings)
-        growing = sum(row.growth is not None for row in part)
-        self._grow([row.growth for row in part if row.growth], output.logits[:growing])
+        growths = [row.growth for row in part if row.growth]  # which lead
+        for n, growth in enumerate(growths):
+            growth.draft.read(output, n)
+        self._grow(growths, output.logits[: len(growths)])
         ends = np.cumsum([0, *tails])
         for row, (begin, end) in zip(part, pairwise(ends.tolist()), strict=True):
             if row.growth is None:
@@ -201,12 +201,6 @@ class Lane:
                 row.take(output.logits[begin:end], *read)
                 if row.request.done:
                     self.prompts.read(row.chain)
-
-    def _note(self, part: Sequence[Part], readings: Hidden | None) -> None:
-        """What was read at the tokens of branches that grow, which lead."""
-        for row, reading in zip(part, [] if readings is None else readings, strict=False):
-            if row.growth is not None:
-                row.growth.draft.readings.append(reading)
 
     def _book(
         self, part: Sequence[Part], starts: Sequence[int], computed: int, seconds: float

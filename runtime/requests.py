@@ -160,7 +160,8 @@ def rows(request: Feed | Extend, budget: int) -> Iterator[Part]:
     if isinstance(request, Extend):
         for growth in request.growths:
             if growth.token is not None:
-                yield Part(request, growth.chain, [growth.token], 1, "decode", growth=growth)
+                token, states = [growth.token], growth.sampling.states
+                yield Part(request, growth.chain, token, 1, "decode", states, growth=growth)
         return
     for place, (chain, tokens) in enumerate(zip(request.chains, request.tokens, strict=True)):
         if place in request.read:

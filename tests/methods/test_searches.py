@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -19,6 +19,7 @@ from methods.ets import chosen
 from methods.particle import resample
 from methods.scorers import ProcessRewardScorer
 from methods.similarity import clusters, cosines, uniqueness
+from runtime.engine import Usage
 from runtime.flops import flops
 from runtime.scheduler import Scheduler
 from runtime.scripted_engine import ScriptedEngine
@@ -37,6 +38,10 @@ def search(name: str, seed: int, **asked: object) -> tuple[Answer, list[Stage], 
     assert not engine._slots
     assert not scorer.engine._slots  # type: ignore[attr-defined]
     return answer, stages, width
+
+
+def counted(usage: Usage) -> dict[str, float]:
+    return {name: n for name, n in asdict(usage).items() if not name.endswith("_s")}
 
 
 @pytest.mark.parametrize("name", TREES)
@@ -133,6 +138,19 @@ def test_clusters_by_average_linkage() -> None:
     assert clusters(similar, 0.05) == [0, 0, 1, 1, 2]
     assert clusters(similar, 2.0) == [0] * 5
     assert clusters(similar, 0.0) == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("name", "own"), [("dora", {"similarity": 1e9}), ("ets", {"node-price": 0.0})]
+)
+def test_states_cost_no_token(name: str, own: dict[str, float]) -> None:
+    """Where neither has a reason to differ from REBASE, it is REBASE to the last token."""
+    for seed in range(12):
+        found, stages, _ = search(name, seed, own=own)
+        plain, others, _ = search("rebase", seed)
+        assert [stage.shares for stage in stages] == [stage.shares for stage in others]
+        assert found.candidates == plain.candidates
+        assert counted(found.usage) == counted(plain.usage)
 
 
 def test_what_ets_keeps_by_hand() -> None:

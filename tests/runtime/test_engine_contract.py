@@ -174,6 +174,23 @@ def test_extend_repeats_and_siblings_differ(engine: Engine, prompt: list[int]) -
     assert len(set(runs[0])) > 1
 
 
+def test_a_step_ends_with_the_state_that_decoding_had(engine: Engine, prompt: list[int]) -> None:
+    sampling = Sampling(temperature=1.5, max_tokens=6, seed=5, stop=(". ",))
+    with engine.open(prompt) as root:
+        branches = engine.fork(root, 3)
+        assert engine.extend(engine.fork(root, 1), sampling)[0].state is None
+        before = engine.usage
+        steps = engine.extend(branches, replace(sampling, states=True))
+        spent = engine.usage - before
+        assert spent.tokens == spent.logit_rows == sum(len(step.token_ids) for step in steps)
+    for step in steps:
+        with engine.open(prompt) as fresh:
+            told = engine.feed([fresh], [step.token_ids], hidden=True).hidden
+        assert told is not None
+        assert step.state is not None
+        assert np.allclose(step.state, told[0], atol=2e-2)
+
+
 def test_a_branch_can_go_on_after_extend(engine: Engine, prompt: list[int]) -> None:
     greedy = Sampling(temperature=0, max_tokens=4)
     with engine.open(prompt) as root:
