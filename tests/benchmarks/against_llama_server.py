@@ -202,7 +202,7 @@ def bench_rates(options: argparse.Namespace) -> dict[int, float]:
     command += ["-c", str(max(SIZES) * (PROMPT + DECODE)), "-t", threads, "-tb", threads]
     command += ["-npp", str(PROMPT), "-ntg", str(DECODE), "-npl", ",".join(map(str, SIZES))]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    rows = re.findall(r"^\|[\d\s.|]+\|$", done.stdout, re.MULTILINE)
+    rows = re.findall(r"^\|[\d .|]+\|$", done.stdout, re.MULTILINE)
     cells = [[float(cell) for cell in row.strip("|").split("|")] for row in rows]
     return {int(row[2]): row[7] for row in cells}  # PP TG B N_KV T_PP S_PP T_TG S_TG T S
 
