@@ -16,7 +16,7 @@ from convert.files import read_json, regular
 from convert.float8 import widened
 from convert.hub import WANTED, repository_of
 from convert.prequantized import check_floats, check_method
-from convert.refusal import Refusal
+from convert.refusal import Refusal, one_of
 from convert.tensors import Tensor, open_tensors
 from convert.tokenizer_files import check_tokenizer
 from convert.wrapped import decoder_config, decoder_tensors, fitted
@@ -111,7 +111,7 @@ def read_checkpoint(folder: Path, adapter: Path | None = None) -> Checkpoint:
     path, config = folder / "config.json", read_config(folder)
     if not any((folder / name).exists() for name in TOKENIZERS):
         raise FileNotFoundError(
-            f"{folder} has no tokenizer: expected {' or '.join(TOKENIZERS)}; convert --tokenizer "
+            f"{folder} has no tokenizer: expected {one_of(TOKENIZERS)}; convert --tokenizer "
             "SOURCE takes that of another one"
         )
     for found in (file for pattern in WANTED for file in folder.glob(pattern)):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,6 +12,12 @@ class Refusal(ValueError):
 
     Commands print it as one line. Any other ValueError is a fault of ours and keeps its traceback.
     """
+
+
+def one_of(names: Iterable[str]) -> str:
+    """Choices as they are named: `a, b or c`."""
+    *most, last = names
+    return f"{', '.join(most)} or {last}" if most else last
 
 
 @contextmanager

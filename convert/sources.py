@@ -12,11 +12,12 @@ from convert.files import regular
 from convert.gguf_split import whole_name
 from convert.hub import What, download, repository_of
 from convert.paired import paired
-from convert.refusal import Refusal
+from convert.refusal import Refusal, one_of
 
 REFERENCE = Path(__file__).parent / "reference"
 BENCHMARK = REFERENCE / "benchmark.jsonl"  # 500 held-out problems in GSM8K's format
 REFERENCES = ("policy", "reward", "thinker")
+NAMES = one_of(f"reference:{name}" for name in REFERENCES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ def _find(source: str, what: What, *, offline: bool) -> Source:
     if source.count("/") != 1 or source.startswith((".", "/", "~")) or source.endswith(".gguf"):
         raise FileNotFoundError(
             f"{source} does not exist; give a checkpoint folder, a .gguf file, a hub id such as "
-            f"mistralai/Mistral-7B-v0.1, or reference:{' or reference:'.join(REFERENCES)}"
+            f"mistralai/Mistral-7B-v0.1, or {NAMES}"
         )
     if what == "weights":
         read_config(download(source, "settings", offline=offline))
@@ -103,6 +104,5 @@ def _folder(path: Path) -> Source:
 def _reference(source: str) -> Source:
     name = source.removeprefix("reference:")
     if name not in REFERENCES:
-        choices = " or ".join(f"reference:{r}" for r in REFERENCES)
-        raise Refusal(f"unknown reference model {source!r}; choose {choices}")
+        raise Refusal(f"unknown reference model {source!r}; choose {NAMES}")
     return Source(name, REFERENCE / name, source)

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from convert.artifact import PromptFormat, RewardProtocol, Role, ThoughtProtocol
 from convert.files import read_json
 from convert.protocols import judged, role_of
-from convert.refusal import Refusal
+from convert.refusal import Refusal, one_of
 
 T = TypeVar("T")
 KEYS = ("role", "prompt", "reward", "thought")
@@ -77,7 +77,7 @@ def asked_reward(path: Path) -> RewardProtocol:
 
     if not path.exists():
         if str(path) not in NAMED:
-            raise FileNotFoundError(f"{path} does not exist; give a file, or {' or '.join(NAMED)}")
+            raise FileNotFoundError(f"{path} does not exist; give a file, {one_of(NAMED)}")
         return NAMED[str(path)].protocol
     found = read_given(path).reward
     if found is None:

@@ -9,13 +9,14 @@ from pkgutil import resolve_name
 from typing import Protocol
 
 from convert.artifact import Aggregation
-from convert.refusal import Refusal
+from convert.refusal import Refusal, one_of
 from methods import catalog
 from methods.budget import Budget
 from methods.candidate import Answer, Stage
 from methods.catalog import Allocation, ProtocolName, Selection
 from methods.problem import Problem
 from methods.scorers import Scorer
+from methods.token_limits import PATH, STEP
 from runtime.engine import Engine, Sampling
 
 Watch = Callable[[Stage], None]
@@ -33,8 +34,8 @@ class MethodSpec:
     width: int = 1  # paths, or a tree's width
     temperature: float = 1.0
     top_p: float = 1.0
-    max_tokens: int = 256  # of one path
-    step_tokens: int = 96  # of one step
+    max_tokens: int = PATH  # of one path
+    step_tokens: int = STEP  # of one step
     balance: float = 0.1
     allocation: Allocation = "ceil"
     elicit: bool = True  # ask paths that a limit cut off for their answer
@@ -119,7 +120,7 @@ def build(
     if scorer is None and (search.scored or catalog.SELECTIONS[selection].scored):
         raise Refusal(
             f"{search.name if search.scored else selection} needs a reward model; give --reward, "
-            f"{catalog.WITHOUT_MODEL}, or choose {catalog.listed(catalog.without_reward())}"
+            f"{catalog.WITHOUT_MODEL}, or choose {one_of(catalog.without_reward())}"
         )
     aggregation = spec.aggregation or (scorer.aggregation if scorer else "last")
     builder: Builder = resolve_name(name)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
-from convert.refusal import Refusal
+from convert.refusal import Refusal, one_of
 from methods import arguments
 from runtime.options import MAX_BRANCHES
 
@@ -227,7 +227,7 @@ def search_named(name: str) -> Search:
     """
     found = {row.search.name: row.search for row in METHODS.values()}
     if name not in found:
-        raise Refusal(f"unknown search {name!r}; choose {listed(found)}")
+        raise Refusal(f"unknown search {name!r}; choose {one_of(found)}")
     return found[name]
 
 
@@ -267,7 +267,7 @@ def in_paper(methods: Iterable[str]) -> None:
     """
     strange = [name for name in methods if not METHODS[name].in_paper]
     if strange:
-        known = listed(row.name for row in METHODS.values() if row.in_paper)
+        known = one_of(row.name for row in METHODS.values() if row.in_paper)
         raise Refusal(f"the paper's protocol has no {strange[0]}; choose {known}")
 
 
@@ -296,9 +296,3 @@ def _flags(search: Search) -> list[str]:
 def own_options() -> list[Option]:
     """The options of single searches, each once."""
     return list({o.name: o for row in METHODS.values() for o in row.search.own}.values())
-
-
-def listed(names: Iterable[str]) -> str:
-    """`a, b or c`."""
-    *most, last = names
-    return f"{', '.join(most)} or {last}" if most else last

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from convert.command import run
 from convert.printing import say
-from convert.refusal import Refusal
+from convert.refusal import Refusal, one_of
 from methods import catalog
 from methods.arguments import warn_unused
 from methods.models import engine_options, located, stated_protocol
@@ -140,17 +140,15 @@ def _answer(options: argparse.Namespace, plan: _Plan, problem: Problem) -> Answe
     from runtime.prompt import ask_as
     from runtime.shared_card import share_card
 
-    scored = catalog.METHODS[options.method].needs_reward
-    named = judges(options.reward or _own_reward(plan.policy)) if scored else judges(None)
+    row = catalog.METHODS[options.method]
+    named = judges((options.reward or _own_reward(plan.policy)) if row.needs_reward else None)
     judge = _reward_model(named, options, plan)
     models = [(model, plan.engine) for model in (plan.policy, judge) if model is not None]
-    paths = catalog.METHODS[options.method].search.paths(options.width)
-    settled = share_card(models, paths, plan.spec.step_tokens)
+    settled = share_card(models, row.search.paths(options.width), plan.spec.step_tokens)
     with ExitStack() as opened:
         probe = probe_of(named.own, plan.policy)
         engine = replace(settled[0], think=options.think)
-        policy = open_engine(plan.policy.path, engine, probe=probe)
-        opened.enter_context(policy)
+        policy = opened.enter_context(open_engine(plan.policy.path, engine, probe=probe))
         ask_as(policy, plan.form)
         _say(f"policy: {policy.artifact.path.name}, {policy.artifact.level}; {policy.device}")
         reward = None
@@ -187,7 +185,7 @@ def _own_reward(policy: Artifact) -> str:
     if policy.source not in ("reference:policy", "reference:thinker"):
         raise Refusal(
             f"{policy.path.name} needs a reward model; give --reward, {catalog.WITHOUT_MODEL}, "
-            f"or choose --method {catalog.listed(catalog.without_reward())}"
+            f"or choose --method {one_of(catalog.without_reward())}"
         )
     return "reference:reward"
 

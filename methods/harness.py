@@ -21,7 +21,7 @@ from methods.likelihood import Likelihood, likelihoods
 from methods.models import pair
 from methods.problem import Problem
 from methods.show import best_path
-from methods.token_limits import STEP
+from methods.token_limits import PATH, STEP
 from runtime.engine import Engine, Sampling
 from runtime.load import describe_model, open_engine
 from runtime.options import EngineOptions, Thinking
@@ -52,7 +52,7 @@ class Starbase(TemplateLM):  # type: ignore[misc]  # the harness has no types
         quant: str = "q4_k_m",
         context: int = 8192,
         branches: int | None = None,
-        max_tokens: int = 256,
+        max_tokens: int = PATH,
         device: str = "auto",
         seed: int = 0,
         batch_size: Any = None,

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
+from convert.refusal import one_of
 from convert.units import GIB
 from methods.arguments import MAX_SEED, paths, positive_real, threads, whole
-from methods.catalog import METHODS, listed
+from methods.catalog import METHODS
 from profiles.lineup import is_file
 from runtime.options import Device
 
@@ -28,7 +29,7 @@ def method_width(text: str) -> int | tuple[str, int]:
     """
     method, given, width = text.rpartition("=")
     if given and method not in METHODS:
-        raise argparse.ArgumentTypeError(f"unknown method {method!r}; choose {listed(METHODS)}")
+        raise argparse.ArgumentTypeError(f"unknown method {method!r}; choose {one_of(METHODS)}")
     return (method, paths(width)) if given else paths(width)
 
 

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from typing import get_args
 
 from convert.printing import say
-from convert.refusal import Refusal
+from convert.refusal import Refusal, one_of
 from convert.units import GIB
 from methods.arguments import paths, tokens, warn_unused
-from methods.catalog import METHODS, REBASE, WITHOUT_MODEL, listed, unread, without_reward
+from methods.catalog import METHODS, REBASE, WITHOUT_MODEL, unread, without_reward
 from methods.judges import judges
 from profiles import arguments
 from runtime.options import KvType
@@ -143,17 +143,16 @@ def models_of(options: argparse.Namespace) -> list[str]:
         Refusal: if it needs a reward model and there is none.
     """
     policy = options.policy or ("reference:thinker" if options.think else "reference:policy")
-    if not METHODS[options.method].needs_reward:
+    judge = judges(options.reward)
+    if not METHODS[options.method].needs_reward or judge.alone:
         return [policy]
-    if judges(options.reward).alone:
-        return [policy]
-    reward = judges(options.reward).model
+    reward = judge.model
     if reward is None and policy.startswith("reference:"):
         reward = "reference:reward"
     if reward is None:
         raise Refusal(
             f"{options.method} needs a reward model; give --reward, {WITHOUT_MODEL}, or choose "
-            f"--method {listed(without_reward())}"
+            f"--method {one_of(without_reward())}"
         )
     return [policy, reward]
 

@@ -6,10 +6,10 @@ import argparse
 from pathlib import Path
 from typing import get_args
 
-from convert.refusal import Refusal
+from convert.refusal import Refusal, one_of
 from methods import arguments as kinds
 from methods.answers.tasks import HELP, TASKS
-from methods.catalog import METHODS, ProtocolName, listed, standard, unread
+from methods.catalog import METHODS, ProtocolName, standard, unread
 from methods.own_arguments import add_own_options
 from methods.prompt_arguments import FLAGS, add_prompt
 from methods.token_limits import CHAT_PATH, PATH
@@ -127,7 +127,7 @@ def _search(group: argparse._ArgumentGroup) -> None:
         default=ProtocolName.FAIR,
         help="the same prompt, budget and extraction for all systems, or the code of arXiv "
         "2412.16260 with its faults "
-        f"({listed(row.name for row in METHODS.values() if row.in_paper)} only); a FILE is taken "
+        f"({one_of(row.name for row in METHODS.values() if row.in_paper)} only); a FILE is taken "
         "for --reward-protocol",
     )
     group.add_argument(
@@ -245,7 +245,7 @@ def _protocol(text: str) -> ProtocolName | Path:
         return Path(text)
     known = {name: p for p in ProtocolName for name in (p.word, p.value)}
     if text not in known:
-        words = listed([*(p.word for p in ProtocolName), "a file"])
+        words = one_of([*(p.word for p in ProtocolName), "a file"])
         raise argparse.ArgumentTypeError(f"unknown protocol {text!r}; choose {words}")
     return known[text]
 

@@ -25,7 +25,7 @@ def test_reference_models_and_paths(mistral, reference):
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ("reference:planner", r"'reference:planner'; choose reference:policy or .*:thinker"),
+        ("reference:planner", r"'reference:planner'; choose reference:policy, .* or .*:thinker"),
         ("nowhere", r"nowhere does not exist; give a checkpoint folder, a .gguf file, a hub id"),
         ("a/b/c", r"a/b/c does not exist"),
         ("models/x.gguf", r"models/x.gguf does not exist"),

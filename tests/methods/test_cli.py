@@ -66,7 +66,10 @@ def test_runs_repeat(
     ("extra", "message"),
     [
         (["--policy", "none.gguf"], "none.gguf does not exist"),
-        (["--policy", "reference:nobody"], "choose reference:policy or reference:reward"),
+        (
+            ["--policy", "reference:nobody"],
+            "choose reference:policy, reference:reward or reference:thinker",
+        ),
         (["--quant", "q9", "--policy", "reference:policy"], "unknown level 'q9'"),
         (["--context", "256", "--question-repeat", "40"], "raise --context"),
     ],

@@ -84,7 +84,7 @@ def test_a_protocol_that_the_model_cannot_fulfil(
     assert "does not say how a model scores" in said({"role": "reward"})
     path.unlink()
     assert main([QUESTION, "--protocol", str(path)]) == 1
-    assert "does not exist; give a file, or math-shepherd or rlhflow" in capsys.readouterr().err
+    assert "does not exist; give a file, math-shepherd or rlhflow" in capsys.readouterr().err
 
 
 def test_a_preset_by_name(
