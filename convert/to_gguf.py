@@ -15,7 +15,7 @@ import gguf
 import numpy as np
 
 from convert.architectures import ARCHITECTURES
-from convert.artifact import ThoughtProtocol
+from convert.artifact import Shape, ThoughtProtocol
 from convert.checkpoint import Checkpoint
 from convert.gguf_tokenizer import add_tokenizer
 from convert.identity import Identity
@@ -184,21 +184,33 @@ def own_rows(checkpoint: Checkpoint, thought: ThoughtProtocol | None) -> dict[in
 
 
 def _add_sizes(writer: Any, checkpoint: Checkpoint, origin: str) -> None:
-    config, shape = checkpoint.config, checkpoint.shape
+    config = checkpoint.config
     writer.add_type("model")
     writer.add_name(origin)
     total = sum(tensor.elements for tensor in checkpoint.tensors.values())
     writer.add_size_label(gguf.size_label(total, total, 0, 0))
+    add_shape(
+        writer,
+        checkpoint.shape,
+        config.get("rms_norm_eps", 1e-6),
+        own_head_dim=bool(config.get("head_dim")),
+    )
+
+
+def add_shape(
+    writer: Any, shape: Shape, rms_norm_eps: float, *, own_head_dim: bool = False
+) -> None:
+    """The sizes of a model. `own_head_dim`: where it is not `hidden / heads`."""
     writer.add_context_length(shape.context)
     writer.add_embedding_length(shape.hidden)
     writer.add_block_count(shape.layers)
     writer.add_feed_forward_length(shape.feed_forward)
     writer.add_head_count(shape.heads)
     writer.add_head_count_kv(shape.kv_heads)
-    writer.add_layer_norm_rms_eps(config.get("rms_norm_eps", 1e-6))
+    writer.add_layer_norm_rms_eps(rms_norm_eps)
     writer.add_vocab_size(shape.vocab)
     writer.add_rope_dimension_count(shape.head_dim)
-    if config.get("head_dim"):
+    if own_head_dim:
         writer.add_key_length(shape.head_dim)
         writer.add_value_length(shape.head_dim)
 

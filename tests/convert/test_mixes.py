@@ -10,8 +10,9 @@ import pytest
 from convert.gguf_header import read_header
 from convert.levels import LEVELS
 from convert.mixes import tensor_bytes, tensor_types
+from convert.units import MIB
 from profiles.plan.model_tensors import KNOWN, model_tensors
-from tests.runtime.ghost import MIB, quantized_mib, write_ghost
+from tests.runtime.ghost import quantized_mib, write_ghost
 
 LOGGED = 0.006  # MiB: the log has two decimals
 UNDIVIDED = ("qwen2.5-0.5b", "smollm2-135m", "smollm2-360m")  # rows that 256 does not divide

@@ -20,6 +20,7 @@ from convert.artifact import Shape
 from convert.block_sizes import BLOCKS
 from convert.ggml_rows import quantized
 from convert.mixes import F32
+from convert.to_gguf import add_shape
 from profiles.plan.model_tensors import KNOWN, ModelTensors, model_tensors
 
 REHEARSAL = "rehearsal"
@@ -76,19 +77,10 @@ def write(path: Path, shape: str, level: str, like: Path, seed: int = 0) -> None
 
 
 def _keys(writer: gguf.GGUFWriter, model: ModelTensors, like: Path) -> None:
-    shape = model.shape
-    writer.add_context_length(shape.context)
-    writer.add_embedding_length(shape.hidden)
-    writer.add_block_count(shape.layers)
-    writer.add_feed_forward_length(shape.feed_forward)
-    writer.add_head_count(shape.heads)
-    writer.add_head_count_kv(shape.kv_heads)
-    writer.add_rope_dimension_count(shape.head_dim)
-    writer.add_layer_norm_rms_eps(1e-5)
-    writer.add_vocab_size(shape.vocab)
+    add_shape(writer, model.shape, 1e-5)
     for name, field in gguf.GGUFReader(like).fields.items():
         if name.startswith(COPIED):
-            value = _filled(name, field.contents(), shape.vocab)
+            value = _filled(name, field.contents(), model.shape.vocab)
             writer.add_key_value(name, value, field.types[0], field.types[-1])
 
 

@@ -15,31 +15,20 @@ import llama_cpp.llama_cpp as llama
 import numpy as np
 
 from convert import llama_log
+from convert.to_gguf import add_shape
 from profiles.plan.model_tensors import ModelTensors
 from runtime.footprint import Load
 from runtime.gguf_context import BATCH_TOKENS, KV_TYPES
 
-MIB = 1 << 20
 SIZE = r" = +([\d.]+) MiB"
 
 
 def write_ghost(path: Path, outline: ModelTensors) -> Path:
     """A GGUF of an outline at f16 with a header and a hole: llama.cpp takes it for whole."""
-    shape = outline.shape
     marks = {"attn_q.bias": "qwen2", "attn_q_norm.weight": "qwen3"}
     first = {tensor.name.removeprefix("blk.0.") for tensor in outline.tensors}
     writer = gguf.GGUFWriter(path, next((marks[m] for m in marks if m in first), "llama"))
-    writer.add_block_count(shape.layers)
-    writer.add_context_length(shape.context)
-    writer.add_embedding_length(shape.hidden)
-    writer.add_feed_forward_length(shape.feed_forward)
-    writer.add_head_count(shape.heads)
-    writer.add_head_count_kv(shape.kv_heads)
-    writer.add_key_length(shape.head_dim)
-    writer.add_value_length(shape.head_dim)
-    writer.add_rope_dimension_count(shape.head_dim)
-    writer.add_layer_norm_rms_eps(1e-5)
-    writer.add_vocab_size(shape.vocab)
+    add_shape(writer, outline.shape, 1e-5, own_head_dim=True)
     writer.add_tokenizer_model("none")
     writer.add_file_type(1)
     size = 0

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from convert.units import MIB
 from runtime.engine_footprint import whole_card_bytes
 from runtime.footprint import Load
 from runtime.load import describe_model
 from runtime.options import EngineOptions
-from tests.runtime.ghost import MIB, dry_context
+from tests.runtime.ghost import dry_context
 
 gguf = pytest.importorskip("gguf")
 Reference = Callable[[str, str], Path]

@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
-from convert.units import GIB
+from convert.units import GIB, MIB
 from profiles.plan.model_tensors import KNOWN, model_tensors
 from runtime import devices
 from runtime.footprint import MARGIN_BYTES, PROCESS_BYTES, Footprint, Load, footprint
 from runtime.load import EngineOptions, open_engine
 from runtime.options import Thinking
 from tests.conftest import ROOT
-from tests.runtime.ghost import MIB, dry_context, log, mib, quantize_pure, write_ghost
+from tests.runtime.ghost import dry_context, log, mib, quantize_pure, write_ghost
 
 Reference = Callable[[str, str], Path]
 LOGGED = 0.006  # MiB: the log has two decimals

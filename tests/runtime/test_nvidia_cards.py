@@ -10,13 +10,12 @@ from typing import Any
 
 import pytest
 
+from convert.units import GIB
 from profiles.environment import GraphicsCard, gpus
 from profiles.run.memory import VideoMemory
 from runtime import nvidia_cards
 from runtime.devices import Card
 from runtime.nvidia_cards import NvidiaCard
-
-GIB = 1 << 30
 
 
 class NVMLError(Exception):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from convert.units import GIB
+from convert.units import GIB, MIB
 from profiles.plan.measure import Choice, SearchSize, need
 from profiles.plan.model_tensors import model_tensors
 from runtime import devices, shared_card
@@ -19,7 +19,6 @@ from runtime.options import BATCHES
 from runtime.shared_card import share_card
 
 Reference = Callable[[str, str], Path]
-MIB = 1 << 20
 SEARCH = SearchSize(width=8, context=256, prompt=64)
 
 

@@ -15,6 +15,7 @@ import pytest
 from convert.gguf_header import read_header
 from convert.levels import LEVELS
 from convert.tensors import open_tensors
+from convert.units import GIB
 from profiles.cli import main, parser
 from profiles.plan import command
 from profiles.plan.measure import Choice, SearchSize, best, choices, even, need, stated_loss
@@ -27,7 +28,6 @@ from runtime.options import EngineOptions
 from tests.conftest import ROOT
 from tests.runtime.test_footprint import resident
 
-GIB = 1 << 30
 PUBLISHED = {  # parameters by the models' cards
     "mistral-7b": 7_241_732_096,
     "mistral-nemo-12b": 12_247_782_400,

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from convert.typed import typed
+from convert.units import GIB
 from methods.budget import parse
 from profiles.cli import main
 from profiles.flat_rows import flat, nested
@@ -20,7 +21,6 @@ from profiles.report.row_comparison import RowComparison, by_intervals, by_quest
 from profiles.report.rows import Cost, Row
 from runtime.footprint import ASSUMED_COMPUTE_BYTES, MARGIN_BYTES
 
-GIB = 1 << 30
 PLAIN: dict[str, Any] = {
     "format": "gguf",
     "method": "rebase",
