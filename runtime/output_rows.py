@@ -1,4 +1,4 @@
-"""Rows of several calls of a backend as one output."""
+"""Rows of several outputs as one."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from runtime.ragged import Ints
 
 def gather(blocks: Sequence[Output], last: Ints) -> Output:
     """The rows asked for; where hidden states were wanted, every token has one."""
-    whole = blocks[0] if len(blocks) == 1 else _joined(blocks)
+    whole = blocks[0] if len(blocks) == 1 else joined(blocks)
     if len(whole.logits) == len(last):
         return whole
     return Output(whole.logits[last], _at(whole.hidden, last), _at(whole.readings, last))
 
 
-def _joined(blocks: Sequence[Output]) -> Output:
+def joined(blocks: Sequence[Output]) -> Output:
+    """The rows of all, in order, copied."""
     states = [block.hidden for block in blocks if block.hidden is not None]
     readings = [block.readings for block in blocks if block.readings is not None]
     return Output(

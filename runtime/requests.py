@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from runtime.chains import Chain
 from runtime.engine import Hidden, Logits, Output, Sampling, Usage, Work
 from runtime.extend import Draft, Ends
+from runtime.output_rows import joined
 
 
 @dataclass(slots=True)
@@ -71,14 +70,7 @@ class Feed:
 
     def output(self) -> Output:
         """Rows of all branches, in order."""
-        parts = [self.read[n] for n in range(len(self.chains))]
-        states = [part.hidden for part in parts if part.hidden is not None]
-        readings = [part.readings for part in parts if part.readings is not None]
-        return Output(
-            np.concatenate([part.logits for part in parts]),
-            np.concatenate(states) if states else None,
-            np.concatenate(readings) if readings else None,
-        )
+        return joined([self.read[n] for n in range(len(self.chains))])
 
 
 @dataclass(slots=True)

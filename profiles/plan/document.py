@@ -6,7 +6,16 @@ from collections.abc import Sequence
 from typing import Any
 
 from convert.units import GIB
-from profiles.plan.measure import Choice, Need, Placement, Plan, best, even, relieved
+from profiles.plan.measure import (
+    THOUGHT_CELLS,
+    Choice,
+    Need,
+    Placement,
+    Plan,
+    best,
+    even,
+    relieved,
+)
 from profiles.tables import aligned
 from profiles.text_formats import gib
 
@@ -56,7 +65,7 @@ def _head(plan: Plan) -> list[str]:
         f"{role}: {model.name}, {_weights(model.weights)} weights, from {model.origin}"
         for role, model in zip(ROLES, plan.models, strict=False)
     ]
-    thoughts = ", 7 more cells each for thoughts" if search.think else ""
+    thoughts = f", {THOUGHT_CELLS} more cells each for thoughts" if search.think else ""
     kv_type = f" --kv-type {search.kv_type}" if search.kv_type != "f16" else ""
     return [
         *described,

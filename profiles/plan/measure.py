@@ -10,6 +10,7 @@ from itertools import product
 from convert.levels import LEVELS, UNQUANTIZED
 from convert.refusal import Refusal
 from methods import catalog
+from methods.token_limits import STEP
 from profiles.plan.model_tensors import ModelTensors
 from runtime.footprint import MARGIN_BYTES, PROCESS_BYTES, Footprint, Load, footprint
 from runtime.options import MAX_BRANCHES, KvType
@@ -18,8 +19,8 @@ from runtime.placement import Seat, StepWork, Tenant, quickest, seats_of, works
 PRODUCT_BYTES = 5 << 20  # that numpy's first matrix product takes for good, measured
 THOUGHT_CELLS = 7  # that a path of a thinking engine takes beside its text, n_ahead - 1
 THOUGHT_ROWS = 3  # of a path: its token's, START's, and the mixed ones that are kept
-STEP_TOKENS = 96  # of one step at most, `solve --step-tokens`
 BEST = 3  # choices shown for a card
+LADDER = ("f16", "q8_0", "q6_k", "q5_k_m", "q4_k_m", "q3_k_m", "q2_k")  # levels, unless named
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +181,7 @@ def need(
     thinks: bool = False,
 ) -> Need:
     """One model at a level under a search. `scores`: it reads whole steps; `thinks`: talk head."""
-    step = min(STEP_TOKENS, search.context - search.prompt) if scores else 1
+    step = min(STEP, search.context - search.prompt) if scores else 1
     load = Load(
         cells=search.shared_cells,
         branches=search.branches,
@@ -194,7 +195,7 @@ def need(
     each = found.kv / load.allocated_cells
     side = outline.shape.hidden
     head = 4 * (3 * side * side + side) if thinks else 0
-    work = works(search.width, STEP_TOKENS)[scores]
+    work = works(search.width, STEP)[scores]
     return Need(outline, level, load, work, found, int(each * search.unshared_cells), head)
 
 
@@ -214,15 +215,12 @@ def choices(
         )
     ladders = []
     for number, model in enumerate(models):
-        own = [model.level] if model.level is not None and levels is None else (levels or DEFAULT)
+        own = [model.level] if model.level is not None and levels is None else (levels or LADDER)
         thinks = search.think and number == 0
         ladders.append(
             [need(model, level, search, scores=number > 0, thinks=thinks) for level in own]
         )
     return [Choice(combination) for combination in product(*ladders)]
-
-
-DEFAULT = ("f16", "q8_0", "q6_k", "q5_k_m", "q4_k_m", "q3_k_m", "q2_k")
 
 
 def even(found: Sequence[Choice]) -> Iterator[Choice]:

@@ -229,7 +229,6 @@ def document(found: Recommendation, limits: RowLimits) -> dict[str, Any]:
 
 
 def _nothing(judged: Sequence[tuple[Row, tuple[Breach, ...]]]) -> str:
-
     row, broken = min(judged, key=lambda j: (max(b.excess for b in j[1]), order(j[0])))
     reasons = " and ".join(breach.text for breach in broken)
     return (

@@ -10,14 +10,13 @@ import psutil
 from convert.artifact import Artifact
 from methods.build import MethodSpec
 from methods.catalog import search_named
-from runtime.options import EngineOptions
+from runtime.gguf_context import CONTEXT_STEP
+from runtime.options import MAX_BRANCHES, EngineOptions
 
 PROMPT_TOKENS = 256  # of a question, where the cache is shared by many
 USED = 0.5  # of a path's longest length, on average
-MOST_BRANCHES = 256  # that llama.cpp has
 MOST_BYTES = 2 << 30  # of a KV cache that questions share
 SPARE_STREAMS = 6  # for beginnings that prompts share, and copies
-CONTEXT_STEP = 256  # llama.cpp's
 RAM_SHARE = 1 / 8  # of main memory, likewise
 
 
@@ -55,9 +54,9 @@ def room_for(
     slots = parallel + SPARE_STREAMS
     whole = -(-longest // CONTEXT_STEP) * CONTEXT_STEP
     gguf = all(model.format == "gguf" for model in models)
-    if paths == 1 and gguf and slots <= MOST_BRANCHES and slots * whole <= most:
+    if paths == 1 and gguf and slots <= MAX_BRANCHES and slots * whole <= most:
         return replace(options, context=whole, max_branches=slots, streams=True)
     wanted = int(parallel * (PROMPT_TOKENS + USED * paths * spec.max_tokens))
     cells = max(options.context, min(wanted, int(most)))
-    branches = min(MOST_BRANCHES, parallel * search.branches(spec.width))
+    branches = min(MAX_BRANCHES, parallel * search.branches(spec.width))
     return replace(options, context=cells, max_branches=max(options.max_branches, branches))
