@@ -32,6 +32,7 @@ from runtime.thinking_engine import ThinkingEngine
 
 log = logging.getLogger("starbase_edge.serve")
 IDLE_S = 0.5
+GATE = Gate("probability", DEFAULTS["probability"])  # of requests that think where unsure
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +42,6 @@ class DeskOptions:
     default: Way = Way()  # noqa: RUF009  # frozen
     max_tokens: int = 512  # of a completion, where the request does not say
     queue: int = 64  # requests that wait; more are turned away
-    branches: int | None = None  # wanted in a call; None: what suits the engines
-    gate: Gate = Gate("probability", DEFAULTS["probability"])  # noqa: RUF009  # frozen
 
 
 class Desk:
@@ -74,7 +73,7 @@ class Desk:
         self._created = int(time.time())
         self._costs = Costs()
         models = (policy,) if reward is None else (policy, reward)
-        self._scheduler = Scheduler(*models, branches=options.branches)
+        self._scheduler = Scheduler(*models)
         self._open: dict[Ticket[Any], Job] = {}  # changed on the event loop alone
         self._closing = threading.Event()
         self._worker = threading.Thread(target=self._work, name="worker", daemon=True)
@@ -230,8 +229,7 @@ class Desk:
         if think == "off":
             return policy
         assert self._head is not None
-        gate = None if think == "on" else self.options.gate
-        return ThinkingEngine(policy, self._head, gate=gate)
+        return ThinkingEngine(policy, self._head, gate=None if think == "on" else GATE)
 
     def _book(self, work: Work, result: Any) -> None:
         if isinstance(result, Answer):
