@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import numpy as np
 import numpy.typing as npt
@@ -109,7 +109,10 @@ class Sampler:
             self._pool = ThreadPoolExecutor(self._threads - 1, "sampling")
         pool = self._pool
         others = [pool.submit(run, n, threads) for n in range(1, threads)] if pool else []
-        run(0, threads)
+        try:
+            run(0, threads)
+        finally:
+            wait(others)  # or the next draw would find them in its room
         for other in others:
             other.result()
 

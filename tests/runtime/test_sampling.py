@@ -1,7 +1,10 @@
+import time
+
 import numpy as np
 import pytest
 
 from convert.refusal import Refusal
+from runtime import sampling
 from runtime.engine import Sampling
 from runtime.sampling import PART, Sampler, uniform
 from tests.runtime.plain_sampler import plain_draw
@@ -152,3 +155,21 @@ def test_a_thread_that_meets_broken_logits_says_so() -> None:
     logits[6, 3] = np.nan
     with pytest.raises(Refusal, match="NaN logits"):
         Sampler(3).draw(logits, Sampling(), [*range(8)], [0] * 8)
+
+
+def test_a_broken_row_leaves_no_thread_at_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two rows, a thread for each: the next draw may not meet the second in its buffer."""
+    drawn, ended = sampling._drawn, []
+
+    def slow(logits: np.ndarray, *rest: object) -> object:
+        if np.isfinite(logits).all():
+            time.sleep(0.2)
+            ended.append(True)
+        return drawn(logits, *rest)
+
+    monkeypatch.setattr(sampling, "_drawn", slow)
+    rows = np.zeros((2, PART), np.float32)
+    rows[0, 3] = np.nan
+    with pytest.raises(Refusal, match="NaN"):
+        Sampler(2).draw(rows, Sampling(0.0), [0, 1], [0, 0])
+    assert ended
