@@ -11,6 +11,7 @@ from convert.refusal import Refusal
 
 Unit = Literal["tok", "s", "T"]  # tokens, seconds, 10^12 floating-point operations
 WRITTEN = re.compile(r"([0-9]+(?:\.[0-9]+)?(?:e-?[0-9]+)?)\s*(tok|tokens|s|T|G)")
+MOST = 1e18  # of any unit: more than anybody has, and divided by a path's cost a finite number
 WORDS: dict[Unit, str] = {"tok": "tokens", "s": "s", "T": "TFLOP"}
 
 
@@ -47,7 +48,7 @@ def parse(given: str | float) -> Budget:
         amount, unit = (float(found[1]), found[2]) if found else (math.nan, "tok")
     else:
         amount, unit = float(given), "tok"
-    if not 0 < amount < math.inf:
+    if not 0 < amount <= MOST:
         raise Refusal(
             f"budget {str(given)[:40]!r} cannot be read; choose like 2000tok, 5s, 4T or 250G "
             "(10^12 and 10^9 operations)"
