@@ -86,9 +86,13 @@ def choose(
         )
         chosen = replace(chosen, think=think)
     if chosen.think != "off" and not served.thinks:
-        raise bad(f"{served.name} is no Quiet-STaR model: it cannot think", "think")
+        raise bad(f"{served.name} is no Quiet-STaR model: it cannot think; choose off", "think")
     if not chosen.plain and chosen.width > served.most_width:
-        raise bad(f"width {chosen.width} is more than {served.most_width}", "width")
+        raise bad(
+            f"width {chosen.width} is more than this server has branches for; choose "
+            f"{served.most_width} at most, or start it with a larger --branches",
+            "width",
+        )
     return chosen
 
 

@@ -100,8 +100,9 @@ def request(options: argparse.Namespace) -> Request:
             f"--budget of {options.budget} means nothing where questions share the models; choose "
             "tokens or operations, like 2000tok or 4T, or leave out --parallel"
         )
-    if options.protocol is ProtocolName.PAPER and judges(options.reward).own is not None:
-        raise Refusal(f"the paper's protocol reads no {judges(options.reward).own}; give a model")
+    own = judges(options.reward).own
+    if options.protocol is ProtocolName.PAPER and own is not None:
+        raise Refusal(f"the paper's protocol reads no {own}; give --reward MODEL")
     methods = paper_suite.METHODS if suite else tuple(dict.fromkeys(options.methods))
     widths, more = _widths(options.width, methods)
     return Request(
