@@ -21,7 +21,7 @@ from methods.serve.errors import ApiError
 from methods.serve.metrics import Metrics
 from methods.serve.tickets import Ticket
 from methods.serve.way import PLAIN, Served, Way, unknown_model
-from methods.serve.work import Engines, Plain, Searching, Work
+from methods.serve.work import Done, Engines, Plain, Searching, Work
 from runtime.engine import Engine
 from runtime.flops import flops
 from runtime.gate import DEFAULTS, Gate
@@ -215,7 +215,7 @@ class Desk:
             result = work.run(
                 Engines(policy, views[1] if len(views) > 1 else None, self.own), ticket.tell
             )
-            self._book(work, result)
+            self._book(work, result, time.perf_counter() - ticket.asked_s)
             ticket.done(result)
         except Cancelled:
             self.metrics.requests_cancelled.inc()
@@ -231,14 +231,14 @@ class Desk:
         assert self._head is not None
         return ThinkingEngine(policy, self._head, gate=None if think == "on" else GATE)
 
-    def _book(self, work: Work, result: Any) -> None:
+    def _book(self, work: Work, result: Done, seconds: float) -> None:
+        self.metrics.book(result.usage, result.scorer_usage, seconds)
         if isinstance(result, Answer):
-            self.metrics.book(result)
+            self.metrics.time_to_first_token_seconds.observe(result.ttft_s)
             if isinstance(work, Searching) and not result.overshoot:  # it came to its own end
                 tokens = result.usage.tokens + result.scorer_usage.tokens
                 took = {"tok": tokens, "s": result.latency_s, "T": self.flops(result) / 1e12}
                 self._costs.book(work.method, len(result.candidates), took)  # type: ignore[arg-type]
-        self.metrics.request_success.labels("stop").inc()
 
     def _ended(self, ticket: Ticket[Any]) -> None:
         if job := self._open.pop(ticket, None):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from methods.candidate import Answer
+from runtime.engine import Usage
 
 PREFIX = "starbase_edge"
 SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
@@ -27,25 +27,25 @@ class Metrics:
         self.requests_processing = self._gauge("requests_processing", "being answered")
         self.requests_deferred = self._gauge("requests_deferred", "waiting to be admitted")
         self.kv_cache_usage_perc = self._gauge("kv_cache_usage_perc", "share of KV cells in use")
-        self.search_stage_seconds = self._seconds("search_stage_seconds", "a stage of a search")
         self.e2e_request_latency_seconds = self._seconds("e2e_request_latency_seconds", "a request")
-        self.time_to_first_token_seconds = self._seconds("time_to_first_token_seconds", "a prompt")
+        self.time_to_first_token_seconds = self._seconds(
+            "time_to_first_token_seconds", "a search's prompt"
+        )
 
     def text(self) -> bytes:
         """All of them in Prometheus' text format."""
         return generate_latest(self._registry)
 
-    def book(self, answer: Answer) -> None:
-        """Count what an answer took."""
-        policy = answer.usage
+    def book(self, policy: Usage, reward: Usage, latency_s: float) -> None:
+        """Count what a request took, from when it was asked."""
         self.prompt_tokens.inc(policy.prefill_tokens)
         self.tokens_predicted.inc(policy.decode_tokens)
         self.thought_tokens.inc(policy.thought_tokens)
-        self.reward_tokens.inc(answer.scorer_usage.tokens)
+        self.reward_tokens.inc(reward.tokens)
         self.prompt_seconds.inc(policy.prefill_s)
         self.tokens_predicted_seconds.inc(policy.decode_s + policy.thought_s)
-        self.e2e_request_latency_seconds.observe(answer.latency_s)
-        self.time_to_first_token_seconds.observe(answer.ttft_s)
+        self.e2e_request_latency_seconds.observe(latency_s)
+        self.request_success.labels("stop").inc()
 
     def _counter(self, name: str, what: str, labels: tuple[str, ...] = ()) -> Counter:
         return Counter(f"{PREFIX}_{name}", what, labels, registry=self._registry)

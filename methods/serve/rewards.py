@@ -120,4 +120,4 @@ def _head(desk: Desk, kind: str) -> dict[str, Any]:
 
 
 def _usage(done: Rewards) -> dict[str, Any]:
-    return usage(done.usage.tokens, 0, 0)
+    return usage(done.scorer_usage.tokens, 0, 0)

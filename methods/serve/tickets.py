@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Generic, TypeVar
 
@@ -22,6 +23,7 @@ class Ticket(Generic[T]):
         self._loop = asyncio.get_running_loop()
         self._told: asyncio.Queue[Any] = asyncio.Queue()
         self._result: asyncio.Future[T] = self._loop.create_future()
+        self.asked_s = time.perf_counter()
 
     def cancel(self) -> None:
         """Nobody waits any more."""

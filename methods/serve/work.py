@@ -15,7 +15,7 @@ from methods.likelihood import Likelihood, likelihoods
 from methods.problem import Problem
 from methods.scorers import ProcessRewardScorer, Scorer
 from methods.serve.plain import Completion, Wanted, complete
-from methods.serve.replies import Told
+from methods.serve.replies import NOTHING, Told
 from runtime.engine import Branch, Engine, Step, Usage
 from runtime.prompt import prompt_format
 
@@ -40,6 +40,16 @@ class Engines:
         return ProcessRewardScorer(self.reward, prompt_format(self.policy).step_stop)
 
 
+class Done(Protocol):
+    """What work came to, and what it took of either model."""
+
+    @property
+    def usage(self) -> Usage: ...
+
+    @property
+    def scorer_usage(self) -> Usage: ...
+
+
 class Work(Protocol):
     """Something the worker does for a request."""
 
@@ -51,7 +61,7 @@ class Work(Protocol):
         """Branches that live at once, at most."""
         ...
 
-    def run(self, engines: Engines, tell: Tell) -> Any: ...
+    def run(self, engines: Engines, tell: Tell) -> Done: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +71,7 @@ class Completed:
     completions: list[Completion]
     prompt: list[Likelihood]  # of the prompt's tokens but the first, where they were wanted
     usage: Usage
+    scorer_usage: Usage = NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +131,8 @@ class Rewards:
 
     steps: list[list[float]]
     scores: list[float]
-    usage: Usage
-    seconds: float
+    scorer_usage: Usage
+    usage: Usage = NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +149,7 @@ class Scoring:
 
     def run(self, engines: Engines, _tell: Tell) -> Rewards:
         scorer = engines.reader()
-        before, began = scorer.usage, scorer.seconds
+        before = scorer.usage
         found: dict[int, list[float]] = {}
         for asked in dict.fromkeys(question for question, _ in self.pairs):
             rows = [i for i, (question, _) in enumerate(self.pairs) if question == asked]
@@ -146,7 +157,7 @@ class Scoring:
         aggregate = AGGREGATIONS[self.aggregation or scorer.aggregation]
         steps = [found[i] for i in range(len(self.pairs))]
         whole = [aggregate(each) for each in steps]
-        return Rewards(steps, whole, scorer.usage - before, scorer.seconds - began)
+        return Rewards(steps, whole, scorer.usage - before)
 
     def _scores(
         self, scorer: ProcessRewardScorer, asked: str, rows: Sequence[int]

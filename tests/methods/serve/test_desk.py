@@ -42,6 +42,22 @@ def test_what_ends_before_it_is_noted_is_not_kept() -> None:
     asyncio.run(ask())
 
 
+def test_a_plain_completion_is_counted() -> None:
+    async def ask() -> str:
+        desk = Desk(ScriptedEngine({"A": {"BC": 1}}), None, DeskOptions())
+        await desk.submit(WORK).result()
+        desk.stop()
+        return desk.metrics.text().decode()
+
+    told = asyncio.run(ask())
+    for line in (
+        "prompt_tokens_total 1.0",
+        "tokens_predicted_total 2.0",
+        "e2e_request_latency_seconds_count 1.0",
+    ):
+        assert f"\nstarbase_edge_{line}\n" in told
+
+
 def test_who_leaves_before_the_first_chunk_cancels_too() -> None:
     left = []
 
