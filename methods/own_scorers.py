@@ -14,15 +14,15 @@ from runtime.engine import Branch, Step, Usage
 
 
 class LogprobScorer:
-    """How sure the policy was of a step: exp(sum of its log-probabilities / temperature).
+    """How sure the policy was of a step: the probability of its tokens, exp(sum of logprobs).
 
     Aggregated by `min`, it is the probability of the token that was least sure instead.
     Log-probabilities are of the distribution that was sampled from.
     """
 
-    def __init__(self, shape: Shape, aggregation: Aggregation, temperature: float = 1.0) -> None:
+    def __init__(self, shape: Shape, aggregation: Aggregation) -> None:
         self.shape, self.usage, self.seconds = shape, Usage(), 0.0
-        self.aggregation, self._temperature = aggregation, temperature
+        self.aggregation = aggregation
         self._pool = min if aggregation == "min" else math.fsum
 
     def open(self, problem: Problem, root: Branch) -> AbstractContextManager[None]:  # noqa: ARG002
@@ -30,7 +30,7 @@ class LogprobScorer:
 
     def score(self, candidates: Sequence[Candidate], steps: Sequence[Step]) -> list[float]:
         return [
-            math.exp(self._pool(step.logprobs) / self._temperature) if step.logprobs else c.score
+            math.exp(self._pool(step.logprobs)) if step.logprobs else c.score
             for c, step in zip(candidates, steps, strict=True)
         ]
 

@@ -55,11 +55,6 @@ def test_an_empty_step_keeps_the_score_before_it() -> None:
     assert LogprobScorer(SHAPE, "prod").score([before], [EMPTY]) == [0.25]
 
 
-def test_a_temperature_flattens_scores() -> None:
-    found = LogprobScorer(SHAPE, "prod", temperature=2).score([Candidate(ROOT)], [UNSURE])
-    assert found == pytest.approx([math.exp(-0.3)])
-
-
 def test_a_product_is_of_both_and_charged_for_the_model() -> None:
     product = Product(LogprobScorer(SHAPE, "prod"), Half())
     before = Candidate(ROOT).grown(SURE, 0.25, finished=False)
