@@ -100,18 +100,12 @@ def _plain(desk: Desk, body: ChatBody, reply: Envelope, work: Plain) -> Exchange
     def told(tokens: list[Token]) -> dict[str, Any] | None:
         return replies.chat_logprobs(tokens, pieces) if body.logprobs else None
 
-    def sums(done: Completed) -> tuple[dict[str, Any], dict[str, Any]]:
-        usage, shown = done.usage, sum(len(c.tokens) for c in done.completions)
-        total = max(shown, usage.decode_tokens) + usage.thought_tokens
-        return replies.usage(prompt, total, shown), replies.timings(usage, replies.NOTHING)
-
     def write(done: Completed) -> Chunk:
-        usage, timings = sums(done)
         choices = [
             reply.choice(i, c.text, replies.finish_of(c), told(c.tokens))
             for i, c in enumerate(done.completions)
         ]
-        return reply.whole(choices, usage=usage, timings=timings)
+        return reply.whole(choices, **generation.sums(done, prompt))
 
     def tell(token: Token) -> list[Chunk]:
         if not token.text and not body.logprobs:
@@ -119,13 +113,8 @@ def _plain(desk: Desk, body: ChatBody, reply: Envelope, work: Plain) -> Exchange
         return [reply.chunk(token.index, {"content": token.text}, logprobs=told([token]))]
 
     def end(done: Completed) -> list[Chunk]:
-        usage, timings = sums(done)
-        last = list(enumerate(done.completions))
-        chunks: list[Chunk] = [reply.chunk(i, {"content": c.held}) for i, c in last if c.held]
-        chunks += [reply.chunk(i, {}, replies.finish_of(c)) for i, c in last]
-        if body.stream_options.include_usage:
-            chunks.append(reply.last(usage, timings=timings))
-        return chunks
+        finishes = map(replies.finish_of, done.completions)
+        return generation.ending(body, reply, done, finishes, prompt)
 
     return Exchange(desk.submit(work), write, lambda: _begin(reply, body), tell, end)
 

@@ -106,20 +106,12 @@ def _plain(
             return [(front, "length", ())] * body.n
         return [(front + c.text, replies.finish_of(c), c.tokens) for c in done.completions]
 
-    def sums(done: Completed) -> dict[str, Any]:
-        sampled = sum(len(c.tokens) for c in done.completions)
-        total = max(sampled, done.usage.decode_tokens) + done.usage.thought_tokens
-        return {
-            "usage": replies.usage(len(prompt), total, sampled),
-            "timings": replies.timings(done.usage, replies.NOTHING),
-        }
-
     def write(done: Completed) -> Chunk:
         choices = [
             reply.choice(first + i, said, finish, logprobs(done, tokens))
             for i, (said, finish, tokens) in enumerate(shown(done))
         ]
-        return reply.whole(choices, **sums(done))
+        return reply.whole(choices, **generation.sums(done, len(prompt)))
 
     ends = [len(text)] * body.n  # of what was told so far, in characters
 
@@ -141,18 +133,8 @@ def _plain(
         return [reply.chunk(first + news.index, {"content": news.text}, logprobs=told)]
 
     def end(done: Completed) -> list[Chunk]:
-        chunks: list[Chunk] = [
-            reply.chunk(first + i, {"content": c.held})
-            for i, c in enumerate(done.completions)
-            if c.held
-        ]
-        chunks += [
-            reply.chunk(first + i, {}, finish) for i, (_, finish, _) in enumerate(shown(done))
-        ]
-        if body.stream_options.include_usage:
-            sum_ = sums(done)
-            chunks.append(reply.last(sum_["usage"], timings=sum_["timings"]))
-        return chunks
+        finishes = [finish for _, finish, _ in shown(done)]
+        return generation.ending(body, reply, done, finishes, len(prompt), first)
 
     work = Plain(wanted, body.stream, echo, think)
     return Exchange(desk.submit(work, more=first > 0), write, begin, tell, end)

@@ -33,18 +33,23 @@ class Exchange(Generic[T]):
         """The answer in one piece."""
         return self.write(await self.ticket.result())
 
-    async def chunks(self) -> AsyncIterator[str]:
-        """The answer as events on the wire; an error after the first of them is one too."""
+    async def parts(self) -> AsyncIterator[Chunk]:
+        """The answer chunk by chunk; an error after the first of them is one too."""
         for chunk in self.begin():
-            yield event(chunk)
+            yield chunk
         try:
             async for told in self.ticket.events():
                 for chunk in self.tell(told):
-                    yield event(chunk)
+                    yield chunk
             for chunk in self.end(await self.ticket.result()):
-                yield event(chunk)
+                yield chunk
         except Exception as error:  # a stream that has begun cannot change its status
-            yield event(failed(error).body)
+            yield failed(error).body
+
+    async def chunks(self) -> AsyncIterator[str]:
+        """The answer as events on the wire."""
+        async for chunk in self.parts():
+            yield event(chunk)
         yield DONE
 
 
@@ -52,43 +57,52 @@ class Exchange(Generic[T]):
 class Together:
     """Several prompts of one request: one answer with all their choices, in order."""
 
-    parts: Sequence[Exchange[Any]]
+    exchanges: Sequence[Exchange[Any]]
 
     def cancel(self) -> None:
         """Nobody waits for any of them any more."""
-        for part in self.parts:
-            part.cancel()
+        for one in self.exchanges:
+            one.cancel()
 
     async def whole(self) -> Chunk:
         """The choices of all, and the sums of what they took."""
-        answers = [await part.whole() for part in self.parts]
+        answers = [await one.whole() for one in self.exchanges]
         choices = [choice for answer in answers for choice in answer["choices"]]
-        sums = {name: _sum([answer[name] for answer in answers]) for name in ("usage", "timings")}
-        return {**answers[0], "choices": choices, **sums}
+        return {**_sums(answers), "choices": choices}
 
     async def chunks(self) -> AsyncIterator[str]:
-        """The chunks of all as they come."""
-        queue: asyncio.Queue[str | None] = asyncio.Queue()
+        """The chunks of all as they come, and of those that tell usage their sum."""
+        queue: asyncio.Queue[Chunk | None] = asyncio.Queue()
 
-        async def forward(part: Exchange[Any]) -> None:
-            async for chunk in part.chunks():
-                if chunk != DONE:
-                    await queue.put(chunk)
+        async def forward(one: Exchange[Any]) -> None:
+            async for chunk in one.parts():
+                await queue.put(chunk)
             await queue.put(None)
 
-        tasks = [asyncio.ensure_future(forward(part)) for part in self.parts]
+        tasks = [asyncio.ensure_future(forward(one)) for one in self.exchanges]
+        last: list[Chunk] = []
         try:
             running = len(tasks)
             while running:
                 chunk = await queue.get()
                 if chunk is None:
                     running -= 1
+                elif chunk.get("choices") == []:
+                    last.append(chunk)
                 else:
-                    yield chunk
+                    yield event(chunk)
+            if last:
+                yield event(_sums(last))
             yield DONE
         finally:
             for task in tasks:
                 task.cancel()
+
+
+def _sums(answers: Sequence[Chunk]) -> dict[str, Any]:
+    """The first of some answers with what all took."""
+    sums = {name: _sum([answer[name] for answer in answers]) for name in ("usage", "timings")}
+    return {**answers[0], **sums}
 
 
 def _sum(tables: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -1,20 +1,23 @@
-"""What both kinds of completion share: a body and a choice become a piece of work."""
+"""What both kinds of completion share: how they are asked for, and how they end."""
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from methods.build import MethodSpec
 from methods.catalog import METHODS
 from methods.problem import Problem
+from methods.serve import replies
 from methods.serve.budget import parse
 from methods.serve.errors import ApiError, bad
+from methods.serve.exchange import Chunk
 from methods.serve.fields import CompletionBody
 from methods.serve.plain import Wanted
+from methods.serve.replies import Envelope
 from methods.serve.way import Way
-from methods.serve.work import Searching
+from methods.serve.work import Completed, Searching
 from runtime.engine import Sampling
 
 if TYPE_CHECKING:
@@ -75,6 +78,33 @@ def search(
     )
     problem = Problem("0", question, prompt=tuple(prompt))
     return Searching(choice.method, problem, spec, _seed(body), choice.think)
+
+
+def sums(done: Completed, prompt_tokens: int) -> dict[str, Any]:
+    """What plain completions took, under the names that go out."""
+    shown = sum(len(c.tokens) for c in done.completions)
+    total = max(shown, done.usage.decode_tokens) + done.usage.thought_tokens
+    return {
+        "usage": replies.usage(prompt_tokens, total, shown),
+        "timings": replies.timings(done.usage, replies.NOTHING),
+    }
+
+
+def ending(
+    body: CompletionBody,
+    reply: Envelope,
+    done: Completed,
+    finishes: Iterable[str],
+    prompt_tokens: int,
+    first: int = 0,
+) -> list[Chunk]:
+    """The last chunks of a stream: what was held back, why each completion ended, the sums."""
+    held = [(first + i, c.held) for i, c in enumerate(done.completions) if c.held]
+    chunks: list[Chunk] = [reply.chunk(i, {"content": text}) for i, text in held]
+    chunks += [reply.chunk(i, {}, finish) for i, finish in enumerate(finishes, first)]
+    if body.stream_options.include_usage:
+        chunks.append(reply.last(**sums(done, prompt_tokens)))
+    return chunks
 
 
 def check_room(desk: Desk, prompt: Sequence[int]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,23 @@ def tokens(server: Any, text: str) -> list[int]:
     return list(server.client.post("/tokenize", json={"prompt": text}).json()["tokens"])
 
 
+def events(server: Any, **fields: Any) -> Iterator[Any]:
+    """The chunks of a stream."""
+    body = {"prompt": PROMPT, "stream": True, **fields}
+    with server.client.stream("POST", "/v1/completions", json=body) as reply:
+        yield from (json.loads(line[6:]) for line in reply.iter_lines() if line[:7] == "data: {")
+
+
+def streamed(server: Any, **fields: Any) -> dict[str, Any]:
+    """Text and log-probabilities of a streamed completion, put together from its chunks."""
+    text, found = "", dict.fromkeys(LISTED, ())
+    for choice in (choice for one in events(server, **fields) for choice in one["choices"]):
+        text += choice["text"]
+        for name, values in (choice["logprobs"] or {}).items():
+            found[name] = [*found[name], *values]
+    return {"text": text, "logprobs": found}
+
+
 def test_a_text_goes_on(server: Any) -> None:
     reply = complete(server, max_tokens=12, temperature=0)
     (choice,) = reply["choices"]
@@ -41,18 +59,12 @@ def test_one_request_of_many_prompts_is_no_full_queue(server: Any) -> None:
     assert len(reply["choices"]) == 200
 
 
-def streamed(server: Any, **fields: Any) -> dict[str, Any]:
-    """Text and log-probabilities of a streamed completion, put together from its chunks."""
-    text, found = "", dict.fromkeys(LISTED, ())
-    body = {"prompt": PROMPT, "stream": True, **fields}
-    with server.client.stream("POST", "/v1/completions", json=body) as reply:
-        for line in reply.iter_lines():
-            if line.startswith("data: {"):
-                for choice in json.loads(line[6:])["choices"]:
-                    text += choice["text"]
-                    for name, values in (choice["logprobs"] or {}).items():
-                        found[name] = [*found[name], *values]
-    return {"text": text, "logprobs": found}
+def test_a_stream_of_many_prompts_tells_its_usage_once(server: Any) -> None:
+    fields = {"prompt": [PROMPT, "Q: Ann has 2 pens."], "max_tokens": 4, "temperature": 0, "n": 2}
+    told = events(server, **fields, stream_options={"include_usage": True})
+    assert [one["usage"] for one in told if not one["choices"]] == [
+        complete(server, **fields)["usage"]
+    ]
 
 
 def test_what_a_stop_held_back_comes_without_a_token(server: Any) -> None:
