@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -157,7 +157,7 @@ def in_shard(
     return [problem for problem in problems if problem.id in held]
 
 
-def wanted(configuration: Configuration, methods: Sequence[str]) -> list[Selection]:
+def wanted(configuration: Configuration, methods: Collection[str]) -> list[Selection]:
     """The selections of a configuration that were asked for: all that the methods show."""
     rows = [row for row in catalog.rows_of(configuration.spec.search) if row.name in methods]
     asked = {selection for row in rows for selection in row.selections}

@@ -163,7 +163,7 @@ def summarize(folder: Path) -> Summary:
         tuple(rows),
         tuple(flips),
         comparisons=tuple(_comparisons(measured)),
-        effects=tuple(effects(measured)),
+        effects=tuple(effects(measured, run.methods)),
         recoveries=tuple(recoveries(measured, run.methods)),
         gains=tuple(gains(measured, run.methods)),
         budgets=tuple(budgets(measured, compared(rows), run.methods, judge)),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from methods.catalog import ProtocolName, Selection
 from profiles.intervals import Paired
+from profiles.records.configuration import wanted
 from profiles.records.stored_run import Recorded
 from profiles.report.accuracy import pair, row
 from profiles.report.names import level_name
@@ -32,13 +33,18 @@ class Effect:
     rival: WithoutThoughts | None
 
 
-def effects(measured: Sequence[Recorded]) -> list[Effect]:
-    """One for every thinking configuration of the fair protocol, by its main selection."""
+def effects(measured: Sequence[Recorded], methods: Collection[str]) -> list[Effect]:
+    """One for every thinking configuration of the fair protocol, by its main selection.
+
+    Where these methods do not show that, by the first that they do.
+    """
     plain = [found for one in measured if _plays(one, thinking=False) for found in _rows(one)]
     made = []
     for one in measured:
-        if _plays(one, thinking=True):
-            selection = one.configuration.primary
+        asked = wanted(one.configuration, methods)
+        if asked and _plays(one, thinking=True):
+            main = one.configuration.primary
+            selection = main if main in asked else asked[0]
             own = row(one.configuration, one.process, one.records, selection)
             here = [p for p in plain if level_name(p.row) == level_name(own)]
             made.append(_effect(own, one, selection, here))

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from methods.catalog import ProtocolName
+from methods.catalog import METHODS, ProtocolName
 from profiles.records.configuration import Configuration
 from profiles.records.stored_run import Recorded
 from profiles.report.findings import thinking_sentences
@@ -45,7 +45,7 @@ def test_against_the_same_search_and_the_best_that_costs_no_more(
         measured("rebase", "off", range(99), 9000, width=32),  # costs more: no rival
         measured("rebase", "gated", range(90), 2000),
     ]
-    (effect,) = effects(runs)
+    (effect,) = effects(runs, METHODS)
     assert effect.same is not None
     assert effect.rival is not None
     assert (effect.same.row.setup.width, effect.rival.row.setup.width) == (8, 16)
@@ -71,14 +71,26 @@ def test_other_levels_and_the_seed_protocol_are_no_rivals(
     )
     other = replace(plain.configuration, format="onnx")
     for configuration in (paper, other):
-        (effect,) = effects([replace(plain, configuration=configuration), gated])
+        (effect,) = effects([replace(plain, configuration=configuration), gated], METHODS)
         assert effect.same is None or configuration is other
         assert effect.rival is None or configuration is other
+
+
+def test_a_selection_that_nobody_asked_for_is_not_shown(
+    measured: Callable[..., Recorded],
+) -> None:
+    runs = [measured("sample", think, range(70), 1000) for think in ("off", "on")]
+    for asked, shown in ((["best-of-n"], "best-of-n"), (["majority", "weighted"], "weighted")):
+        (effect,) = effects(runs, asked)
+        assert effect.row.setup.method == shown
+        assert effect.same is not None
+        assert effect.same.row.setup.method == shown
+    assert effects(runs, ["rebase"]) == []
 
 
 def test_a_talk_head_and_the_gate_share_are_in_the_row(
     measured: Callable[..., Recorded],
 ) -> None:
-    (effect,) = effects([measured("rebase", "gated", range(90), 2000)])
+    (effect,) = effects([measured("rebase", "gated", range(90), 2000)], METHODS)
     assert effect.row.cost.thought_share == pytest.approx(0.3)
     assert effect.row.setup.thinking == "gated"
