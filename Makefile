@@ -27,12 +27,13 @@ WHEEL := $(WHEELS)/llama_cpp_python-$(lastword $(subst ==, ,$(LLAMA)))-*.whl
 LEVELS := f16 q4_k_m q2_k
 ONNX_LEVELS := int4
 THINK_LEVELS := q4_k_m
-QUESTIONS := 16
+QUESTIONS := 12
+PARALLEL := --parallel auto --latency-questions 4
 FIDELITY := --chunks 80
 DRIFT := --problems 8
 LATENCY := --prefill 128 --decode 1 8 64 --repeats 2
 ALL := LEVELS="f16 q8_0 q4_k_m q3_k_s q2_k" ONNX_LEVELS="int8 int4" THINK_LEVELS="f16 q4_k_m" \
-  QUESTIONS=100 FIDELITY= DRIFT= LATENCY=
+  QUESTIONS=100 PARALLEL= FIDELITY= DRIFT= LATENCY=
 
 .PHONY: install wheel rebuild demo results test test-vulkan clean
 
@@ -67,7 +68,7 @@ demo: install
 	$(BIN)/convert reference:policy --format onnx --quant $(ONNX_LEVELS) --output models --force
 	$(BIN)/convert reference:reward --format onnx --quant $(ONNX_LEVELS) --output models --force
 	$(BIN)/profile run --formats gguf onnx --levels $(LEVELS) $(ONNX_LEVELS) --think off on gated \
-	  --think-levels $(THINK_LEVELS) --limit $(QUESTIONS) --output report --force
+	  --think-levels $(THINK_LEVELS) --limit $(QUESTIONS) $(PARALLEL) --output report --force
 	$(BIN)/profile fidelity --levels $(LEVELS) $(FIDELITY) --output report/fidelity.json --force
 	$(BIN)/profile reward-grid --levels q4_k_m --limit $(QUESTIONS) --output report/reward-grid.json --force
 	$(BIN)/profile drift --levels $(LEVELS) $(DRIFT) --output report/drift.json --force

@@ -6,7 +6,6 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -135,28 +134,27 @@ def _prompt(options: argparse.Namespace, plan: _Plan, problem: Problem) -> str:
 
 def _answer(options: argparse.Namespace, plan: _Plan, problem: Problem) -> Answer:
     from methods.build import build
-    from methods.judges import judges, probe_of, scorer_of
-    from runtime.load import open_engine
+    from methods.judges import judges
+    from methods.opened import open_models
     from runtime.prompt import ask_as
-    from runtime.shared_card import share_card
 
     row = catalog.METHODS[options.method]
     named = judges((options.reward or _own_reward(plan.policy)) if row.needs_reward else None)
     judge = _reward_model(named, options, plan)
-    models = [(model, plan.engine) for model in (plan.policy, judge) if model is not None]
-    settled = share_card(models, row.search.paths(options.width), plan.spec.step_tokens)
-    with ExitStack() as opened:
-        probe = probe_of(named.own, plan.policy)
-        engine = replace(settled[0], think=options.think)
-        policy = opened.enter_context(open_engine(plan.policy.path, engine, probe=probe))
-        ask_as(policy, plan.form)
-        _say(f"policy: {policy.artifact.path.name}, {policy.artifact.level}; {policy.device}")
-        reward = None
-        if judge is not None:
-            reward = opened.enter_context(open_engine(judge.path, settled[1], plan.protocol))
-            _say(f"reward: {reward.artifact.path.name}, {reward.artifact.level}; {reward.device}")
-        scorer = scorer_of(named.own, policy, reward)
-        return build(plan.spec, policy, scorer, _watch()).solve(problem, options.seed)
+    with open_models(
+        plan.policy,
+        judge,
+        replace(plan.engine, think=options.think),
+        named.own,
+        paths=row.search.paths(options.width),
+        step_tokens=plan.spec.step_tokens,
+    ) as models:
+        ask_as(models.policy, plan.form)
+        for line in models.lines():
+            _say(line)
+        return build(plan.spec, models.policy, models.scorer(), _watch()).solve(
+            problem, options.seed
+        )
 
 
 def _reward_model(named: Judges, options: argparse.Namespace, plan: _Plan) -> Artifact | None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 from lm_eval.api.model import TemplateLM
@@ -16,18 +15,18 @@ from lm_eval.api.registry import register_model
 
 from methods.build import MethodSpec, build
 from methods.catalog import METHODS
-from methods.judges import judges, probe_of, scorer_of
+from methods.judges import judges
 from methods.likelihood import Likelihood, likelihoods
 from methods.models import pair
+from methods.opened import Models, open_models
 from methods.problem import Problem
 from methods.show import best_path
 from methods.token_limits import PATH, STEP
 from runtime.engine import Engine, Sampling
-from runtime.load import describe_model, open_engine
+from runtime.load import describe_model
 from runtime.options import EngineOptions, Thinking
 from runtime.prompt import conversation_text
 from runtime.scheduler import BRANCHES, Scheduler
-from runtime.shared_card import share_card
 
 PLAIN = "plain"
 QUESTIONS = (
@@ -73,14 +72,15 @@ class Starbase(TemplateLM):  # type: ignore[misc]  # the harness has no types
             reward = "reference:reward"
         named = judges(reward)
         path, judge = pair(policy, named.model, Namespace(quant=quant, offline=False))
-        described = describe_model(path)
-        models = [(described, options)]
-        if judge:
-            models.append((describe_model(judge), replace(options, think="off")))
-        settled = share_card(models, int(width), STEP)
-        self._policy = open_engine(path, settled[0], probe=probe_of(named.own, described))
-        self._reward = open_engine(judge, settled[1]) if judge else None
-        self._own = named.own
+        self._models = open_models(
+            describe_model(path),
+            describe_model(judge) if judge else None,
+            options,
+            named.own,
+            paths=int(width),
+            step_tokens=STEP,
+        )
+        self._policy = self._models.policy
         self._method, self._width, self._seed = method, int(width), int(seed)
         self._branches = None if branches is None else int(branches)
         self._max_tokens = int(max_tokens)
@@ -175,7 +175,7 @@ class Starbase(TemplateLM):  # type: ignore[misc]  # the harness has no types
         question = next((str(document[q]) for q in QUESTIONS if q in document), request.args[0])
         row = METHODS[self._method]
         spec = MethodSpec(row.search.name, self._width, max_tokens=most, selection=row.selection)
-        scorer = scorer_of(self._own, policy, reward)
+        scorer = Models(policy, reward, self._models.own).scorer()
         answer = build(spec, policy, scorer).solve(
             Problem("0", question, prompt=prompt), self._seed
         )
@@ -186,7 +186,7 @@ class Starbase(TemplateLM):  # type: ignore[misc]  # the harness has no types
         """What every piece of work returns; all of them together."""
         from tqdm import tqdm
 
-        engines = [self._policy] + ([self._reward] if self._reward else [])
+        engines = [one for one in (self._policy, self._models.reward) if one is not None]
         with Scheduler(*engines, branches=self._branches) as scheduler:
             jobs = [scheduler.submit(work, width=width) for work in works]
             for _ in tqdm(scheduler.run(), total=len(jobs), disable=quiet, desc="starbase"):

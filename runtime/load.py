@@ -16,7 +16,7 @@ from runtime.engine import Engine
 from runtime.options import EngineOptions
 from runtime.probe import Probe, check_layers
 
-__all__ = ["EngineOptions", "describe_model", "open_engine"]
+__all__ = ["EngineOptions", "describe_model", "open_artifact", "open_engine"]
 
 
 def describe_model(path: Path, protocol: RewardProtocol | None = None) -> Artifact:
@@ -81,12 +81,14 @@ def open_engine(
         Refusal: if it is not a model that can be opened, or cannot think and should; says what
             was found.
     """
-    options = options or EngineOptions()
-    doing(f"opening {path.name}")
-    artifact = describe_model(path, protocol)
-    thinks = options.think != "off"
-    engine = (_thinking if thinks else _open)(artifact, options, probe)
-    doing(f"working with {path.name}")
+    return open_artifact(describe_model(path, protocol), options or EngineOptions(), probe)
+
+
+def open_artifact(artifact: Artifact, options: EngineOptions, probe: Probe | None = None) -> Engine:
+    """`open_engine` for a model that was described."""
+    doing(f"opening {artifact.path.name}")
+    engine = (_open if options.think == "off" else _thinking)(artifact, options, probe)
+    doing(f"working with {artifact.path.name}")
     return engine
 
 

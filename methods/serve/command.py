@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from convert.command import run
 from convert.printing import say
 from convert.refusal import Refusal
-from methods.judges import judges, probe_of
+from methods.judges import judges
 from methods.models import engine_options, pair, stated_protocol
 from methods.serve.arguments import parser
 from methods.token_limits import STEP
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
     from convert.artifact import RewardProtocol
     from methods.judges import OwnJudge
-    from runtime.engine import Engine
-    from runtime.probe import Probe
 
 CONTEXT = 8192  # tokens in memory, all requests together
 MISSING = "the server's packages are not installed; pip install 'starbase-edge[serve]'"
@@ -72,37 +70,28 @@ def _open(
     protocol: RewardProtocol | None,
 ) -> tuple[ASGIApp, Callable[[], None]]:
     """The application over opened models, and what ends it."""
+    from methods.opened import open_models
     from methods.serve.app import Door, make_app
     from methods.serve.desk import Desk, DeskOptions
     from methods.serve.way import Way
-    from runtime.load import describe_model, open_engine
-    from runtime.shared_card import share_card
+    from runtime.load import describe_model
 
-    opening = engine_options(options, options.context or CONTEXT, options.branches)
-    models = [(describe_model(policy), opening)]
-    if reward:
-        models.append((describe_model(reward, protocol), opening))
-    least = None if options.context else CONTEXT // 2
-    settled = iter(share_card(models, options.width, STEP, least))
-    probe = probe_of(own, models[0][0])
-
-    def opened(
-        kind: str,
-        path: Path,
-        protocol: RewardProtocol | None = None,
-        probe: Probe | None = None,
-    ) -> Engine:
-        engine = open_engine(path, next(settled), protocol, probe)
-        say(f"{kind}: {path.name}, {engine.artifact.level}; {engine.device}", sys.stderr)
-        return engine
-
+    models = open_models(
+        describe_model(policy),
+        describe_model(reward, protocol) if reward else None,
+        engine_options(options, options.context or CONTEXT, options.branches),
+        own,
+        paths=options.width,
+        step_tokens=STEP,
+        least=None if options.context else CONTEXT // 2,
+    )
+    for line in models.lines():
+        say(line, sys.stderr)
     desk = Desk(
-        opened("policy", policy, probe=probe),
-        opened("reward", reward, protocol) if reward else None,
+        models,
         DeskOptions(
             Way(options.method, options.width, options.think), options.max_tokens, options.queue
         ),
-        own,
     )
     door = Door(
         options.host,

@@ -15,13 +15,13 @@ from convert.refusal import Refusal
 from methods.budget import Budget
 from methods.candidate import Answer
 from methods.catalog import METHODS, WITHOUT_MODEL
-from methods.judges import OwnJudge
+from methods.opened import Models
 from methods.serve.budget import Costs
 from methods.serve.errors import ApiError
 from methods.serve.metrics import Metrics
 from methods.serve.tickets import Ticket
 from methods.serve.way import PLAIN, Served, Way, unknown_model
-from methods.serve.work import Done, Engines, Plain, Searching, Work
+from methods.serve.work import Done, Plain, Searching, Work
 from runtime.engine import Engine
 from runtime.flops import flops
 from runtime.gate import DEFAULTS, Gate
@@ -47,14 +47,9 @@ class DeskOptions:
 class Desk:
     """Takes requests, lets the scheduler work on all of them together, hands results back."""
 
-    def __init__(
-        self,
-        policy: Engine,
-        reward: Engine | None,
-        options: DeskOptions,
-        own: OwnJudge | None = None,
-    ) -> None:
-        self.policy, self.reward, self.options, self.own = policy, reward, options, own
+    def __init__(self, models: Models, options: DeskOptions) -> None:
+        policy, reward, own = models.policy, models.reward, models.own
+        self.policy, self.reward, self.own, self.options = policy, reward, own, options
         self.metrics = Metrics()
         self.default, self.max_tokens = options.default, options.max_tokens
         thinks = policy.artifact.thought is not None
@@ -72,8 +67,7 @@ class Desk:
             )
         self._created = int(time.time())
         self._costs = Costs()
-        models = (policy,) if reward is None else (policy, reward)
-        self._scheduler = Scheduler(*models)
+        self._scheduler = Scheduler(policy, *((reward,) if reward else ()))
         self._open: dict[Ticket[Any], Job] = {}  # changed on the event loop alone
         self._closing = threading.Event()
         self._worker = threading.Thread(target=self._work, name="worker", daemon=True)
@@ -212,9 +206,8 @@ class Desk:
         """One request, on a thread of its own, of which one runs at a time."""
         try:
             policy = self._thinking(views[0], work.think)
-            result = work.run(
-                Engines(policy, views[1] if len(views) > 1 else None, self.own), ticket.tell
-            )
+            reward = views[1] if len(views) > 1 else None
+            result = work.run(Models(policy, reward, self.own), ticket.tell)
             self._book(work, result, time.perf_counter() - ticket.asked_s)
             ticket.done(result)
         except Cancelled:

@@ -10,34 +10,16 @@ from convert.artifact import Aggregation
 from methods import show
 from methods.build import MethodSpec, build
 from methods.candidate import AGGREGATIONS, Answer, Candidate, Stage
-from methods.judges import OwnJudge, scorer_of
 from methods.likelihood import Likelihood, likelihoods
+from methods.opened import Models
 from methods.problem import Problem
-from methods.scorers import ProcessRewardScorer, Scorer
+from methods.scorers import ProcessRewardScorer
 from methods.serve.plain import Completion, Wanted, complete
 from methods.serve.replies import NOTHING, Told
-from runtime.engine import Branch, Engine, Step, Usage
+from runtime.engine import Branch, Step, Usage
 from runtime.prompt import prompt_format
 
 Tell = Callable[[Any], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Engines:
-    """What a piece of work may use: views of the server's models."""
-
-    policy: Engine
-    reward: Engine | None
-    own: OwnJudge | None = None
-
-    def scorer(self) -> Scorer | None:
-        """Who scores the steps of a search."""
-        return scorer_of(self.own, self.policy, self.reward)
-
-    def reader(self) -> ProcessRewardScorer:
-        """The reward model, reading the steps of this policy, whoever wrote them."""
-        assert self.reward is not None
-        return ProcessRewardScorer(self.reward, prompt_format(self.policy).step_stop)
 
 
 class Done(Protocol):
@@ -61,7 +43,7 @@ class Work(Protocol):
         """Branches that live at once, at most."""
         ...
 
-    def run(self, engines: Engines, tell: Tell) -> Done: ...
+    def run(self, models: Models, tell: Tell) -> Done: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +69,8 @@ class Plain:
     def branches(self) -> int:
         return self.wanted.n + 1
 
-    def run(self, engines: Engines, tell: Tell) -> Completed:
-        policy, before = engines.policy, engines.policy.usage
+    def run(self, models: Models, tell: Tell) -> Completed:
+        policy, before = models.policy, models.policy.usage
         prompt: list[Likelihood] = []
         if self.echo and self.wanted.prompt:
             prompt = list(likelihoods(policy, self.wanted.prompt, self.wanted.top_logprobs or 0))
@@ -114,15 +96,15 @@ class Searching:
     def branches(self) -> int:
         return 2 * self.spec.width + 2
 
-    def run(self, engines: Engines, tell: Tell) -> Answer:
+    def run(self, models: Models, tell: Tell) -> Answer:
         stages: list[Stage] = []
 
         def watch(stage: Stage) -> None:
             stages.append(stage)
             tell(Told(show.progress(stages), show.stage_document(len(stages), stage)))
 
-        scorer = engines.scorer()
-        return build(self.spec, engines.policy, scorer, watch).solve(self.problem, self.seed)
+        method = build(self.spec, models.policy, models.scorer(), watch)
+        return method.solve(self.problem, self.seed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +129,9 @@ class Scoring:
     def branches(self) -> int:
         return 2 * len(self.pairs) + 2
 
-    def run(self, engines: Engines, _tell: Tell) -> Rewards:
-        scorer = engines.reader()
+    def run(self, models: Models, _tell: Tell) -> Rewards:
+        assert models.reward is not None
+        scorer = ProcessRewardScorer(models.reward, prompt_format(models.policy).step_stop)
         before = scorer.usage
         found: dict[int, list[float]] = {}
         for asked in dict.fromkeys(question for question, _ in self.pairs):

@@ -10,11 +10,12 @@ from pathlib import Path
 
 from convert.command import sentence
 from convert.refusal import Refusal
+from methods.opened import Models
 from profiles.environment import Environment, environment
 from profiles.records.configuration import Configuration
 from profiles.records.record import Record, read_records
 from profiles.records.worker_facts import WorkerFacts, read_worker_facts, worker_facts_path
-from profiles.run.models import Opener, OpenModels, open_models
+from profiles.run.models import Opener, open_models
 from profiles.run.worker import measure
 from profiles.tree.stored_trees import trees_path
 
@@ -36,7 +37,7 @@ class Station:
     def __init__(self, opener: Opener = open_models) -> None:
         self._opener = opener
         self._stack = ExitStack()
-        self._models: OpenModels | None = None
+        self._models: Models | None = None
         self._environment = environment()
 
     def answer(self, configuration: Configuration, ids: Sequence[str]) -> ItemResult:
@@ -59,7 +60,7 @@ class Station:
             )
 
     @contextmanager
-    def _open(self, configuration: Configuration) -> Iterator[OpenModels]:
+    def _open(self, configuration: Configuration) -> Iterator[Models]:
         """The models, opened at the first item and not closed behind one."""
         if self._models is None:
             self._models = self._stack.enter_context(self._opener(configuration))

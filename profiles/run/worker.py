@@ -25,7 +25,7 @@ from convert.refusal import Refusal
 from methods.build import Method, build
 from methods.candidate import Answer
 from methods.catalog import Selection, search_named
-from methods.judges import scorer_of
+from methods.opened import Models
 from methods.problem import Problem
 from methods.selection import select
 from methods.show import tree
@@ -41,7 +41,7 @@ from profiles.records.record import (
 from profiles.records.worker_facts import worker_facts_path
 from profiles.run.events import Answered, Asking, Event, GaveUp, Loaded, event_line
 from profiles.run.memory import VideoMemory
-from profiles.run.models import Opener, OpenModels, open_models
+from profiles.run.models import Opener, open_models
 from profiles.run.process_facts import (
     earlier_facts,
     pace_of,
@@ -129,7 +129,7 @@ def _measure(
 
 def _answers(
     configuration: Configuration,
-    models: OpenModels,
+    models: Models,
     problems: Sequence[Problem],
     done: set[str],
     pace: Pace,
@@ -148,7 +148,7 @@ def _answers(
 
     def ask(problem: Problem, *engines: Engine) -> tuple[Record, Answer | None]:
         report(Asking(problem.id))
-        opened = OpenModels(engines[0], engines[1] if models.reward else None)
+        opened = Models(engines[0], engines[1] if models.reward else None, models.own)
         return answer(configuration, opened, _method(configuration, opened), problem)
 
     engines = [engine for engine in (models.policy, models.reward) if engine is not None]
@@ -158,7 +158,7 @@ def _answers(
 
 
 def answer(
-    configuration: Configuration, models: OpenModels, method: Method, problem: Problem
+    configuration: Configuration, models: Models, method: Method, problem: Problem
 ) -> tuple[Record, Answer | None]:
     """One question measured. One that cannot be asked or does not fit is a failure, not a gap."""
     seed = question_seed(configuration.seed, problem.id)
@@ -213,14 +213,9 @@ def _verdict(found: Answer, problem: Problem, selection: Selection) -> ChosenAns
     )
 
 
-def _method(configuration: Configuration, models: OpenModels) -> Method:
-    spec = replace(
-        configuration.spec,
-        selection=configuration.primary,
-        logprobs=configuration.judge is not None,
-    )
-    scorer = scorer_of(configuration.judge, models.policy, models.reward)
-    return build(spec, models.policy, scorer)
+def _method(configuration: Configuration, models: Models) -> Method:
+    spec = replace(configuration.spec, selection=configuration.primary, logprobs=False)
+    return build(spec, models.policy, models.scorer())
 
 
 def _warm_up(method: Method) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,6 +15,16 @@ MESSAGES: Any = [{"role": "user", "content": QUESTION}]
 MODEL = "policy-q4_k_m"
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of the clients themselves
+
+
+@pytest.fixture(scope="module", autouse=True)
+def event_loop() -> Iterator[None]:
+    """LiteLLM takes the thread's event loop, or makes one, and never closes it."""
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    yield
+    asyncio.set_event_loop(None)
+    loop.close()
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ import pytest
 
 pytest.importorskip("fastapi")
 
+from methods.opened import Models
 from methods.serve.desk import Desk, DeskOptions
 from methods.serve.plain import Wanted
 from methods.serve.stream import EventStream
@@ -25,7 +26,7 @@ def test_what_ends_before_it_is_noted_is_not_kept() -> None:
     """The worker may be done with a request before the event loop goes on."""
 
     async def ask() -> None:
-        desk = Desk(ScriptedEngine({"A": {"BC": 1}}), None, DeskOptions())
+        desk = Desk(Models(ScriptedEngine({"A": {"BC": 1}})), DeskOptions())
         submit = desk._scheduler.submit
 
         def slow(*given: Any, **named: Any) -> Job:
@@ -44,7 +45,7 @@ def test_what_ends_before_it_is_noted_is_not_kept() -> None:
 
 def test_a_plain_completion_is_counted() -> None:
     async def ask() -> str:
-        desk = Desk(ScriptedEngine({"A": {"BC": 1}}), None, DeskOptions())
+        desk = Desk(Models(ScriptedEngine({"A": {"BC": 1}})), DeskOptions())
         await desk.submit(WORK).result()
         desk.stop()
         return desk.metrics.text().decode()

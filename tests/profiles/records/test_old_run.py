@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from convert.sources import BENCHMARK
+from methods.opened import Models
 from profiles.records.configuration import Configuration, read_configuration
 from profiles.records.stored_run import records_path, store_configurations
 from profiles.report.write import write
-from profiles.run.models import OpenModels
 from profiles.run.worker import measure
 
 OLD = Path(__file__).parent / "old_run"
@@ -40,7 +40,7 @@ def rounded(path: Path) -> dict[str, Any]:
     return found
 
 
-def nothing_opens(_: Configuration) -> AbstractContextManager[OpenModels]:
+def nothing_opens(_: Configuration) -> AbstractContextManager[Models]:
     raise AssertionError("a question that has its record is not asked again")
 
 

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from methods.opened import Models
 from profiles.records.configuration import Configuration
 from profiles.records.record import Record, read_records
 from profiles.records.worker_facts import read_worker_facts, worker_facts_path
 from profiles.report.accuracy import row
 from profiles.run.events import Answered, Event
-from profiles.run.models import OpenModels
 from profiles.run.together import alone_path, cohorts
 from profiles.run.worker import measure
 from runtime.load import open_engine
@@ -95,9 +95,9 @@ def test_a_resumed_run_on_a_model_gives_the_same_rows(
     made = replace(made, spec=spec, reward=None, limit=12, parallel=2, latency_questions=0)
 
     @contextmanager
-    def opener(_: Configuration) -> Iterator[OpenModels]:
+    def opener(_: Configuration) -> Iterator[Models]:
         with open_engine(path, options) as engine:
-            yield OpenModels(engine, None)
+            yield Models(engine, None)
 
     whole, again, broken = (tmp_path / f"{name}.jsonl" for name in ("whole", "again", "broken"))
     measure(made, whole, opener=opener)

@@ -20,11 +20,11 @@ from filelock import FileLock
 
 from convert.artifact import PromptFormat, RewardProtocol
 from convert.refusal import Refusal
+from methods.opened import Models
 from profiles.records.configuration import Configuration
 from profiles.records.record import Record, question_seed, read_records
 from profiles.records.worker_facts import read_worker_facts, worker_facts_path
 from profiles.run.events import Answered, Asking, Event, Loaded
-from profiles.run.models import OpenModels
 from profiles.run.worker import main, measure
 from profiles.tree.stored_trees import read_stored_tree, stored_questions, trees_path
 from runtime.engine import Engine
@@ -53,8 +53,8 @@ def reward() -> Engine:
 
 
 @contextmanager
-def scripted(configuration: Configuration) -> Iterator[OpenModels]:
-    yield OpenModels(policy(), reward() if configuration.reward else None)
+def scripted(configuration: Configuration) -> Iterator[Models]:
+    yield Models(policy(), reward() if configuration.reward else None)
 
 
 @pytest.fixture
@@ -110,8 +110,8 @@ def test_records_tell_whether_paths_loop_and_wrote_the_right_answer(
     for name, text in texts.items():
 
         @contextmanager
-        def opener(_: Configuration, text: str = text) -> Iterator[OpenModels]:
-            yield OpenModels(ScriptedEngine({"step by step.": {text: 1}}), reward())
+        def opener(_: Configuration, text: str = text) -> Iterator[Models]:
+            yield Models(ScriptedEngine({"step by step.": {text: 1}}), reward())
 
         out = tmp_path / f"{name}.jsonl"
         measure(replace(vote, limit=1, spec=replace(vote.spec, max_tokens=300)), out, opener=opener)
@@ -167,8 +167,8 @@ def test_a_question_that_does_not_fit_is_recorded_as_failed(
     vote: Configuration, tmp_path: Path, data: Path
 ) -> None:
     @contextmanager
-    def tight(_: Configuration) -> Iterator[OpenModels]:
-        yield OpenModels(policy(context=400), reward())
+    def tight(_: Configuration) -> Iterator[Models]:
+        yield Models(policy(context=400), reward())
 
     long = json.dumps({"question": "long " * 200, "answer": "#### 5"})
     data.write_text(
