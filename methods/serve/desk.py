@@ -140,8 +140,8 @@ class Desk:
 
     @property
     def reward_name(self) -> str:
-        """The reward model's file, without its folder; the policy's own judge by its name."""
-        return self.reward.artifact.path.name if self.reward else self.own or ""
+        """The reward model's file, without its folder."""
+        return self.reward.artifact.path.name if self.reward else ""
 
     def props(self) -> dict[str, Any]:
         """What user interfaces ask first; no path of this machine is in it."""
@@ -155,7 +155,7 @@ class Desk:
             "bos_token": self.policy.tokenizer.bos,
             "eos_token": self.policy.tokenizer.eos,
             "device": self.policy.device,
-            "reward": self.reward_name,
+            "reward": "*".join(filter(None, (self.own, self.reward_name))),
             "thinks": self.served.thinks,
             "most_width": self.served.most_width,
             "methods": [
