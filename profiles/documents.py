@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -27,6 +28,7 @@ __all__ = [
     "csv_text",
     "deliver",
     "header",
+    "public",
     "read_documents",
 ]
 
@@ -96,8 +98,12 @@ def header(given: Sequence[str]) -> dict[str, Any]:
 
 def command_line(given: Sequence[str]) -> str:
     """The command as it was given, folders of this machine taken off its paths."""
-    public = [Path(a).name if Path(a).is_absolute() else a for a in given]
-    return plain(shlex.join(["profile", *public]))
+    return plain(shlex.join(["profile", *map(public, given)]))
+
+
+def public(argument: str) -> str:
+    """An argument as a report may show it: of an absolute path, `self*PATH` too, only the name."""
+    return re.sub(r"(^|[*=])/(.*/)?", r"\1", argument)
 
 
 def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:

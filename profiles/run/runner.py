@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import shlex
 import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from convert import child as children
-from convert.printing import plain
 from methods.catalog import ProtocolName
+from profiles.documents import command_line, public
 from profiles.environment import environment
 from profiles.records import stored_run
 from profiles.records.configuration import Configuration
@@ -100,10 +99,10 @@ def describe(
     judged = any(one.judged for one in made)
     reward = request.reward or "reference:reward"
     return RunDocument(
-        command=plain(shlex.join(["profile", *map(_public, arguments)])),
+        command=command_line(arguments),
         models=AskedModels(
-            policy=", ".join(map(_public, request.policies)),
-            reward=_public(reward) if judged else None,
+            policy=", ".join(map(public, request.policies)),
+            reward=public(reward) if judged else None,
             thinker=_thinker(made),
         ),
         data=Questions(request.data.name, first.data_sha256),
@@ -152,11 +151,6 @@ def _gates(request: Request, made: Sequence[Configuration]) -> dict[str, Any]:
     if any(one.thinking == "gated" for one in made):
         found["gate"] = f"{request.options.gate_by} {request.options.gate:g}"
     return found
-
-
-def _public(argument: str) -> str:
-    """An argument as a report may show it: of an absolute path only the name."""
-    return Path(argument).name if Path(argument).is_absolute() else argument
 
 
 def _stop(child: subprocess.Popen[str]) -> None:
