@@ -173,6 +173,9 @@ class Lane:
     def _call(self, wanted: Sequence[Part]) -> None:
         started = time.perf_counter()
         part, starts = self._bring(wanted)
+        if self.engine.streams:  # llama.cpp computes those together whose slots follow each other
+            order = sorted(range(len(part)), key=lambda n: part[n].chain.slot or 0)
+            part, starts = [part[n] for n in order], [starts[n] for n in order]
         tokens = [
             [*row.chain.tokens(start), *row.tokens] if start < row.chain.length else row.tokens
             for row, start in zip(part, starts, strict=True)
@@ -187,11 +190,13 @@ class Lane:
             row.chain.append(row.tokens)
             self._residence.grown(row.chain, start)
         self._book(part, starts, computed, time.perf_counter() - started)
-        growths = [row.growth for row in part if row.growth]  # which lead
-        for n, growth in enumerate(growths):
-            growth.draft.read(output, n)
-        self._grow(growths, output.logits[: len(growths)])
         ends = np.cumsum([0, *tails])
+        grown = [n for n, row in enumerate(part) if row.growth]
+        growths = [row.growth for row in part if row.growth]
+        for n, growth in zip(ends[grown].tolist(), growths, strict=True):
+            growth.draft.read(output, n)
+        together = grown == [*range(len(grown))]  # then nothing has to be copied
+        self._grow(growths, output.logits[: len(grown)] if together else output.logits[ends[grown]])
         for row, (begin, end) in zip(part, pairwise(ends.tolist()), strict=True):
             if row.growth is None:
                 read = [

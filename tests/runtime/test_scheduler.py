@@ -259,6 +259,37 @@ def test_a_model_answers_as_it_does_alone(
         assert together(engine, works) == alone
 
 
+def test_rows_with_cells_of_their_own_stand_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
+    """llama.cpp computes together what follows slot by slot, and the rest after it."""
+    engine = ScriptedEngine(SCRIPT, max_branches=8)
+    monkeypatch.setattr(engine, "streams", True, raising=False)
+    calls, evaluate = [], engine.evaluate
+
+    def noted(slots: Sequence[int], *rest: Any, **named: Any) -> Any:
+        calls.append(list(slots))
+        return evaluate(slots, *rest, **named)
+
+    monkeypatch.setattr(engine, "evaluate", noted)
+
+    def path(number: int) -> Work:
+        def work(engine: Engine) -> str:
+            with engine.open(engine.tokenizer.encode(f"{number} Q")) as root:
+                return engine.extend([root], Sampling(max_tokens=4 + 5 * (number % 4)))[0].text
+
+        return work
+
+    works = [path(number) for number in range(12)]
+    with Scheduler(engine, branches=4) as scheduler:
+        jobs = [scheduler.submit(work) for work in works]
+        list(scheduler.run())
+    plain = ScriptedEngine(SCRIPT, max_branches=8)
+    assert [job.result() for job in jobs] == [work(plain) for work in works]
+    assert all(slots == sorted(slots) for slots in calls)
+    full = [slots for slots in calls if len(slots) == 4]
+    assert len(full) > 20
+    assert all(slots[-1] - slots[0] == 3 for slots in full)
+
+
 def test_all_trees_think_in_the_same_calls(
     tmp_path: Path, tiny_thinker: Callable[..., Path]
 ) -> None:
