@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,14 @@ REFERENCE = ROOT / "convert" / "reference"
 BENCHMARK = REFERENCE / "benchmark.jsonl"
 
 Reference = Callable[[str, str], Path]
+
+
+def pytest_configure() -> None:
+    """Signals reach the commands under test, though `nohup` or `&` had them ignored here."""
+    if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_unconfigure() -> None:
