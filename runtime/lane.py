@@ -136,6 +136,9 @@ class Lane:
         if not self.prompts.begin(chain):
             return False
         request.tokens[0] = request.tokens[0][chain.length :]
+        if self.engine.streams:
+            for trunk in self.prompts.trunks:
+                self._residence.park(trunk)
         while len(self.prompts.trunks) > MOST:
             self._residence.forget(self.prompts.trunks.pop(0), self._all())
         return True

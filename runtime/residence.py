@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import insort
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -39,7 +40,8 @@ class Residence:
         self.copied_tokens = 0  # to main memory, so far
         self._cuts: dict[int, int] = {}  # slot -> length, still to be done
         self._spare = engine.max_branches - 1  # the slot through which copies go
-        self._free = list(range(self._spare - 1, -1, -1))
+        self._free = list(range(self._spare))
+        self._parked: set[int] = set()  # slots of what only waits
         self._links: dict[int, list[Link]] = {}  # slot -> what it holds
         self._chains: dict[int, Chain] = {}  # slot -> whose it is
         self._least_copy = _least_copy(engine)
@@ -108,7 +110,7 @@ class Residence:
 
     def _inherit(self, idle: Iterable[Chain], newcomers: Iterable[Chain]) -> None:
         """Hand slots to branches that go on where an idle one stands: nothing has to be shared."""
-        standing = {chain.links[-1]: chain for chain in idle if chain.links}
+        standing = {c.links[-1]: c for c in idle if c.links and c.slot not in self._parked}
         for heir in newcomers:
             for end in reversed(heir.links):
                 parent = standing.pop(end, None)
@@ -118,13 +120,22 @@ class Residence:
                         self._chains[heir.slot] = heir
                     break
 
-    def bring(self, chain: Chain) -> int:
-        """Give a branch a slot; how many of its tokens are there. The others must be read again."""
+    def park(self, chain: Chain) -> None:
+        """Give a branch that only waits a slot far from those that go on, if one is free."""
+        if chain.slot is None and self._free:
+            self._parked.add(self._free[-1])
+            self.bring(chain, -1)
+
+    def bring(self, chain: Chain, place: int = 0) -> int:
+        """Give a branch a slot; how many of its tokens are there. The others must be read again.
+
+        The slot is the lowest that is free, or the one at another `place` among them.
+        """
         self.settle()
         if self._whole(chain):
             return chain.length
         if chain.slot is None:
-            chain.slot = slot = self._free.pop()
+            chain.slot = slot = self._free.pop(place)
             self._chains[slot], self._links[slot] = chain, []
             start = self._share(chain, slot)
         else:
@@ -189,6 +200,7 @@ class Residence:
         slot = chain.slot
         if slot is None:
             return
+        self._parked.discard(slot)
         chain.slot, best, most = None, None, 0
         for heir in heirs:
             if heir.slot is None and (shared := self._shared(heir, slot)) > most:
@@ -199,7 +211,7 @@ class Residence:
             return
         self._cut(slot, 0)
         del self._links[slot], self._chains[slot]
-        self._free.append(slot)
+        insort(self._free, slot)
 
     def _others(self, link: Link, slot: int) -> int:
         """How much of a link the other slots hold."""

@@ -273,7 +273,7 @@ def test_rows_with_cells_of_their_own_stand_side_by_side(monkeypatch: pytest.Mon
 
     def path(number: int) -> Work:
         def work(engine: Engine) -> str:
-            with engine.open(engine.tokenizer.encode(f"{number} Q")) as root:
+            with engine.open(engine.tokenizer.encode(f"What all ask alike. {number} Q")) as root:
                 return engine.extend([root], Sampling(max_tokens=4 + 5 * (number % 4)))[0].text
 
         return work
