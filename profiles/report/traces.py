@@ -52,8 +52,8 @@ def do_answers_change(rows: Sequence[Row]) -> str:
         return f"Not that it shows: nowhere are answers surely longer or shorter; {loops}."
     levels = dict.fromkeys(short_level(row) for row, _ in sure)
     most = [max((s for s in sure if short_level(s[0]) == level), key=_apart) for level in levels]
-    said = [f"{short_level(row)} ({method_name(row)} {ratio_cell(r)} times)" for row, r in most]
-    return f"Yes, at {listed(said)} the tokens of full precision; {loops}."
+    times = [f"{ratio_cell(r)} times at {short_level(row)} ({method_name(row)})" for row, r in most]
+    return f"Yes, the tokens of full precision {listed(times)}; {loops}."
 
 
 def trace_table(rows: Sequence[Row]) -> list[list[str]]:

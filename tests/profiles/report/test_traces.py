@@ -83,7 +83,8 @@ def test_rows_count_what_was_written(folder: Path) -> None:
 def test_the_answer_claims_only_what_is_sure(folder: Path) -> None:
     rows = summarize(folder).rows
     said = do_answers_change(rows)
-    assert said.startswith("Yes, at q2_k (greedy 1.46 [")
+    assert said.startswith("Yes, the tokens of full precision 1.46 [")
+    assert "] times at q2_k (greedy); " in said
     assert "100.0 % of the paths of greedy at q2_k loop" in said
     assert do_answers_change(rows[:2]).startswith("Not that it shows")
     assert do_answers_change(rows[:2]).endswith("no path loops.")
