@@ -110,11 +110,10 @@ def extend(
         started = time.perf_counter()
         ids = [branches[n].id for n in live]
         positions = [starts[n] + len(drafts[n].token_ids) for n in live]
-        tokens, logprobs = sampler.draw(logits, sampling, ids, positions)
-        drawn = [tokens.tolist(), logprobs.tolist()]
-        if engine.probe is not None:
-            drawn.append(sampler.entropies(logits, sampling).tolist())
-        for n, numbers in zip(live, zip(*drawn, strict=True), strict=True):
+        probed = engine.probe is not None
+        found = sampler.draw(logits, sampling, ids, positions, entropies=probed)
+        drawn = zip(*(values.tolist() for values in found), strict=True)
+        for n, numbers in zip(live, drawn, strict=True):
             drafts[n].take(*numbers)
         sampling_s += time.perf_counter() - started
         fed = [n for n in live if drafts[n].finish != "eos"]

@@ -265,15 +265,14 @@ class Lane:
         for places in kinds.values():
             some = [growths[n] for n in places]
             rows = logits if len(places) == len(growths) else logits[places]
-            found: tuple[Any, ...] = self._sampler.draw(
+            found = self._sampler.draw(
                 rows,
                 some[0].sampling,
                 [growth.branch_id for growth in some],
                 [growth.chain.length for growth in some],
                 [growth.sampling.seed for growth in some],
+                entropies=self.engine.probe is not None,
             )
-            if self.engine.probe is not None:
-                found = (*found, self._sampler.entropies(rows, some[0].sampling))
             each = zip(*(values.tolist() for values in found), strict=True)
             for n, values in zip(places, each, strict=True):
                 drawn[n] = values

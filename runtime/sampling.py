@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +24,7 @@ BLOCK = 64  # vocabulary entries summed together before the inverse CDF looks in
 ONES = np.ones(BLOCK, np.float32)
 SMALL = 4096  # entries that are sorted as they are
 PART = 1 << 18  # entries drawn from in one go: 1 MiB
+LOWEST = np.float32(-1e30)
 FLOORS = (2.0**-7, 2.0**-12, 2.0**-17)  # of the largest weight, tried for a nucleus
 
 Floats = npt.NDArray[np.float64]
@@ -61,14 +63,15 @@ class Sampler:
         branches: Sequence[int],
         positions: Sequence[int],
         seeds: Sequence[int] | None = None,
-    ) -> tuple[Ids, npt.NDArray[np.float32]]:
+        *,
+        entropies: bool = False,
+    ) -> tuple[npt.NDArray[Any], ...]:
         """(B,) token ids and their log-probabilities from (B, V) logits, which stay unchanged.
 
-        Rows of several trees may have a seed each.
+        Rows of several trees may have a seed each. With `entropies` those come too, in nats.
 
-        Temperature comes before the nucleus. Log-probabilities are of the tempered distribution
-        before truncation; at temperature 0 they are of the untempered one, or 0 where nobody wants
-        them.
+        Temperature comes before the nucleus. Both are of the tempered distribution before
+        truncation; at temperature 0 they are of the untempered one, or 0 where nobody wants them.
 
         Raises:
             Refusal: if a row holds NaN or infinity, or no possible token.
@@ -77,31 +80,19 @@ class Sampler:
         seeds = [sampling.seed] * count if seeds is None else seeds
         u = uniform(seeds, branches, positions) if sampling.temperature else np.zeros(count)
         tokens, logprobs = np.empty(count, np.int64), np.empty(count, np.float32)
+        entropy = np.zeros(count, np.float32) if entropies else None
         step = max(1, PART // vocab)
         parts = [slice(begin, begin + step) for begin in range(0, count, step)]
 
         def run(thread: int, threads: int) -> None:
             for part in parts[thread::threads]:
                 weights = self._room(thread, min(step, count), vocab)[: len(u[part])]
-                tokens[part], logprobs[part] = _drawn(logits[part], weights, sampling, u[part])
+                out = None if entropy is None else entropy[part]
+                found = _drawn(logits[part], weights, sampling, u[part], out)
+                tokens[part], logprobs[part] = found
 
         self._share(run, min(self._threads, len(parts)))
-        return tokens, logprobs
-
-    def entropies(self, logits: Logits, sampling: Sampling) -> npt.NDArray[np.float32]:
-        """(B,) entropies, in nats, of the distributions that rows are drawn from."""
-        temperature, found = sampling.temperature or 1.0, np.empty(len(logits), np.float32)
-        step = max(1, PART // logits.shape[1])
-        for begin in range(0, len(logits), step):
-            part = logits[begin : begin + step]
-            room = self._room(0, len(part), part.shape[1])
-            weights = _weights(part, part.max(axis=1), room, temperature)[:, : part.shape[1]]
-            finite = np.where(weights > 0, part, 0)  # a token that cannot come is worth nothing
-            totals = weights.sum(axis=1)
-            means = np.einsum("bv,bv->b", weights, finite) / totals
-            spread = (part.max(axis=1) - means) / np.float32(temperature)
-            found[begin : begin + step] = np.log(totals) + spread
-        return found
+        return (tokens, logprobs) if entropy is None else (tokens, logprobs, entropy)
 
     def _share(self, run: Callable[[int, int], None], threads: int) -> None:
         """Call `run` once for each thread, the first of them this one."""
@@ -126,9 +117,12 @@ class Sampler:
 
 
 def _drawn(
-    logits: Logits, room: Logits, sampling: Sampling, u: Floats
+    logits: Logits, room: Logits, sampling: Sampling, u: Floats, entropy: Logits | None
 ) -> tuple[Ids, npt.NDArray[np.float32]]:
-    """Tokens of some rows and their log-probabilities; `room` is overwritten."""
+    """Tokens of some rows and their log-probabilities; `room` is overwritten.
+
+    Their entropies are written into `entropy`.
+    """
     rows, greedy = np.arange(len(logits)), sampling.temperature == 0
     tokens = logits.argmax(axis=1) if greedy else None
     peaks = logits.max(axis=1) if tokens is None else logits[rows, tokens]  # NaN in a row with one
@@ -139,10 +133,23 @@ def _drawn(
     _weights(logits, peaks, room, sampling.temperature or 1.0)
     blocks = room.reshape(len(rows), -1, BLOCK) @ ONES  # (B, blocks): BLAS sums fastest
     totals = blocks.sum(axis=1)
+    if entropy is not None:
+        means = _weighed(logits, room[:, : logits.shape[1]]) / totals
+        below = (peaks - means) / np.float32(sampling.temperature or 1.0)
+        entropy[:] = np.log(totals) + below
     if tokens is None:
         nucleus = sampling.top_p < 1
         tokens = _nucleus(room, totals, u, sampling.top_p) if nucleus else _any(room, blocks, u)
     return tokens, np.log(room[rows, tokens] / totals)
+
+
+def _weighed(logits: Logits, weights: Logits) -> Logits:
+    """(B,) sums of logits times their weights."""
+    with np.errstate(invalid="ignore"):
+        sums = np.vecdot(weights, logits)
+    if np.isnan(sums).any():  # of tokens that cannot come, 0 times -infinity
+        sums = np.vecdot(weights, np.maximum(logits, LOWEST))
+    return np.asarray(sums)
 
 
 def _weights(logits: Logits, peaks: Logits, room: Logits, temperature: float) -> Logits:

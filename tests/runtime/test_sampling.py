@@ -2,6 +2,8 @@ import time
 
 import numpy as np
 import pytest
+from scipy.special import softmax
+from scipy.stats import entropy
 
 from convert.refusal import Refusal
 from runtime import sampling
@@ -121,6 +123,22 @@ def test_draws_are_those_of_a_plain_sampler_to_the_bit(
     expected = plain_draw(logits, sampling, ids, positions)
     assert np.array_equal(tokens, expected[0])
     assert np.array_equal(logprobs, expected[1])
+
+
+@pytest.mark.parametrize("sampling", SAMPLINGS)
+@pytest.mark.parametrize("vocab", [515, PART // 2])
+def test_entropies_are_of_what_is_drawn_from_and_change_no_draw(
+    sampling: Sampling, vocab: int
+) -> None:
+    logits = (np.random.default_rng(0).normal(size=(9, vocab)) * 4).astype(np.float32) + 20
+    logits[3, 5:] = logits[4, 2] = -np.inf
+    ids = [*range(9)]
+    tokens, logprobs, found = Sampler(2).draw(logits, sampling, ids, ids, entropies=True)
+    expected = Sampler().draw(logits, sampling, ids, ids)
+    assert np.array_equal(tokens, expected[0])
+    assert np.array_equal(logprobs, expected[1])
+    chances = softmax(logits.astype(np.float64) / (sampling.temperature or 1.0), axis=1)
+    assert found == pytest.approx(entropy(chances, axis=1), abs=3e-4)
 
 
 def test_greedy_draws_the_same_where_nobody_wants_log_probabilities() -> None:
