@@ -124,7 +124,8 @@ class GgufEngine(BranchEngine):
         kv_type, _ = KV_TYPES[options.kv_type]
         parameters = llama.llama_context_default_params()
         parameters.n_ctx = self._cells
-        parameters.n_batch = BATCH_TOKENS
+        keeps = self._states is not None  # of every token that a call may have
+        parameters.n_batch = options.batch if keeps else BATCH_TOKENS
         parameters.n_ubatch = options.batch
         parameters.n_seq_max = self.max_branches
         parameters.n_threads = parameters.n_threads_batch = self.threads
@@ -183,10 +184,9 @@ class GgufEngine(BranchEngine):
 
     def _probed(self, tokens: int, final: Hidden | None, places: Any) -> Hidden:
         assert self.probe is not None
-        inner = iter(self._states.read(self._context, tokens) if self._states else ())
-        return self.probe(
-            [final if n == FINAL else next(inner)[places] for n in self.probe.layers]  # type: ignore[misc]
-        )
+        found = self._states.read(self._context, tokens) if self._states else []
+        inner = iter(found if len(places) == tokens else [states[places] for states in found])
+        return self.probe([final if n == FINAL else next(inner) for n in self.probe.layers])  # type: ignore[misc]
 
     def _want_hidden(self, wanted: bool) -> None:
         if wanted != self._wants_hidden:

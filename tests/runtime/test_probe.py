@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import llama_cpp.llama_cpp as llama
 import numpy as np
 import pytest
 
@@ -124,3 +125,17 @@ def test_rows_of_a_ragged_call_keep_their_places(streams: bool, reference: Refer
             assert alone.readings is not None
             found.append(alone.readings[0])
     assert together.readings == pytest.approx(np.stack(found), abs=0.05)
+
+
+def test_states_of_more_tokens_than_are_kept_at_a_time(reference: Reference) -> None:
+    """llama.cpp keeps those of one call, and holds memory for as many."""
+    found = []
+    for batch in (512, 64):
+        options = replace(OPTIONS, batch=batch)
+        with open_engine(reference("policy", "f16"), options, probe=Probe((2, 3))) as engine:
+            ids = engine.tokenizer.encode(4 * QUESTION)
+            assert len(ids) > 64
+            with engine.open([]) as root:
+                found.append(engine.feed([root], [ids], tail=len(ids)).readings)
+            assert llama.llama_n_batch(engine._context) == batch  # type: ignore[attr-defined]
+    assert found[0] == pytest.approx(found[1], abs=0.05)
