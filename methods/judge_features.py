@@ -23,17 +23,17 @@ NAMES = (
 
 def step_features(before: Sequence[Step], step: Step) -> Floats:
     """(F,) numbers of a step after others, named by `NAMES`; a step has at least one token."""
-    own, unsure = np.array(step.logprobs), np.array(step.entropies)
-    path = np.concatenate([*(np.array(s.logprobs) for s in before), own])
-    doubts = np.concatenate([*(np.array(s.entropies) for s in before), unsure])
-    surprise = own + unsure
+    own, unsure, n = step.logprobs, step.entropies, len(step.logprobs)
+    path = [x for s in (*before, step) for x in s.logprobs]
+    doubts = [x for s in (*before, step) for x in s.entropies]
+    surprise = [x + y for x, y in zip(own, unsure, strict=True)]
     return np.array(
         [
-            *(own.min(), own.mean(), own.sum()),
-            *(unsure.mean(), unsure.max()),
-            *(surprise.mean(), surprise.min()),
-            math.log(len(own)),
-            *(path.sum(), path.min(), path.mean(), doubts.mean()),
+            *(min(own), sum(own) / n, sum(own)),
+            *(sum(unsure) / n, max(unsure)),
+            *(sum(surprise) / n, min(surprise)),
+            math.log(n),
+            *(sum(path), min(path), sum(path) / len(path), sum(doubts) / len(path)),
             *(len(before), step.finish == "eos", step.finish in ("length", "loop")),
         ],
         np.float32,
