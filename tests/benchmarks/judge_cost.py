@@ -17,6 +17,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from numpy.random import default_rng
 
 from convert.artifact import Artifact
 from convert.self_judge import JudgeProtocol
@@ -26,19 +27,19 @@ from methods.judges import scorer_of
 from methods.problem import Problem
 from methods.self_scorer import Judge
 from profiles.judge.command import default_layers
-from profiles.judge.fit import HIDDEN
 from profiles.run.memory import peak_rss_bytes
 from runtime.engine import Engine, Sampling
 from runtime.load import describe_model, open_engine
 from runtime.options import EngineOptions
 
+HIDDEN = 16  # as in a fit, whose module would load torch
 QUESTION = Problem("0", "Mia bakes 6 trays of 8 rolls and sells 20 of them. How many are left?")
 
 
 def random_judge(policy: Artifact) -> Judge:
     """Heads of the shape that a fit has."""
     layers = tuple(default_layers(policy))
-    draw = np.random.default_rng(0)
+    draw = default_rng(0)
     width = len(layers) * policy.shape.hidden
     tensors = {
         "probe.weight": draw.normal(size=(2 * HIDDEN, width)),
