@@ -18,7 +18,7 @@ from profiles.records.shard import Shard
 from profiles.records.worker_facts import read_worker_facts, worker_facts_path
 from profiles.report.summary import summarize
 from profiles.run.worker import measure
-from tests.profiles.run.test_worker import scripted
+from tests.profiles.run.scripted import scripted
 
 QUESTIONS = 14
 

@@ -27,8 +27,8 @@ from profiles.run.runner import run_all
 ROOT = Path(__file__).parents[3]
 WORKER = f"""
 import sys
-sys.path[:0] = [{str(ROOT)!r}, {str(Path(__file__).parent)!r}]
-from test_worker import scripted
+sys.path.insert(0, {str(ROOT)!r})
+from tests.profiles.run.scripted import scripted
 from profiles.run.worker import main
 {{before}}
 sys.exit(main(sys.argv[1:], scripted))

@@ -21,7 +21,8 @@ from profiles.run.worker import measure
 from runtime.load import open_engine
 from runtime.options import EngineOptions
 from tests.conftest import BENCHMARK
-from tests.profiles.run.test_worker import answers, scripted
+from tests.profiles.run.scripted import scripted
+from tests.profiles.run.test_worker import answers
 
 Made = Callable[..., Configuration]
 

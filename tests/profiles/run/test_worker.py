@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
-from convert.artifact import PromptFormat, RewardProtocol
+from convert.artifact import PromptFormat
 from convert.refusal import Refusal
 from methods.opened import Models
 from profiles.records.configuration import Configuration
@@ -27,34 +27,17 @@ from profiles.records.worker_facts import read_worker_facts, worker_facts_path
 from profiles.run.events import Answered, Asking, Event, Loaded
 from profiles.run.worker import main, measure
 from profiles.tree.stored_trees import read_stored_tree, stored_questions, trees_path
-from runtime.engine import Engine
 from runtime.scripted_engine import ScriptedEngine
+from tests.profiles.run.scripted import policy, reward, scripted
 
 ROOT = Path(__file__).parents[3]
-SCRIPT = {"step by step.": {" The answer is 5.": 3, " The answer is 6.": 1, " Nothing.": 1}}
 WORKER = f"""
 import sys, time
-sys.path[:0] = [{str(ROOT)!r}, {str(Path(__file__).parent)!r}]
-from test_worker import scripted
+sys.path.insert(0, {str(ROOT)!r})
+from tests.profiles.run.scripted import scripted
 from profiles.run.worker import main
 sys.exit(main(opener=scripted))
 """
-
-
-def policy(context: int = 65536) -> Engine:
-    return ScriptedEngine(SCRIPT, context=context)
-
-
-def reward() -> Engine:
-    engine = ScriptedEngine({"\u043a\u0438": {"+": 3, "-": 1}})
-    protocol = RewardProtocol("token_logits", " \u043a\u0438", good_id=ord("+"), bad_id=ord("-"))
-    engine.artifact = replace(engine.artifact, role="reward", reward=protocol)
-    return engine
-
-
-@contextmanager
-def scripted(configuration: Configuration) -> Iterator[Models]:
-    yield Models(policy(), reward() if configuration.reward else None)
 
 
 @pytest.fixture
