@@ -179,8 +179,12 @@ class GrowingTree:
 
     def _cut(self, candidate: Candidate) -> bool:
         """Whether a path has no room left, or goes round in a circle and is to end for it."""
-        if candidate.finished or candidate.tokens >= self._search.max_tokens:
-            return not candidate.finished
+        if candidate.finished:
+            return False
+        if candidate.tokens >= self._search.max_tokens:
+            return True
+        if candidate.steps and not candidate.steps[-1].token_ids:  # none fitted into the KV cache
+            return True
         ids = (token for step in candidate.steps for token in step.token_ids)
         return self._sampling.stop_loops and loops(ids)
 

@@ -6,8 +6,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from methods.build import MethodSpec, build
 from methods.candidate import Answer
+from methods.catalog import METHODS
+from methods.own_scorers import LogprobScorer
 from methods.problem import Problem
 from methods.scorers import ProcessRewardScorer
 from runtime.engine import Engine
@@ -55,6 +59,28 @@ def test_a_path_as_long_as_the_cache_is_cut_off(reference: Reference, questions:
             assert scheduler.counters()[0].cut_off == 1
     (candidate,) = job.result().candidates
     assert candidate.truncated
+
+
+@pytest.mark.parametrize("name", [row.name for row in METHODS.values() if row.search.tree])
+def test_a_prompt_that_fills_the_cache_leaves_paths_without_a_token(
+    name: str, reference: Reference, questions: list[str]
+) -> None:
+    options = EngineOptions(device="cpu", context=256, max_branches=24, threads=1)
+    spec = MethodSpec(METHODS[name].search.name, 4, max_tokens=40)
+    with open_engine(reference("policy", "q4_k_m"), options) as policy:
+        ids = policy.tokenizer.encode(" ".join(questions[:20]))[:256]
+        assert len(ids) == 256
+        scorer = LogprobScorer(policy.artifact.shape, "prod")
+        with Scheduler(policy) as scheduler:
+            problem = Problem("0", "?", prompt=tuple(ids))
+            job = scheduler.submit(
+                lambda view: build(spec, view, scorer).solve(problem, 0), width=4
+            )
+            list(scheduler.run())
+    found = job.result()
+    assert found.text is None
+    assert len(found.stages) == 1  # a second one would write no more
+    assert all(candidate.truncated for candidate in found.candidates)
 
 
 def tree(answer: Answer) -> Any:
