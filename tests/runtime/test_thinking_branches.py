@@ -60,9 +60,9 @@ def test_no_random_number_is_used_twice(engine: Engine) -> None:
     thinking, _ = recorded(engine)
     draw, seen = thinking._sampler.draw, []
 
-    def spy(logits: Any, sampling: Sampling, branches: Any, positions: Any) -> Any:
+    def spy(logits: Any, sampling: Sampling, branches: Any, positions: Any, **more: Any) -> Any:
         seen.extend((sampling.seed, *place) for place in zip(branches, positions, strict=True))
-        return draw(logits, sampling, branches, positions)
+        return draw(logits, sampling, branches, positions, **more)
 
     thinking._sampler.draw = spy  # type: ignore[method-assign]
     with thinking.open(thinking.tokenizer.encode("How many?")) as root:
