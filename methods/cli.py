@@ -139,6 +139,7 @@ def _answer(options: argparse.Namespace, plan: _Plan, problem: Problem) -> Answe
     from runtime.prompt import ask_as
 
     row = catalog.METHODS[options.method]
+    watch = _watch()
     named = judges((options.reward or _own_reward(plan.policy)) if row.needs_reward else None)
     judge = _reward_model(named, options, plan)
     with open_models(
@@ -152,8 +153,8 @@ def _answer(options: argparse.Namespace, plan: _Plan, problem: Problem) -> Answe
         ask_as(models.policy, plan.form)
         for line in models.lines():
             _say(line)
-        return build(plan.spec, models.policy, models.scorer(), _watch()).solve(
-            problem, options.seed
+        return models.in_turns(
+            lambda m: build(plan.spec, m.policy, m.scorer(), watch).solve(problem, options.seed)
         )
 
 

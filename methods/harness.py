@@ -186,8 +186,7 @@ class Starbase(TemplateLM):  # type: ignore[misc]  # the harness has no types
         """What every piece of work returns; all of them together."""
         from tqdm import tqdm
 
-        engines = [one for one in (self._policy, self._models.reward) if one is not None]
-        with Scheduler(*engines, branches=self._branches) as scheduler:
+        with Scheduler(*self._models.engines, branches=self._branches) as scheduler:
             jobs = [scheduler.submit(work, width=width) for work in works]
             for _ in tqdm(scheduler.run(), total=len(jobs), disable=quiet, desc="starbase"):
                 pass

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Self, TypeVar
 
 from convert.artifact import Artifact
 from methods.judges import OwnJudge, probe_of, scorer_of
@@ -11,7 +12,10 @@ from methods.scorers import Scorer
 from runtime.engine import Engine
 from runtime.load import open_artifact
 from runtime.options import EngineOptions
+from runtime.scheduler import Scheduler
 from runtime.shared_card import share_card
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +29,24 @@ class Models:
     def scorer(self) -> Scorer | None:
         """Who scores the steps of a search; None where nobody does."""
         return scorer_of(self.own, self.policy, self.reward)
+
+    @property
+    def engines(self) -> tuple[Engine, ...]:
+        """Those that are there, for a scheduler."""
+        return tuple(engine for engine in (self.policy, self.reward) if engine is not None)
+
+    def over(self, views: Sequence[Engine]) -> Models:
+        """The same models as a scheduler's job sees them."""
+        policy, *others = views
+        return Models(policy, others[0] if others else None, self.own)
+
+    def in_turns(self, work: Callable[[Models], T]) -> T:
+        """What `work` returns; where the KV cache does not hold all branches, they take turns."""
+        with Scheduler(*self.engines) as scheduler:
+            job = scheduler.submit(lambda *views: work(self.over(views)))
+            list(scheduler.run())
+        found: T = job.result()
+        return found
 
     def lines(self) -> list[str]:
         """What runs where: `policy: NAME, q4_k_m; on CPU, 2 threads`, and the reward model's."""

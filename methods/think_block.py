@@ -30,7 +30,8 @@ class ThinkBlock:
         if self.budget is None or self.budget >= sampling.max_tokens:
             return self.engine.extend(branches, sampling)
         steps = self.engine.extend(branches, replace(sampling, max_tokens=self.budget))
-        going = [n for n, step in enumerate(steps) if step.finish == "length"]
+        going = [n for n, step in enumerate(steps) if len(step.token_ids) == self.budget]
+        going = [n for n in going if steps[n].finish == "length"]
         closed = self._close(
             [branches[n] for n in going], [steps[n] for n in going], [""] * len(going)
         )
@@ -63,9 +64,13 @@ class ThinkBlock:
     ) -> list[Step]:
         """Steps after these texts, with the end of the block read into those that are inside."""
         found = list(steps)
-        inside = [n for n, step in enumerate(steps) if self.holds(texts[n] + step.text)]
+        ids = tuple(self.engine.tokenizer.encode_more(CLOSING))
+        inside = [
+            n
+            for n, step in enumerate(steps)
+            if self.holds(texts[n] + step.text) and has_room(self.engine, branches[n], ids)
+        ]
         if inside:
-            ids = tuple(self.engine.tokenizer.encode_more(CLOSING))
             self.engine.feed([branches[n] for n in inside], [ids] * len(inside))
             for n in inside:
                 zeros, held = (0.0,) * len(ids), steps[n].readings[-1:] * len(ids)
@@ -79,6 +84,11 @@ def think_block(engine: Engine, prompt: Sequence[int], budget: int | None) -> Th
     """The block of the paths that follow a prompt."""
     ending = engine.tokenizer.decode(prompt[-TAIL:]).rstrip()
     return ThinkBlock(engine, ending.endswith(OPEN), budget)
+
+
+def has_room(engine: Engine, branch: Branch, tokens: Sequence[int]) -> bool:
+    """Whether a path can read these and go on: it may be as long as the KV cache."""
+    return engine.length(branch) + len(tokens) < engine.context
 
 
 def _joined(one: Step, other: Step) -> Step:

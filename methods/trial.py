@@ -15,7 +15,7 @@ from methods.catalog import Selection
 from methods.problem import Problem
 from methods.scorers import Scorer
 from methods.selection import select
-from methods.think_block import CLOSING, ThinkBlock, think_block
+from methods.think_block import CLOSING, ThinkBlock, has_room, think_block
 from runtime.engine import Branch, Engine, Sampling, Step, Usage
 from runtime.flops import flops
 from runtime.prompt import is_chat, prompt_format, prompt_tokens
@@ -99,7 +99,10 @@ class Trial:
         They stay unfinished, and keep their scores.
         """
         marker = f" {prompt_format(self._engine).answer_marker.rstrip(':')}:"
-        cut = [c for c in candidates if not c.finished and self._has_room(c, CLOSING + marker)]
+        longest = self._engine.tokenizer.encode_more(CLOSING + marker)
+        cut = [
+            c for c in candidates if not c.finished and has_room(self._engine, c.branch, longest)
+        ]
         if not cut:
             return list(candidates)
         asked = [CLOSING + marker if self.block.holds(c.text) else marker for c in cut]
@@ -110,11 +113,6 @@ class Trial:
         found = zip(cut, asked, steps, strict=True)
         answered = {c.branch: c.elicited(text, step) for c, text, step in found}
         return [c if c.finished else answered.get(c.branch, c) for c in candidates]
-
-    def _has_room(self, candidate: Candidate, text: str) -> bool:
-        """Whether a path can be asked: it may be as long as the KV cache."""
-        room = self._engine.context - self._engine.length(candidate.branch)
-        return room > len(self._engine.tokenizer.encode_more(text))
 
     def answer(
         self,

@@ -13,6 +13,7 @@ import numpy as np
 from convert.artifact import Artifact
 from runtime.engine import (
     Branch,
+    CacheFull,
     ContextFull,
     Logits,
     Output,
@@ -199,7 +200,7 @@ class BranchEngine(ABC):
 
     def _new(self, parent: Branch | None) -> Branch:
         if not self._free:
-            raise ContextFull(f"all {self.max_branches} branches are in use; lower --width")
+            raise CacheFull(f"all {self.max_branches} branches are in use; lower --width")
         if not self._slots:
             self._next_id = 0  # ids are part of the random stream: every tree starts alike
         branch = Branch(self._next_id, None if parent is None else parent.id)

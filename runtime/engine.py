@@ -24,7 +24,11 @@ Work = Literal["prefill", "decode", "thought"]
 
 
 class ContextFull(Refusal):
-    """The KV cache cannot hold even one more branch, or a prompt is longer than it."""
+    """A prompt, or what one branch is to hold, is longer than the KV cache."""
+
+
+class CacheFull(ContextFull):
+    """All branches together need more than an engine has: under a scheduler they take turns."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,7 +100,7 @@ def extend(
     end-of-sequence token is not fed.
 
     Raises:
-        ContextFull: if the KV cache cannot hold another round.
+        CacheFull: if the KV cache cannot hold another round.
     """
     ends = step_ends(engine, sampling)
     drafts = [Draft(ends) for _ in branches]

@@ -21,7 +21,7 @@ from convert.refusal import Refusal
 from convert.units import GIB
 from runtime import devices
 from runtime.branching import BranchEngine
-from runtime.engine import ContextFull, Hidden, Output
+from runtime.engine import CacheFull, Hidden, Output
 from runtime.engine_footprint import engine_footprint
 from runtime.gguf_batch import Batch, Rows
 from runtime.gguf_context import BATCH_TOKENS, CONTEXT_STEP, KV_TYPES
@@ -277,7 +277,7 @@ def _placement(
 
 def _decode_error(code: int, engine: GgufEngine) -> Exception:
     if code == 1:
-        return ContextFull(
+        return CacheFull(
             f"the KV cache of {engine.context} tokens is full; raise --context or lower --width"
         )
     return RuntimeError(f"llama_decode failed with code {code}: {llama_log.last_error()}")

@@ -13,7 +13,7 @@ from convert.onnx_levels import parse_onnx_level
 from convert.refusal import Refusal
 from runtime import devices
 from runtime.branching import BranchEngine
-from runtime.engine import ContextFull, Output
+from runtime.engine import CacheFull, Output
 from runtime.onnx_cache import KvCache
 from runtime.onnx_cells import Cells
 from runtime.onnx_session import open_session
@@ -114,7 +114,7 @@ class OnnxEngine(BranchEngine):
 
     def _make_room(self, count: int) -> None:
         if not self._cells.fits(count):
-            raise ContextFull(
+            raise CacheFull(
                 f"the KV cache of {self.context} tokens is full; raise --context or lower --width"
             )
         if self._cells.ragged(count):

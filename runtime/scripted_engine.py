@@ -10,7 +10,7 @@ import numpy as np
 
 from convert.artifact import Artifact, Shape
 from runtime.branching import BranchEngine
-from runtime.engine import ContextFull, Output
+from runtime.engine import CacheFull, Output
 from runtime.valid_text import utf8
 
 END = 256  # the end-of-sequence id; ids below are bytes
@@ -87,7 +87,7 @@ class ScriptedEngine(BranchEngine):
         tails: Sequence[int],
     ) -> tuple[Output, int]:
         if self._cells() + sum(map(len, tokens)) > self.context:
-            raise ContextFull(f"the script's cache of {self.context} tokens is full")
+            raise CacheFull(f"the script's cache of {self.context} tokens is full")
         self.batches.append(len(slots))
         logits = np.full((sum(tails), END + 1), -math.inf, np.float32)
         row = 0

@@ -15,7 +15,7 @@ from convert.refusal import Refusal
 from convert.thoughts import thought_rows
 from runtime import devices
 from runtime.branching import BranchEngine
-from runtime.engine import ContextFull, Output
+from runtime.engine import CacheFull, Output
 from runtime.hf_tokenizer import HfTokenizer
 from runtime.options import EngineOptions
 from runtime.probe import FINAL, Probe
@@ -90,7 +90,7 @@ class TorchEngine(BranchEngine):
     ) -> tuple[Output, int]:
         sizes = [len(t) for t in tokens]
         if max(map(sum, zip(starts, sizes, strict=True))) > self.context:
-            raise ContextFull(
+            raise CacheFull(
                 f"the KV cache of {self.context} tokens is full; raise --context or lower --width"
             )
         width = max(sizes)

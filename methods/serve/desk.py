@@ -50,6 +50,7 @@ class Desk:
     def __init__(self, models: Models, options: DeskOptions) -> None:
         policy, reward, own = models.policy, models.reward, models.own
         self.policy, self.reward, self.own, self.options = policy, reward, own, options
+        self._models = models
         self.metrics = Metrics()
         self.default, self.max_tokens = options.default, options.max_tokens
         thinks = policy.artifact.thought is not None
@@ -67,7 +68,7 @@ class Desk:
             )
         self._created = int(time.time())
         self._costs = Costs()
-        self._scheduler = Scheduler(policy, *((reward,) if reward else ()))
+        self._scheduler = Scheduler(*models.engines)
         self._open: dict[Ticket[Any], Job] = {}  # changed on the event loop alone
         self._closing = threading.Event()
         self._worker = threading.Thread(target=self._work, name="worker", daemon=True)
@@ -205,9 +206,8 @@ class Desk:
     def _run(self, work: Work, ticket: Ticket[Any], views: Sequence[Engine]) -> None:
         """One request, on a thread of its own, of which one runs at a time."""
         try:
-            policy = self._thinking(views[0], work.think)
-            reward = views[1] if len(views) > 1 else None
-            result = work.run(Models(policy, reward, self.own), ticket.tell)
+            seen = self._models.over([self._thinking(views[0], work.think), *views[1:]])
+            result = work.run(seen, ticket.tell)
             self._book(work, result, time.perf_counter() - ticket.asked_s)
             ticket.done(result)
         except Cancelled:

@@ -57,7 +57,7 @@ from profiles.run.together import (
     with_alone,
 )
 from profiles.tree.stored_trees import tree_line, trees_path
-from runtime.engine import ContextFull, Engine
+from runtime.engine import CacheFull, ContextFull, Engine
 from runtime.loops import loops
 from runtime.prompt import ask_as
 
@@ -148,10 +148,10 @@ def _answers(
 
     def ask(problem: Problem, *engines: Engine) -> tuple[Record, Answer | None]:
         report(Asking(problem.id))
-        opened = Models(engines[0], engines[1] if models.reward else None, models.own)
+        opened = models.over(engines)
         return answer(configuration, opened, _method(configuration, opened), problem)
 
-    engines = [engine for engine in (models.policy, models.reward) if engine is not None]
+    engines = models.engines
     alone = answer_alone(configuration, engines, problems, ask, alone_path(out))
     for record, found in answer_together(configuration, engines, problems, done, ask, pace):
         yield with_alone(record, alone.get(record.id)), found
@@ -166,7 +166,7 @@ def answer(
     if problem.fault is not None:
         return replace(blank, failed=problem.fault), None
     try:
-        found = method.solve(problem, seed)
+        found = _solved(configuration, models, method, problem, seed)
     except ContextFull as error:
         return replace(blank, failed=str(error)), None
     record = replace(
@@ -191,6 +191,32 @@ def answer(
         overshoot=found.overshoot,
     )
     return record, found
+
+
+def _solved(
+    configuration: Configuration, models: Models, method: Method, problem: Problem, seed: int
+) -> Answer:
+    """A search; one whose branches outgrow the KV cache begins anew, and they take turns.
+
+    What it took includes the first attempt.
+
+    Raises:
+        ContextFull: if it cannot be asked.
+    """
+    started, before = time.perf_counter(), [engine.usage for engine in models.engines]
+    try:
+        return method.solve(problem, seed)
+    except CacheFull:
+        lost_s = time.perf_counter() - started
+        lost = [e.usage - b for e, b in zip(models.engines, before, strict=True)]
+        found = models.in_turns(lambda m: _method(configuration, m).solve(problem, seed))
+    return replace(
+        found,
+        usage=found.usage + lost[0],
+        scorer_usage=sum(lost[1:], found.scorer_usage),
+        latency_s=found.latency_s + lost_s,
+        ttft_s=found.ttft_s + lost_s,
+    )
 
 
 def _open_searches(

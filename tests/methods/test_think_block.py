@@ -12,6 +12,8 @@ from methods.candidate import Answer, Candidate
 from methods.problem import Problem
 from methods.think_block import CLOSING, think_block
 from runtime.engine import Branch, Step, Usage
+from runtime.prompt import prompt_tokens
+from runtime.scheduler import Scheduler
 from runtime.scripted_engine import ScriptedEngine
 
 PROBLEM = Problem("0", "2 + 2 + 2", "6")
@@ -99,6 +101,23 @@ def test_a_tree_closes_the_block_and_takes_no_answer_from_inside() -> None:
         assert candidate.text.count("</think>") == 1
         assert candidate.text.index("</think>") > 40
     assert answer.candidates[0].steps[1].text == "The answer is: 9\n\n"
+
+
+@pytest.mark.parametrize("room", [20, 40, 45])
+@pytest.mark.parametrize("search", ["greedy", "rebase"])
+def test_a_block_in_a_path_as_long_as_the_cache_is_cut_off(search: str, room: int) -> None:
+    empty = ScriptedEngine({})
+    context = len(prompt_tokens(empty, PROBLEM.question)) + room
+    engine = ScriptedEngine(ENDLESS, context=context)
+    judge = Judge() if search == "rebase" else None
+    spec = MethodSpec(search, max_tokens=100, think_budget=40)
+    with Scheduler(engine) as scheduler:
+        job = scheduler.submit(lambda view: build(spec, view, judge).solve(PROBLEM, seed=1))  # type: ignore[arg-type]
+        list(scheduler.run())
+    (candidate,) = job.result().candidates
+    assert not candidate.finished
+    assert candidate.text == candidate.text.replace("</think>", "")
+    assert candidate.tokens == room
 
 
 def test_a_block_that_the_prompt_opened_is_one() -> None:

@@ -27,6 +27,7 @@ from profiles.records.worker_facts import read_worker_facts, worker_facts_path
 from profiles.run.events import Answered, Asking, Event, Loaded
 from profiles.run.worker import main, measure
 from profiles.tree.stored_trees import read_stored_tree, stored_questions, trees_path
+from runtime.prompt import prompt_tokens
 from runtime.scripted_engine import ScriptedEngine
 from tests.profiles.run.scripted import policy, reward, scripted
 
@@ -164,6 +165,26 @@ def test_a_question_that_does_not_fit_is_recorded_as_failed(
     assert fails.failed is not None
     assert "400" in fails.failed
     assert fails.verdict("majority").answer is None
+
+
+def test_branches_that_outgrow_the_cache_take_turns(
+    configuration: Callable[..., Configuration], data: Path, tmp_path: Path
+) -> None:
+    tree = configuration("rebase", width=8, data=data)
+    tree = replace(tree, spec=replace(tree.spec, max_tokens=40), limit=3)
+
+    @contextmanager
+    def tight(_: Configuration) -> Iterator[Models]:
+        yield Models(policy(context=prompt + 25), reward())
+
+    prompt = len(prompt_tokens(policy(), "Q0?"))
+    measure(tree, tmp_path / "large.jsonl", opener=scripted)
+    measure(tree, tmp_path / "tight.jsonl", opener=tight)
+    large, small = (read_records(tmp_path / name) for name in ("large.jsonl", "tight.jsonl"))
+    assert [r.failed for r in small] == [None] * 3
+    assert [(r.verdicts, r.candidates) for r in small] == [(r.verdicts, r.candidates) for r in large]
+    spent = [sum(r.policy.tokens for r in records) for records in (large, small)]
+    assert spent[0] < spent[1]  # first attempts are counted
 
 
 def test_without_a_reward_model_only_the_majority_is_chosen(
