@@ -211,7 +211,6 @@ class Desk:
             self._book(work, result, time.perf_counter() - ticket.asked_s)
             ticket.done(result)
         except Cancelled:
-            self.metrics.requests_cancelled.inc()
             raise
         except BaseException as error:
             ticket.fail(error)
@@ -235,6 +234,8 @@ class Desk:
 
     def _ended(self, ticket: Ticket[Any]) -> None:
         if job := self._open.pop(ticket, None):
+            if not ticket.answered:
+                self.metrics.requests_cancelled.inc()
             job.cancel()  # to no effect where it is done
 
     def _fail_all(self, error: BaseException) -> None:

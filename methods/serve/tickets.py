@@ -25,6 +25,11 @@ class Ticket(Generic[T]):
         self._result: asyncio.Future[T] = self._loop.create_future()
         self.asked_s = time.perf_counter()
 
+    @property
+    def answered(self) -> bool:
+        """Whether there is a result, or an error."""
+        return self._result.done()
+
     def cancel(self) -> None:
         """Nobody waits any more."""
         self._on_end(self)

@@ -12,6 +12,7 @@ pytest.importorskip("fastapi")
 
 from methods.opened import Models
 from methods.serve.desk import Desk, DeskOptions
+from methods.serve.errors import ApiError
 from methods.serve.plain import Wanted
 from methods.serve.stream import EventStream
 from methods.serve.work import Plain
@@ -57,6 +58,25 @@ def test_a_plain_completion_is_counted() -> None:
         "e2e_request_latency_seconds_count 1.0",
     ):
         assert f"\nstarbase_edge_{line}\n" in told
+
+
+@pytest.mark.parametrize("stops", [False, True])
+def test_who_leaves_the_queue_is_counted_and_who_is_sent_away_is_not(stops: bool) -> None:
+    async def ask() -> str:
+        desk = Desk(Models(ScriptedEngine({"A": {"BC": 1}})), DeskOptions())
+        desk._scheduler.step = lambda: []  # type: ignore[method-assign]  # nobody is let in
+        ticket = desk.submit(WORK)
+        if stops:
+            desk.stop()
+            with pytest.raises(ApiError, match="stopped"):
+                await ticket.result()
+        else:
+            ticket.cancel()
+            desk.stop()
+        return desk.metrics.text().decode()
+
+    told = asyncio.run(ask())
+    assert f"\nstarbase_edge_requests_cancelled_total {0.0 if stops else 1.0}\n" in told
 
 
 def test_who_leaves_before_the_first_chunk_cancels_too() -> None:
