@@ -32,6 +32,7 @@ from runtime.shared_engine import SharedEngine
 from runtime.thinking_engine import ThinkingEngine
 
 BRANCHES = 32  # in a call, where nobody says how many
+FIRST = 512  # jobs at once that are admitted whatever else runs: each has a thread
 
 
 class Scheduler:
@@ -70,7 +71,7 @@ class Scheduler:
         """A job that calls `work` with an engine for each of the scheduler's.
 
         `width` is how many branches it will mostly extend at once. A job that is `first` waits for
-        nobody: it is admitted in the next round.
+        no other kind: it is admitted in the next round, while fewer than `FIRST` of them run.
         """
         with self._news:
             self._submitted += 1
@@ -140,7 +141,7 @@ class Scheduler:
 
     def _has_room(self, job: Job) -> bool:
         if job.first:
-            return True
+            return sum(one.first for one in self._running) < FIRST
         if any(lane.waiting for lane in self._lanes):
             return False
         growing = sum(_branches(job) for job in self._running)

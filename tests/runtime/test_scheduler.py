@@ -182,6 +182,18 @@ def test_a_cancelled_job_frees_its_branches() -> None:
     assert jobs[1].result() == search(1)(ScriptedEngine(SCRIPT))
 
 
+def test_first_jobs_are_not_more_than_threads_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runtime.scheduler.FIRST", 3)
+    running = []
+    with Scheduler(ScriptedEngine(SCRIPT), branches=4) as scheduler:
+        for number in range(8):
+            scheduler.submit(search(number, levels=1), first=True)
+        while scheduler.waiting or scheduler.running:
+            scheduler.step()
+            running.append(scheduler.running)
+    assert max(running) == 3
+
+
 def test_a_first_job_waits_for_nobody() -> None:
     with Scheduler(ScriptedEngine(SCRIPT), branches=6) as scheduler:
         jobs = [scheduler.submit(search(number), width=6) for number in range(3)]
