@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from methods.build import MethodSpec, build
+from methods.opened import Models
+from methods.problem import read_problems
+from methods.show import best_path
+from runtime.load import open_engine
 from tests.conftest import BENCHMARK, REFERENCE
 
 pytest.importorskip("lm_eval")
@@ -71,6 +77,21 @@ def test_it_gives_what_our_own_run_gives(
     address = f"model=policy-q4_k_m,base_url={server.url}/v1/completions,tokenizer_backend=None"
     over = evaluate("local-completions", task, model_args=address, gen_kwargs="method=greedy")
     assert evaluate(inside, task) == over == pytest.approx(row["accuracy"])
+
+
+def test_a_tree_is_judged_by_whom_it_names(task: Any, reference: Any) -> None:
+    from methods.harness import Starbase
+
+    path, problems = reference("policy", "q4_k_m"), read_problems(BENCHMARK, QUESTIONS)
+    right = 0
+    with Models(open_engine(path), own="logprob") as models:
+        method = build(MethodSpec("rebase", 4), models.policy, models.scorer())
+        for problem in problems:
+            chosen = best_path(method.solve(problem, 0))
+            stated = re.search(r"The answer is: (-?[0-9.,]+)", chosen.text if chosen else "")
+            right += stated is not None and stated[1] == problem.gold
+    inside = Starbase(policy=str(path), method="rebase", width=4, reward="logprob", branches=1)
+    assert evaluate(inside, task) == pytest.approx(right / QUESTIONS)
 
 
 def test_loglikelihoods_are_those_of_its_own_model() -> None:
