@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -79,19 +79,26 @@ def test_it_gives_what_our_own_run_gives(
     assert evaluate(inside, task) == over == pytest.approx(row["accuracy"])
 
 
-def test_a_tree_is_judged_by_whom_it_names(task: Any, reference: Any) -> None:
+def test_a_tree_is_judged_by_whom_it_names(reference: Any) -> None:
+    from lm_eval.api.instance import Instance
+
     from methods.harness import Starbase
 
-    path, problems = reference("policy", "q4_k_m"), read_problems(BENCHMARK, QUESTIONS)
-    right = 0
+    path, problems = reference("policy", "q4_k_m"), read_problems(BENCHMARK, 8)
+    named = Starbase(policy=str(path), method="rebase", width=4, reward="logprob", branches=1)
+    asked = [
+        Instance("generate_until", {"question": p.question}, (f"{p.question}\n", {}), 0)
+        for p in problems
+    ]
     with Models(open_engine(path), own="logprob") as models:
         method = build(MethodSpec("rebase", 4), models.policy, models.scorer())
-        for problem in problems:
-            chosen = best_path(method.solve(problem, 0))
-            stated = re.search(r"The answer is: (-?[0-9.,]+)", chosen.text if chosen else "")
-            right += stated is not None and stated[1] == problem.gold
-    inside = Starbase(policy=str(path), method="rebase", width=4, reward="logprob", branches=1)
-    assert evaluate(inside, task) == pytest.approx(right / QUESTIONS)
+        encode = models.policy.tokenizer.encode
+        chosen = [
+            best_path(method.solve(replace(p, prompt=tuple(encode(f"{p.question}\n"))), 0))
+            for p in problems
+        ]
+    texts = [candidate.text if candidate else "" for candidate in chosen]
+    assert named.generate_until(asked, disable_tqdm=True) == texts
 
 
 def test_loglikelihoods_are_those_of_its_own_model() -> None:
