@@ -24,6 +24,7 @@ from methods.opened import Models, open_models
 from methods.problem import Problem, read_problems
 from profiles.run.room import room_for
 from runtime.load import EngineOptions, describe_model
+from runtime.options import MAX_BRANCHES
 from runtime.scheduler import Scheduler
 
 BENCHMARK = Path(__file__).parents[2] / "convert" / "reference" / "benchmark.jsonl"
@@ -44,7 +45,9 @@ def main() -> None:
     parser.add_argument("--max-tokens", type=int, default=256)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--one-cache", dest="streams", action="store_false")
+    parser.add_argument(
+        "--cells", choices=("own", "shared"), help="of branches (default: as profile run)"
+    )
     options = parser.parse_args()
     problems = read_problems(options.data, options.questions)
     search = METHODS[options.method].search
@@ -66,10 +69,12 @@ def main() -> None:
         [model for model in (policy, reward) if model is not None],
         longest,
     )
-    if settings.streams and not options.streams:
-        settings = replace(
-            settings, context=settings.context * settings.max_branches, streams=False
-        )
+    if options.cells == "own" and not settings.streams:
+        slots = min(MAX_BRANCHES, max(options.parallel) * search.branches(options.width))
+        settings = replace(settings, context=longest, max_branches=slots, streams=True)
+    elif options.cells == "shared" and settings.streams:
+        cells = settings.context * settings.max_branches
+        settings = replace(settings, context=cells, streams=False)
     inside, decode = [0.0], llama.llama_decode
 
     def timed(context: object, batch: object) -> int:
