@@ -15,12 +15,25 @@ from pathlib import Path
 from profiles.environment import environment
 
 BEGIN, END = "<!-- tests/gpu/run.sh -->", "<!-- end of tests/gpu/run.sh -->"
-TITLES = {
-    "tests": "Tests on the card",
-    "latency": "Speed of one model",
-    "rebase": "REBASE with two models of Mistral-7B's shape, random weights",
-    "parallel": "Many questions at once",
-    "onnx": "ONNX",
+SECTIONS = {  # of a step: its title, and what its figures mean
+    "tests": ("Tests on the card", "The end of what pytest says of the tests marked `gpu`."),
+    "rebase": (
+        "REBASE with two random models of one shape",
+        "Seconds a question, the median; in brackets the tokens that both models read and wrote. "
+        "Planned and held is memory of the card. Random models write every path to its limit; how "
+        "many tokens a trained one writes is another matter, so the seconds beside the paper's say "
+        "how fast the work is done, not that a search is so many times faster.",
+    ),
+    "latency": (
+        "Speed of one model",
+        "A random one of that shape; `x8` are eight branches in a call. What the ceilings are is "
+        "told below the table.",
+    ),
+    "parallel": (
+        "Many questions at once",
+        "The same model, greedy. `ratio`: so many times the questions a minute of one at a time.",
+    ),
+    "onnx": ("ONNX", "The reference policy by ONNX Runtime; columns as above."),
 }
 LAST = 12  # lines of a log that are shown
 
@@ -30,16 +43,19 @@ def sections(folder: Path) -> str:
     steps = [line.split("\t") for line in (folder / "steps.tsv").read_text().splitlines()]
     found = environment()
     cards = ", ".join(f"{card.name}, driver {card.driver}" for card in found.gpus)
-    parts = [
-        f"{datetime.now(UTC):%Y-%m-%d}, {cards or 'no card: a rehearsal, no figure of a card'}, "
-        f"{found.cpu}, {found.cores} cores, commit {found.commit}.",
-        "| step | seconds | ended |\n|---|---|---|",
+    where = [
+        f"{datetime.now(UTC):%Y-%m-%d}",
+        cards or "no card: a rehearsal, no figure of a card",
+        f"{found.cpu}, {found.cores} cores",
+        *([f"commit {found.commit}"] if found.commit else []),
     ]
+    parts = [", ".join(where) + ".", "| step | seconds | ended |\n|---|---:|---|"]
     ended = {"0": "well", "124": "out of time"}
     parts[-1] += "".join(f"\n| {n} | {s} | {ended.get(c, f'exit code {c}')} |" for n, s, c in steps)
     for name, _, _ in steps:
-        if name in TITLES:
-            parts += [f"### {TITLES[name]}", _text(folder, name)]
+        if name in SECTIONS:
+            title, meaning = SECTIONS[name]
+            parts += [f"### {title}", meaning, _text(folder, name)]
     return "\n\n".join(parts)
 
 
@@ -47,7 +63,7 @@ def _text(folder: Path, name: str) -> str:
     """A step's own page, else the end of what it printed; a table as it is."""
     page = folder / f"{name}.md"
     if page.exists():
-        return page.read_text(encoding="utf-8").strip().replace("\n# ", "\n#### ").lstrip("# ")
+        return page.read_text(encoding="utf-8").strip()
     lines = (folder / f"{name}.log").read_text(encoding="utf-8").splitlines()
     table = [line for line in lines if line.startswith("|")]
     if table:

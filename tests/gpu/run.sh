@@ -28,6 +28,7 @@ step() {
   shift 2
   [[ -z ${STEPS:-} || " $STEPS " == *" $name "* ]] || return 0
   echo "== $name" >&2
+  rm -f "$OUT/$name.md" # of an earlier run
   timeout $((left < 1 ? 1 : limit < left ? limit : left)) "$@" >"$OUT/$name.log" 2>&1
   code=$?
   tail -3 "$OUT/$name.log" >&2
