@@ -112,7 +112,7 @@ def main() -> None:
             print(
                 f"  ratio {together / single:.2f}; in llama_decode {inside[0] / seconds:.3f}; "
                 f"{same} of {len(alone)} answers the same; {counters.calls} calls, "
-                f"{counters.shared_tokens} prompt tokens shared, most cells {counters.cells}"
+                f"{counters.shared_tokens} prompt tokens shared"
             )
 
 

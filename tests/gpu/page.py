@@ -26,8 +26,8 @@ SECTIONS = {  # of a step: its title, and what its figures mean
     ),
     "latency": (
         "Speed of one model",
-        "A random one of that shape; `x8` are eight branches in a call. What the ceilings are is "
-        "told below the table.",
+        "A random one of the shape that it is named after; `x8` are eight branches in a call. What "
+        "the ceilings are is told below the table.",
     ),
     "parallel": (
         "Many questions at once",

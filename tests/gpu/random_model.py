@@ -19,6 +19,7 @@ import numpy as np
 from convert.artifact import Shape
 from convert.block_sizes import BLOCKS
 from convert.ggml_rows import quantized
+from convert.levels import parse_level
 from convert.mixes import F32
 from convert.to_gguf import add_shape
 from profiles.plan.model_tensors import KNOWN, ModelTensors, model_tensors
@@ -57,6 +58,7 @@ def write(path: Path, shape: str, level: str, like: Path, seed: int = 0) -> None
     model = model_tensors(shape)
     types, rows = model.types_at(level), Rows(seed)
     writer = gguf.GGUFWriter(path, "llama")
+    writer.add_file_type(parse_level(level).ftype)
     _keys(writer, model, like)
     for tensor in model.tensors:
         kind = gguf.GGMLQuantizationType(types[tensor.name])

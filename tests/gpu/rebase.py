@@ -66,7 +66,7 @@ def line(folder: Path, level: str, options: argparse.Namespace) -> str:
     engines = EngineOptions(device=options.device, context=4096, max_branches=2 * max(WIDTHS) + 2)
     open_engine(ensure("reference:policy", "f16", folder).path, engines).close()  # the card wakes
     before = free_bytes(options.device)
-    cells = [level, f"{sum(path.stat().st_size for path in paths) / 1e9:.2f}"]
+    cells = [options.shape, level, f"{sum(path.stat().st_size for path in paths) / 1e9:.2f}"]
     with open_engine(paths[0], engines) as policy, open_engine(paths[1], engines) as reward:
         held = before - free_bytes(options.device)
         planned = sum(planned_bytes(path, engines) for path in paths)
@@ -92,12 +92,12 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=TOKENS, help="of a path")
     options = parser.parse_args()
     names = [f"REBASE w={width}" for width in WIDTHS]
-    head = ["level", "both files, GB", "planned, GiB", "held, GiB", *names, "where"]
+    head = ["shape", "level", "both files, GB", "planned, GiB", "held, GiB", *names, "where"]
     print("| " + " | ".join(head) + " |\n|" + "---|" * len(head))
     for level in options.levels:
         print(line(options.folder, level, options), flush=True)
     paper = [f"{seconds:.2f}" for seconds in PAPER_S.values()]
-    print("| " + " | ".join(["arXiv 2412.16260, trained", "", "", "", *paper, "A100"]) + " |")
+    print("| " + " | ".join(["arXiv 2412.16260, trained", *[""] * 4, *paper, "A100"]) + " |")
 
 
 if __name__ == "__main__":

@@ -56,10 +56,10 @@ step models 60 $python -m convert reference:policy --quant f16 q4_k_m --output "
 step doctor 60 $python -m profiles doctor
 step tests 120 $python -m pytest -q -m gpu tests/runtime
 step rebase 240 $python tests/gpu/rebase.py "$models" --shape $shape --device $device --questions $questions --tokens $tokens
-step large 60 $python tests/gpu/random_model.py $shape q4_k_m "$models/large.gguf" --like "$models/policy-q4_k_m.gguf"
-step latency 90 $python -m profiles latency --policy "$models/large.gguf" --device $device --prefill 512 --decode $decode \
+step large 60 $python tests/gpu/random_model.py $shape q4_k_m "$models/$shape.gguf" --like "$models/policy-q4_k_m.gguf"
+step latency 90 $python -m profiles latency --policy "$models/$shape.gguf" --device $device --prefill 512 --decode $decode \
   --repeats 3 --output "$OUT/latency.md" --force
-step parallel 60 $python tests/benchmarks/scheduler_speed.py "$models/large.gguf" --device $device $many
+step parallel 60 $python tests/benchmarks/scheduler_speed.py "$models/$shape.gguf" --device $device $many
 step onnx-models 60 $python -m convert reference:policy --format onnx --quant fp16 int4 --output "$models" --force
 step onnx 60 $python -m profiles latency --policy "$models/policy-fp16.onnx" "$models/policy-int4.onnx" --device $device \
   --prefill 128 --decode 1 16 --repeats 3 --output "$OUT/onnx.md" --force
