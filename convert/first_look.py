@@ -11,7 +11,9 @@ from convert.cache import cache_folder
 from convert.files import LARGE_BYTES, read_json, write_json
 from convert.printing import say
 from convert.refusal import Refusal
-from convert.selftest import identity, run_child
+from convert.selftest import PATIENCE_S, SILENT, identity, run_child
+
+SLOW_DISK = 1e7  # bytes a second: the file is read as a whole
 
 
 def first_look(path: Path) -> None:
@@ -26,7 +28,8 @@ def first_look(path: Path) -> None:
         if path.stat().st_size > LARGE_BYTES:
             say(f"a first look at {path.name}, once", sys.stderr)
         fault = _fault(path)
-        write_json(note, {"fault": fault})
+        if SILENT not in fault:  # a slow disk or a busy machine: it is looked at again
+            write_json(note, {"fault": fault})
     if fault:
         raise Refusal(f"cannot open {path}: {fault}")
 
@@ -34,7 +37,9 @@ def first_look(path: Path) -> None:
 def _fault(path: Path) -> str:
     """What is wrong with a file; empty if nothing is."""
     request = {"model": str(path.resolve()), "layers": 0, "safe": True}
-    events, end = run_child(request, "looking at the file, which is damaged or unknown to it")
+    doing = "looking at the file, which is damaged or unknown to it"
+    patience_s = PATIENCE_S + path.stat().st_size / SLOW_DISK
+    events, end = run_child(request, doing, patience_s=patience_s)
     if end:
         return f"llama.cpp {end}"
     return next((str(event["failed"]) for event in events if "failed" in event), "no answer")

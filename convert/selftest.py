@@ -2,7 +2,7 @@
 
 A library that another machine or a faulty compiler built may die in native code, or compute wrong
 numbers in silence (llama.cpp issue 20824: AMX kernels of GCC 12). The verdict is kept for the pair
-of library and processor.
+of library and processor; that a child took too long is none, and the machine may have been busy.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ Mode = Literal["works", "safe", "fails"]
 ON_A_CARD = 2  # layers: the one of the tiny model, and its output
 SETTINGS = ("CUDA_", "GGML_")  # beginnings of variables that choose a card and its kernels
 PATIENCE_S = 120.0  # for one weight type, on a slow and busy machine
+SILENT = "did not answer in"  # of a child whose time was up: no verdict, it is asked again
 REBUILD = "rebuild it: make rebuild (see profile doctor)"
 
 
@@ -90,7 +91,8 @@ def verdicts(types: Iterable[int], *, layers: int = 0) -> dict[int, Verdict]:
     known = _read(note)
     if missing := [kind for kind in wanted if kind not in known]:
         known |= _ask(missing, layers)
-        write_json(note, {str(kind): asdict(verdict) for kind, verdict in known.items()})
+        sure = {k: verdict for k, verdict in known.items() if not verdict.said.startswith(SILENT)}
+        write_json(note, {str(kind): asdict(verdict) for kind, verdict in sure.items()})
     return {kind: known[kind] for kind in wanted}
 
 
@@ -108,7 +110,8 @@ def _faults(types: Sequence[int], layers: int, *, safe: bool) -> dict[int, str]:
     """What is wrong with every type; empty where nothing is. A death costs only the one it met."""
     found: dict[int, str] = {}
     while todo := [kind for kind in types if kind not in found]:
-        events, end = run_child({"types": todo, "layers": layers, "safe": safe}, "at work")
+        request = {"types": todo, "layers": layers, "safe": safe}
+        events, end = run_child(request, "at work", patience_s=len(todo) * PATIENCE_S)
         for event in events:
             if "ended" in event:
                 found[event["ended"]] = event["failed"]
@@ -119,7 +122,11 @@ def _faults(types: Sequence[int], layers: int, *, safe: bool) -> dict[int, str]:
 
 
 def run_child(
-    request: dict[str, Any], doing: str, module: str = "convert.selftest_child"
+    request: dict[str, Any],
+    doing: str,
+    module: str = "convert.selftest_child",
+    *,
+    patience_s: float = PATIENCE_S,
 ) -> tuple[list[dict[str, Any]], str]:
     """What a child said, and how it ended where that was not well."""
     started = subprocess.Popen(
@@ -134,11 +141,11 @@ def run_child(
     )
     with started as process:
         try:
-            out, errors = process.communicate(json.dumps(request), PATIENCE_S)
+            out, errors = process.communicate(json.dumps(request), patience_s)
         except subprocess.TimeoutExpired:
             process.kill()
             out, errors = process.communicate()
-            return _events(out), f"did not answer in {PATIENCE_S:.0f} s"
+            return _events(out), f"{SILENT} {patience_s:.0f} s"
         except BaseException:
             process.kill()
             raise

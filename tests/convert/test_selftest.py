@@ -83,7 +83,7 @@ def test_a_real_faulty_build(policy: Path, tmp_path: Path) -> None:
 
 
 def test_a_death_costs_only_the_type_it_met(monkeypatch: pytest.MonkeyPatch) -> None:
-    def child(request: dict[str, Any], _doing: str) -> tuple[list[dict[str, Any]], str]:
+    def child(request: dict[str, Any], *_: Any, **__: Any) -> tuple[list[dict[str, Any]], str]:
         events: list[dict[str, Any]] = []
         for kind in request["types"]:
             events.append({"begun": kind})
@@ -102,9 +102,35 @@ def test_a_death_costs_only_the_type_it_met(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_child_that_says_nothing_ends_the_test(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(selftest, "run_child", lambda *_: ([], "exit code 1: no module"))
+    monkeypatch.setattr(selftest, "run_child", lambda *_, **__: ([], "exit code 1: no module"))
     found = selftest._ask([Q8_0, Q4_K], 0)
     assert {verdict.mode for verdict in found.values()} == {"fails"}
+
+
+def test_who_took_too_long_is_asked_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(selftest, "cache_folder", lambda _: tmp_path)
+    busy = ["", "did not answer in 120 s"]
+    asked = []
+
+    def child(request: dict[str, Any], *_: Any, **given: Any) -> tuple[list[dict[str, Any]], str]:
+        first, *others = request["types"]
+        asked.append(((first, *others), given["patience_s"]))
+        events: list[dict[str, Any]] = [{"begun": first}, {"ended": first, "failed": ""}]
+        return [*events, *({"begun": kind} for kind in others)], busy.pop()
+
+    monkeypatch.setattr(selftest, "run_child", child)
+    found = selftest.verdicts([Q8_0, Q4_K])
+    assert [verdict.mode for verdict in found.values()] == ["works", "safe"]
+    busy += [""]
+    found = selftest.verdicts([Q8_0, Q4_K])
+    assert [verdict.mode for verdict in found.values()] == ["works", "works"]
+    assert asked == [((Q8_0, Q4_K), 240.0), ((Q4_K,), 120.0), ((Q4_K,), 120.0)]
+
+
+def test_a_child_has_its_time() -> None:
+    events, end = selftest.run_child({}, "asleep", "tests.convert.asleep", patience_s=3.0)
+    assert events == [{"begun": 1}]
+    assert end == "did not answer in 3 s"
 
 
 def test_this_library_works_here(reference: Callable[[str, str], Path]) -> None:

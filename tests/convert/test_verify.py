@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import gguf
 import numpy as np
@@ -83,13 +84,32 @@ def test_new_weights_under_an_old_graph_are_refused(
         open_engine(tmp_path / old.name, OPTIONS)
 
 
+def test_a_file_that_took_too_long_is_looked_at_again(
+    tmp_path: Path, reference: Callable[[str, str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "foreign.gguf"
+    shutil.copy(reference("policy", "f16"), path)
+    given = {}
+
+    def slow(*_: Any, **options: float) -> tuple[list[Any], str]:
+        given.update(options)
+        return [], "did not answer in 120 s"
+
+    with monkeypatch.context() as busy:
+        busy.setattr(first_look, "run_child", slow)
+        with pytest.raises(Refusal, match="did not answer in 120 s"):
+            open_engine(path, OPTIONS)
+    assert given["patience_s"] == pytest.approx(120 + path.stat().st_size / 1e7)
+    open_engine(path, OPTIONS).close()
+
+
 def test_weights_that_are_not_finite_are_found_in_a_foreign_file(
     tmp_path: Path, reference: Callable[[str, str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "foreign.gguf"
     shutil.copy(reference("policy", "f16"), path)
     open_engine(path, OPTIONS).close()  # as it is
-    monkeypatch.setattr(first_look, "run_child", lambda *_: pytest.fail("it was looked at"))
+    monkeypatch.setattr(first_look, "run_child", lambda *_, **__: pytest.fail("it was looked at"))
     open_engine(path, OPTIONS).close()
     monkeypatch.undo()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
