@@ -75,14 +75,15 @@ def model_tensors(model: str) -> ModelTensors:
     if path.is_file() and path.suffix.lower() == ".gguf":
         return _of_gguf(path)
     if not path.exists() and model.lower() in KNOWN:
-        return _of_shape(model.lower(), "published shape")
+        return of_shape(model.lower(), *KNOWN[model.lower()], "published shape")
     from convert.sources import resolve
 
     try:
         source = resolve(model, offline=True)
     except FileNotFoundError as error:
         if model in HUB:
-            return _of_shape(HUB[model], f"published shape of {model}, which is not here")
+            name = HUB[model]
+            return of_shape(name, *KNOWN[name], f"published shape of {model}, which is not here")
         raise FileNotFoundError(
             f"{model} is neither here nor in the hub's local cache; give a .gguf file, a "
             f"checkpoint folder, or a shape by name: {', '.join(KNOWN)}"
@@ -127,8 +128,8 @@ def _of_checkpoint(folder: Path, name: str) -> ModelTensors:
     )
 
 
-def _of_shape(name: str, origin: str) -> ModelTensors:
-    shape, traits = KNOWN[name]
+def of_shape(name: str, shape: Shape, traits: str, origin: str) -> ModelTensors:
+    """The outline of a dense decoder; `traits` as in `KNOWN`."""
     return ModelTensors(name, shape, tuple(_tensors(shape, traits)), origin)
 
 

@@ -22,10 +22,10 @@ from convert.ggml_rows import quantized
 from convert.levels import parse_level
 from convert.mixes import F32
 from convert.to_gguf import add_shape
-from profiles.plan.model_tensors import KNOWN, ModelTensors, model_tensors
+from profiles.plan.model_tensors import KNOWN, ModelTensors, of_shape
 
 REHEARSAL = "rehearsal"
-KNOWN[REHEARSAL] = (Shape(4, 512, 8, 2, 64, 1536, 4096, 4096), "")
+SHAPES = {**KNOWN, REHEARSAL: (Shape(4, 512, 8, 2, 64, 1536, 4096, 4096), "")}
 ROWS = 256  # that are drawn; a matrix repeats them
 SCALE = 0.02  # of a weight, as models are initialized
 COPIED = ("tokenizer.", "starbase.")  # beginnings of keys
@@ -55,7 +55,7 @@ class Rows:
 
 def write(path: Path, shape: str, level: str, like: Path, seed: int = 0) -> None:
     """Write a random model of a shape and a level that is asked as another one is."""
-    model = model_tensors(shape)
+    model = of_shape(shape, *SHAPES[shape], "random")
     types, rows = model.types_at(level), Rows(seed)
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_file_type(parse_level(level).ftype)
@@ -98,7 +98,7 @@ def _filled(name: str, value: Any, vocab: int) -> Any:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("shape", choices=KNOWN)
+    parser.add_argument("shape", choices=SHAPES)
     parser.add_argument("level")
     parser.add_argument("path", type=Path)
     parser.add_argument("--like", type=Path, required=True)

@@ -26,7 +26,7 @@ from runtime.engine import Engine
 from runtime.engine_footprint import engine_footprint
 from runtime.load import EngineOptions, describe_model, open_engine
 from runtime.prompt import prompt_format
-from tests.gpu.random_model import KNOWN, write
+from tests.gpu.random_model import SHAPES, write
 
 BENCHMARK = Path(__file__).parents[2] / "convert" / "reference" / "benchmark.jsonl"
 PAPER_S = {s.width: s.seconds for s in SYSTEMS if s.name.startswith("REBASE w=")}
@@ -85,7 +85,7 @@ def line(folder: Path, level: str, options: argparse.Namespace) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--shape", choices=KNOWN, default="mistral-7b")
+    parser.add_argument("--shape", choices=SHAPES, default="mistral-7b")
     parser.add_argument("--levels", nargs="+", default=["q4_k_m", "q8_0"])
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--questions", type=int, default=3)
