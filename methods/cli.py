@@ -139,7 +139,6 @@ def _answer(options: argparse.Namespace, plan: _Plan, problem: Problem) -> Answe
     from runtime.prompt import ask_as
 
     row = catalog.METHODS[options.method]
-    watch = _watch()
     named = judges((options.reward or _own_reward(plan.policy)) if row.needs_reward else None)
     judge = _reward_model(named, options, plan)
     with open_models(
@@ -154,7 +153,9 @@ def _answer(options: argparse.Namespace, plan: _Plan, problem: Problem) -> Answe
         for line in models.lines():
             _say(line)
         return models.in_turns(
-            lambda m: build(plan.spec, m.policy, m.scorer(), watch).solve(problem, options.seed)
+            lambda seen: build(plan.spec, seen.policy, seen.scorer(), _watch()).solve(
+                problem, options.seed
+            )
         )
 
 

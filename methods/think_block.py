@@ -30,8 +30,11 @@ class ThinkBlock:
         if self.budget is None or self.budget >= sampling.max_tokens:
             return self.engine.extend(branches, sampling)
         steps = self.engine.extend(branches, replace(sampling, max_tokens=self.budget))
-        going = [n for n, step in enumerate(steps) if len(step.token_ids) == self.budget]
-        going = [n for n in going if steps[n].finish == "length"]
+        going = [
+            n
+            for n, step in enumerate(steps)
+            if step.finish == "length" and len(step.token_ids) == self.budget
+        ]
         closed = self._close(
             [branches[n] for n in going], [steps[n] for n in going], [""] * len(going)
         )

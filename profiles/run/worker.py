@@ -198,7 +198,7 @@ def _solved(
 ) -> Answer:
     """A search; one whose branches outgrow the KV cache begins anew, and they take turns.
 
-    What it took includes the first attempt.
+    What it took includes the first attempt; what it spent of a budget does not.
 
     Raises:
         ContextFull: if it cannot be asked.

@@ -1,6 +1,5 @@
-"""A child that begins and then says nothing more."""
+"""A child that says nothing."""
 
 import time
 
-print('{"begun": 1}', flush=True)
 time.sleep(60)

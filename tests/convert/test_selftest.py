@@ -128,9 +128,8 @@ def test_who_took_too_long_is_asked_again(monkeypatch: pytest.MonkeyPatch, tmp_p
 
 
 def test_a_child_has_its_time() -> None:
-    events, end = selftest.run_child({}, "asleep", "tests.convert.asleep", patience_s=3.0)
-    assert events == [{"begun": 1}]
-    assert end == "did not answer in 3 s"
+    _, end = selftest.run_child({}, "asleep", "tests.convert.asleep", patience_s=1.0)
+    assert end == "did not answer in 1 s"
 
 
 def test_this_library_works_here(reference: Callable[[str, str], Path]) -> None:

@@ -27,9 +27,8 @@ from profiles.records.worker_facts import read_worker_facts, worker_facts_path
 from profiles.run.events import Answered, Asking, Event, Loaded
 from profiles.run.worker import main, measure
 from profiles.tree.stored_trees import read_stored_tree, stored_questions, trees_path
-from runtime.prompt import prompt_tokens
 from runtime.scripted_engine import ScriptedEngine
-from tests.profiles.run.scripted import policy, reward, scripted
+from tests.profiles.run.scripted import reward, scripted
 
 ROOT = Path(__file__).parents[3]
 WORKER = f"""
@@ -145,47 +144,6 @@ def test_resuming_keeps_the_higher_peak(vote: Configuration, tmp_path: Path) -> 
     measure(vote, out, opener=scripted)
     assert read_worker_facts(path).peak_rss_bytes == 1 << 50
     assert read_worker_facts(path).peak_vram_bytes == 7
-
-
-def test_a_question_that_does_not_fit_is_recorded_as_failed(
-    vote: Configuration, tmp_path: Path, data: Path
-) -> None:
-    @contextmanager
-    def tight(_: Configuration) -> Iterator[Models]:
-        yield Models(policy(context=400), reward())
-
-    long = json.dumps({"question": "long " * 200, "answer": "#### 5"})
-    data.write_text(
-        data.read_text(encoding="utf-8").splitlines()[0] + "\n" + long + "\n", encoding="utf-8"
-    )
-    out = tmp_path / "r.jsonl"
-    measure(vote, out, opener=tight)
-    fits, fails = read_records(out)
-    assert fits.failed is None
-    assert fails.failed is not None
-    assert "400" in fails.failed
-    assert fails.verdict("majority").answer is None
-
-
-def test_branches_that_outgrow_the_cache_take_turns(
-    configuration: Callable[..., Configuration], data: Path, tmp_path: Path
-) -> None:
-    tree = configuration("rebase", width=8, data=data)
-    tree = replace(tree, spec=replace(tree.spec, max_tokens=40), limit=3)
-
-    @contextmanager
-    def tight(_: Configuration) -> Iterator[Models]:
-        yield Models(policy(context=prompt + 25), reward())
-
-    prompt = len(prompt_tokens(policy(), "Q0?"))
-    measure(tree, tmp_path / "large.jsonl", opener=scripted)
-    measure(tree, tmp_path / "tight.jsonl", opener=tight)
-    large, small = (read_records(tmp_path / name) for name in ("large.jsonl", "tight.jsonl"))
-    assert [r.failed for r in small] == [None] * 3
-    found = [[(r.verdicts, r.candidates) for r in records] for records in (large, small)]
-    assert found[0] == found[1]
-    spent = [sum(r.policy.tokens for r in records) for records in (large, small)]
-    assert spent[0] < spent[1]  # first attempts are counted
 
 
 def test_without_a_reward_model_only_the_majority_is_chosen(
