@@ -48,11 +48,11 @@ install: .venv/installed
 	-$(BIN)/profile doctor
 	touch $@
 
-# llama.cpp for BACKEND, built once and kept; prints the file.
+# llama.cpp for BACKEND, without what reads pictures, built once and kept; prints the file.
 wheel:
 	@ls $(WHEEL) 2>/dev/null || \
 	  { echo "building llama.cpp for $(BACKEND), once; this takes minutes" >&2; \
-	    CFLAGS="$$CFLAGS $(NO_AMX)" CXXFLAGS="$$CXXFLAGS $(NO_AMX)" CMAKE_ARGS="$(FLAGS_$(BACKEND))" \
+	    CFLAGS="$$CFLAGS $(NO_AMX)" CXXFLAGS="$$CXXFLAGS $(NO_AMX)" CMAKE_ARGS="-DLLAVA_BUILD=off $(FLAGS_$(BACKEND))" \
 	      $(BIN)/python -m pip wheel --quiet --no-deps --no-cache-dir --wheel-dir $(WHEELS) $(LLAMA) && ls $(WHEEL); }
 
 # llama.cpp built anew, for another compiler or processor.
