@@ -136,7 +136,7 @@ def _convert(options: argparse.Namespace) -> None:
     if options.dry_run:
         _dry_run(options, order)
         return
-    artifacts = build(order, Progress(visible=sys.stderr.isatty() and not options.json))
+    artifacts = build(order, Progress(None if options.json else sys.stderr))
     _print(options, [_document(a) for a in artifacts], _table(artifacts))
 
 

@@ -76,7 +76,7 @@ def run(options: argparse.Namespace, given: Sequence[str]) -> None:
     def opener(path: Path) -> object:
         return open_engine(path, engines)
 
-    with Progress(visible=sys.stderr.isatty()).bar("drift", len(paths)) as bar:
+    with Progress(sys.stderr).bar("drift", len(paths)) as bar:
         rows = measure(paths, texts, opener, bar.step)  # type: ignore[arg-type]
     made = document(rows, documents.header(given))
     documents.deliver(made, options.output, json_wanted=options.json)

@@ -83,7 +83,7 @@ def run(options: argparse.Namespace, given: Sequence[str]) -> None:
     found = measure(
         _plan(options, text.content, context),
         lambda path: open_engine(path, engines),
-        Progress(visible=sys.stderr.isatty()),
+        Progress(sys.stderr),
     )
     header = documents.header(given) | {"text": text.name, "text_sha256": text.sha256}
     documents.deliver(document(found, header), options.output, json_wanted=options.json)

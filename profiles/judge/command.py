@@ -124,7 +124,7 @@ def _measured(options: argparse.Namespace, policy: Artifact) -> tuple[Fitted, Me
     from profiles.judge.samples import gathered, written
     from runtime.engine import Sampling
 
-    progress = Progress(visible=sys.stderr.isatty())
+    progress = Progress(sys.stderr)
     form = changes(options).applied(policy.prompt)
     tokens = path_tokens(form, options.max_tokens)
     layers = options.layers if options.layers is not None else default_layers(policy)

@@ -90,7 +90,7 @@ def run(options: argparse.Namespace, given: Sequence[str]) -> None:
     with open_engine(paths[0], engines) as engine:
         on_cuda = engine.on_card
     before = ceilings.measure(on_cuda=on_cuda, threads=threads)
-    progress = Progress(visible=sys.stderr.isatty())
+    progress = Progress(sys.stderr)
     timed = measure(bench, paths, lambda path: open_engine(path, engines), progress)
     after = ceilings.measure(on_cuda=on_cuda, threads=threads)
     best = ceilings.best(before, after)

@@ -108,7 +108,7 @@ def run(options: argparse.Namespace, given: Sequence[str]) -> None:
     cells = measure(
         _request(options),
         lambda path, protocol=None: open_engine(path, engines, protocol),
-        Progress(visible=sys.stderr.isatty()),
+        Progress(sys.stderr),
     )
     made = document(cells, documents.header(given))
     documents.deliver(made, options.output, json_wanted=options.json)
