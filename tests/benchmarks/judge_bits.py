@@ -8,12 +8,13 @@ or, for files of one's own, `--policies a-q8_0.gguf a-q4_k_m.gguf` in place of s
 Prints, a line a level and judge: AUC within a question, its change to `logprob`, both with
 intervals by resampling questions, and the accuracy of the best of eight answers beside a majority.
 With --rebase N the judges also steer REBASE, width 8, on the first N test questions.
-Answers that were sampled are kept in --cache, so that a run goes on where it stopped.
+Answers are kept in --cache, 25 questions at a time, so that a run goes on where it stopped.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import pickle
 from collections.abc import Callable, Mapping, Sequence
@@ -23,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from convert.artifact import Artifact
+from convert.artifact import Artifact, PromptFormat
 from convert.ensure import ensure
 from convert.progress import Progress
 from convert.self_judge import JudgeProtocol
@@ -31,6 +32,7 @@ from methods.build import MethodSpec, build
 from methods.candidate import Candidate
 from methods.judges import scorer_of
 from methods.problem import Problem, read_problems
+from methods.prompt_arguments import add_prompt, changes
 from methods.scorers import ProcessRewardScorer, Scorer
 from methods.selection import select
 from methods.self_scorer import Judge
@@ -45,8 +47,10 @@ from runtime.engine import Branch, Sampling, Step
 from runtime.load import describe_model, open_engine
 from runtime.options import EngineOptions
 from runtime.probe import FINAL
+from runtime.prompt import ask_as
 
 STOPPING = 0.2  # of the questions fitted to
+PART = 25  # questions whose answers are kept together
 OPTIONS = EngineOptions(device="cpu", threads=1, context=8192, max_branches=66)
 Questions = list[list[SampledAnswer]]
 
@@ -72,8 +76,8 @@ def main() -> None:
     for path in policies:
         policy = describe_model(path)
         layers = options.layers or [*default_layers(policy), FINAL]
-        found = _sampled(options, policy, layers, options.test, 0, options.limit)
-        taught = _sampled(options, policy, layers, options.train, 0, options.questions)
+        found = _sampled(options, policy, layers, options.test, options.limit)
+        taught = _sampled(options, policy, layers, options.train, options.questions)
         own = _fits(gathered(taught, tuple(layers)), layers)
         full = full or own
         lines += _lines(options, policy, found, layers, own, full)
@@ -105,7 +109,7 @@ def _lines(
     own: Mapping[str, Fitted],
     full: Mapping[str, Fitted],
 ) -> list[Line]:
-    problems = _problems(options.test, 0, options.limit)
+    problems = read_problems(options.test, options.limit)
     flat = [(n, one) for n, answers in enumerate(found) for one in answers]
     question = np.array([n for n, _ in flat])
     right = np.array([one.right for _, one in flat])
@@ -180,7 +184,7 @@ def _read(
     path = options.reward
     if path.startswith("reference:"):
         path = ensure(path, policy.level).path
-    form = policy.prompt
+    form = _form(options, policy)
     stop = form.step_stop if form is not None else "\n\n"
     scores = []
     with open_engine(Path(path), OPTIONS) as engine:
@@ -221,6 +225,7 @@ def _rebase(
     own = "logprob" if judge is None else "self"
     spec = MethodSpec("rebase", 8, max_tokens=options.max_tokens)
     with open_engine(policy.path, OPTIONS, probe=judge) as engine:
+        ask_as(engine, _form(options, policy))
         method = build(spec, engine, scorer_of(own, engine, None))
         some = problems[: options.rebase]
         return float(np.mean([p.accepts(method.solve(p, question_seed(0, p.id)).text)
@@ -228,35 +233,29 @@ def _rebase(
 
 
 def _sampled(
-    options: argparse.Namespace,
-    policy: Artifact,
-    layers: Sequence[int],
-    data: Path,
-    start: int,
-    count: int,
+    options: argparse.Namespace, policy: Artifact, layers: Sequence[int], data: Path, count: int
 ) -> Questions:
-    kept = options.cache / f"{policy.path.stem}-{data.stem}-{start}-{count}.pkl"
-    if kept.exists():
-        found: Questions = pickle.loads(kept.read_bytes())
-        return found
-    found = written(
-        policy.path,
-        policy.prompt,
-        replace(OPTIONS, context=options.context),
-        layers,
-        _problems(data, start, count),
-        8,
-        Sampling(1.0, max_tokens=options.max_tokens),
-        0,
-        Progress(),
-    )
+    """Answers to the first questions of a file, those that were kept or written now, in parts."""
     options.cache.mkdir(exist_ok=True)
-    kept.write_bytes(pickle.dumps(found))
+    form = _form(options, policy)
+    sampling = Sampling(options.temperature, max_tokens=options.max_tokens)
+    opened = replace(OPTIONS, context=options.context, max_branches=2 * options.rows + 2)
+    asked = repr((form, sampling, layers)).encode()
+    name = f"{policy.path.stem}-{data.stem}-{hashlib.sha256(asked).hexdigest()[:8]}"
+    problems, found = read_problems(data, count), Questions()
+    for start in range(0, len(problems), PART):
+        kept = options.cache / f"{name}-{start}.pkl"
+        if not kept.exists():
+            some = problems[start : start + PART]
+            answers = written(policy.path, form, opened, layers, some, 8, sampling, 0, Progress())
+            kept.write_bytes(pickle.dumps(answers))
+            print(f"{data.name}: {start + len(some)} of {len(problems)} answered", flush=True)
+        found += pickle.loads(kept.read_bytes())
     return found
 
 
-def _problems(data: Path, start: int, count: int) -> list[Problem]:
-    return read_problems(data, start + count)[start:]
+def _form(options: argparse.Namespace, policy: Artifact) -> PromptFormat | None:
+    return changes(options).applied(policy.prompt)
 
 
 def _shown(line: Line) -> str:
@@ -279,7 +278,10 @@ def _options() -> argparse.Namespace:
     p.add_argument("--limit", type=int, default=300)
     p.add_argument("--layers", nargs="+", type=int)
     p.add_argument("--max-tokens", type=int, default=160)
+    p.add_argument("--temperature", type=float, default=1.0)
     p.add_argument("--context", type=int, default=8192)
+    p.add_argument("--rows", type=int, default=32, help="branches wanted in a call")
+    add_prompt(p)
     p.add_argument("--rebase", type=int, default=0)
     p.add_argument("--cache", type=Path, default=Path("judge-samples"))
     p.add_argument("-o", "--output", default="judge_bits.json")
