@@ -34,6 +34,9 @@ class LogprobScorer:
             for c, step in zip(candidates, steps, strict=True)
         ]
 
+    def holds(self, branch: Branch) -> bool:  # noqa: ARG002
+        return True
+
     def release(self, branches: Sequence[Branch]) -> None:
         """Nothing is kept."""
 
@@ -71,6 +74,9 @@ class Product:
             a * b if step.text.strip() else c.score  # an empty step changes nothing
             for c, step, a, b in zip(candidates, steps, own, read, strict=True)
         ]
+
+    def holds(self, branch: Branch) -> bool:
+        return self._own.holds(branch) and self._read.holds(branch)
 
     def release(self, branches: Sequence[Branch]) -> None:
         self._own.release(branches)

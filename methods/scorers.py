@@ -47,6 +47,10 @@ class Scorer(Protocol):
         """The score of the step that each candidate is about to grow by."""
         ...
 
+    def holds(self, branch: Branch) -> bool:
+        """Whether all of a branch's path could be read; of one that is longer the score stands."""
+        ...
+
     def release(self, branches: Sequence[Branch]) -> None:
         """Forget policy branches that nothing will grow from but children that they have now."""
         ...
@@ -56,7 +60,8 @@ class ProcessRewardScorer:
     """A reward model on its own engine, with a reward branch for every policy branch.
 
     A policy branch that forked has its reward branch forked, so a prefix is never read twice. A
-    step is read with the step tag at its end; the score stands at the tag's last token.
+    step is read with the step tag at its end; the score stands at the tag's last token. A path that
+    is longer than the KV cache is read no further, and keeps its score.
 
     Raises:
         Refusal: if the engine's model is no reward model.
@@ -74,6 +79,7 @@ class ProcessRewardScorer:
         self._read = score_reader(engine, protocol)
         self._branches: dict[int, Branch] = {}  # policy branch id -> reward branch
         self._leaving: set[int] = set()  # policy branches that new children may still grow from
+        self._longer: set[int] = set()  # policy branches than the KV cache
 
     @property
     def shape(self) -> Shape:
@@ -91,7 +97,7 @@ class ProcessRewardScorer:
     def open(self, problem: Problem, root: Branch) -> Iterator[None]:
         started = time.perf_counter()
         with self.engine.open(self._text.question(problem.question)) as branch:
-            self._branches, self._leaving = {root.id: branch}, set()
+            self._branches, self._leaving, self._longer = {root.id: branch}, set(), set()
             self.seconds += time.perf_counter() - started
             try:
                 yield
@@ -103,7 +109,10 @@ class ProcessRewardScorer:
         branches = self._branches_of([candidate.branch for candidate in candidates])
         scores = [candidate.score for candidate in candidates]  # an empty step changes nothing
         tokens = [self._text.step(c.steps, s) for c, s in zip(candidates, steps, strict=True)]
-        new = [i for i, ids in enumerate(tokens) if ids]
+        for candidate, branch, ids in zip(candidates, branches, tokens, strict=True):
+            if self.engine.length(branch) + len(ids) > self.engine.context:
+                self._longer.add(candidate.branch.id)
+        new = [i for i, ids in enumerate(tokens) if ids and self.holds(candidates[i].branch)]
         if new:
             fed = [branches[i] for i in new]
             found = self._score_fed(fed, [tokens[i] for i in new])
@@ -113,6 +122,9 @@ class ProcessRewardScorer:
                     self.engine.rewind(branch, self.engine.length(branch) - len(self._text.tag))
         self.seconds += time.perf_counter() - started
         return scores
+
+    def holds(self, branch: Branch) -> bool:
+        return branch.id not in self._longer
 
     def score_texts(self, question: str, texts: Sequence[str]) -> list[float]:
         """Scores of whole texts with a tag put at each end: the mean over all tags inside."""

@@ -87,6 +87,9 @@ class SelfScorer:
         self.seconds += time.perf_counter() - started
         return scores
 
+    def holds(self, branch: Branch) -> bool:  # noqa: ARG002
+        return True
+
     def release(self, branches: Sequence[Branch]) -> None:
         """Nothing is kept."""
 

@@ -79,8 +79,9 @@ class GrowingTree:
     """The tree of one problem. Prefixes are shared: no token of a path is evaluated twice.
 
     A path is finished when its new step states an answer or ends the sequence. A path at
-    `max_tokens` is cut off, as is what is alive at the depth limit or once the budget is spent;
-    with `elicit` it is asked for its answer. How many branches live at once says `Search.branches`.
+    `max_tokens` is cut off, as is one that a model's KV cache cannot hold, and what is alive at the
+    depth limit or once the budget is spent; with `elicit` it is asked for its answer. How many
+    branches live at once says `Search.branches`.
     """
 
     def __init__(self, search: TreeSearch, seed: int) -> None:
@@ -184,6 +185,8 @@ class GrowingTree:
         if candidate.tokens >= self._search.max_tokens:
             return True
         if candidate.steps and not candidate.steps[-1].token_ids:  # none fitted into the KV cache
+            return True
+        if not self._scorer.holds(candidate.branch):
             return True
         ids = (token for step in candidate.steps for token in step.token_ids)
         return self._sampling.stop_loops and loops(ids)

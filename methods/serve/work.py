@@ -16,7 +16,7 @@ from methods.problem import Problem
 from methods.scorers import ProcessRewardScorer
 from methods.serve.plain import Completion, Wanted, complete
 from methods.serve.replies import NOTHING, Told
-from runtime.engine import Branch, Step, Usage
+from runtime.engine import Branch, ContextFull, Step, Usage
 from runtime.prompt import prompt_format
 
 Tell = Callable[[Any], None]
@@ -156,4 +156,9 @@ class Scoring:
                 scores = scorer.score([grown[n] for n in live], steps)
                 for n, step, score in zip(live, steps, scores, strict=True):
                     grown[n] = grown[n].grown(step, score, finished=False)
+            if not all(scorer.holds(candidate.branch) for candidate in grown):
+                raise ContextFull(
+                    "an answer is longer than the reward model's KV cache of "
+                    f"{scorer.engine.context} tokens; shorten it, or raise --context"
+                )
         return [list(candidate.scores) for candidate in grown]

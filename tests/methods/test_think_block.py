@@ -51,6 +51,9 @@ class Judge:
         assert len(candidates) == len(steps)
         return [0.5] * len(steps)
 
+    def holds(self, branch: Branch) -> bool:  # noqa: ARG002
+        return True
+
     def release(self, branches: Sequence[Branch]) -> None:
         pass
 

@@ -6,7 +6,11 @@ from typing import Any
 
 import pytest
 
+from methods.opened import Models
+from methods.serve.work import Scoring
+from runtime.engine import ContextFull
 from tests.methods.serve.test_chats import QUESTION, ask
+from tests.profiles.run.scripted import policy, reward
 
 RIGHT = [
     "Step 1: Mia bakes 6 * 8 = 48 rolls. ки\n",
@@ -70,3 +74,11 @@ def test_answers_in_order(server: Any) -> None:
     assert post(server, "/score", queries=[QUESTION], documents=["".join(RIGHT)])["data"][0][
         "steps"
     ]
+
+
+def test_an_answer_longer_than_the_cache_is_refused() -> None:
+    """A search would let its last score stand; here somebody asked for each."""
+    asked = Scoring((("Q0?", ("So.", "Well, let me see, or not.", "5.")),))
+    with pytest.raises(ContextFull, match="reward model's KV cache of 30 tokens"):
+        asked.run(Models(policy(), reward(context=30)), lambda _: None)
+    assert len(asked.run(Models(policy(), reward()), lambda _: None).steps[0]) == 3

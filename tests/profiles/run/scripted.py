@@ -19,8 +19,8 @@ def policy(context: int = 65536) -> Engine:
     return ScriptedEngine(SCRIPT, context=context)
 
 
-def reward() -> Engine:
-    engine = ScriptedEngine({"\u043a\u0438": {"+": 3, "-": 1}})
+def reward(context: int = 65536) -> Engine:
+    engine = ScriptedEngine({"\u043a\u0438": {"+": 3, "-": 1}}, context=context)
     protocol = RewardProtocol("token_logits", " \u043a\u0438", good_id=ord("+"), bad_id=ord("-"))
     engine.artifact = replace(engine.artifact, role="reward", reward=protocol)
     return engine
