@@ -13,10 +13,11 @@ if TYPE_CHECKING:
     from runtime.engine import Engine
     from runtime.probe import Probe
 
-OwnJudge = Literal["logprob", "logprob-min", "self"]
+OwnJudge = Literal["logprob", "logprob-mean", "logprob-min", "self"]
 OWN: tuple[OwnJudge, ...] = get_args(OwnJudge)
 AGGREGATED: dict[OwnJudge, Aggregation] = {  # over a path
     "logprob": "prod",
+    "logprob-mean": "mean",
     "logprob-min": "min",
     "self": "last",
 }

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from statistics import fmean
 
 from convert.artifact import Aggregation, Shape
 from methods.candidate import Candidate
@@ -12,18 +13,21 @@ from methods.problem import Problem
 from methods.scorers import Scorer
 from runtime.engine import Branch, Step, Usage
 
+POOLS: dict[Aggregation, Callable[[Sequence[float]], float]] = {"mean": fmean, "min": min}
+
 
 class LogprobScorer:
     """How sure the policy was of a step: the probability of its tokens, exp(sum of logprobs).
 
-    Aggregated by `min`, it is the probability of the token that was least sure instead.
-    Log-probabilities are of the distribution that was sampled from.
+    Aggregated by `mean`, it is the geometric mean of their probabilities instead, whatever the
+    step's length; by `min`, the probability of the token that was least sure. Log-probabilities
+    are of the distribution that was sampled from.
     """
 
     def __init__(self, shape: Shape, aggregation: Aggregation) -> None:
         self.shape, self.usage, self.seconds = shape, Usage(), 0.0
         self.aggregation = aggregation
-        self._pool = min if aggregation == "min" else math.fsum
+        self._pool = POOLS.get(aggregation, math.fsum)
 
     def open(self, problem: Problem, root: Branch) -> AbstractContextManager[None]:  # noqa: ARG002
         return nullcontext()

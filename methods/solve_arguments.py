@@ -63,8 +63,9 @@ def add_models(models: argparse._ArgumentGroup) -> None:
         "--reward",
         metavar="MODEL",
         help="likewise; a reference policy has its own; or what needs no second model: logprob "
-        "scores a step by its probability, logprob-min by its least sure token, self by a judge "
-        "that profile judge fit made; self*MODEL multiplies both",
+        "scores a step by its probability, logprob-mean by the mean of its tokens, logprob-min by "
+        "the least sure one, self by a judge that profile judge fit made; self*MODEL multiplies "
+        "both",
     )
     kinds.add_reward_protocol(models, "--protocol")
     models.add_argument(

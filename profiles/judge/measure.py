@@ -21,7 +21,11 @@ TO_STOP, TO_JUDGE = 0.15, 0.15  # of the questions: to stop a fit, and to tell w
 FORMS: tuple[Form, ...] = ("layers", "gated")
 LEAST = 40  # questions with right and wrong answers
 BASE = "logprob"
-PLAIN = {BASE: "path_sum", "logprob-min": "path_least"}  # judges that need no fit
+PLAIN = {  # judges that need no fit
+    BASE: "path_sum",
+    "logprob-mean": "path_mean",
+    "logprob-min": "path_least",
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,8 +50,8 @@ def _models(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--reward",
         metavar="MODEL",
-        help=f"{source}, or a file (default: reference:reward); logprob, logprob-min, "
-        "self and self*MODEL as in solve",
+        help=f"{source}, or a file (default: reference:reward); logprob, logprob-mean, "
+        "logprob-min, self and self*MODEL as in solve",
     )
     kinds.add_reward_protocol(group, "--reward-protocol")
     group.add_argument(

@@ -20,6 +20,7 @@ import pickle
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -116,7 +117,8 @@ def _lines(
     scores: dict[str, Any] = {
         "logprob": [sum(sum(s.logprobs) for s in one.steps) for _, one in flat],
         "logprob-min": [min(min(s.logprobs) for s in one.steps) for _, one in flat],
-        "logprob, mean": [np.mean([x for s in one.steps for x in s.logprobs]) for _, one in flat],
+        "logprob-mean": [_mean_probability(one) for _, one in flat],
+        "length": [sum(len(s.token_ids) for s in one.steps) for _, one in flat],
     }
     heads = {f"self, {name}": one for name, one in own.items()}
     if full is not own:
@@ -146,6 +148,11 @@ def _lines(
     print(f"{policy.level}: majority {_majority(found, problems):.3f}, "
           f"one answer {right.mean():.3f}", flush=True)  # fmt: skip
     return made
+
+
+def _mean_probability(answer: SampledAnswer) -> float:
+    """As `--reward logprob-mean` has it."""
+    return fmean(np.exp(fmean(step.logprobs)) for step in answer.steps if step.logprobs)
 
 
 def _steering(own: Mapping[str, Fitted], full: Mapping[str, Fitted]) -> list[str]:

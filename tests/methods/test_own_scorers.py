@@ -38,6 +38,7 @@ class Half(LogprobScorer):
     ("named", "expected"),
     [
         ("logprob", [math.exp(-0.6), math.exp(-0.2), 1.0]),
+        ("logprob-mean", [math.exp(-0.3), math.exp(-0.2), 1.0]),
         ("logprob-min", [math.exp(-0.5), math.exp(-0.2), 1.0]),
     ],
 )

@@ -204,8 +204,8 @@ def test_a_judge_is_fitted_and_used_without_a_second_model(
     monkeypatch.setattr(measuring, "TO_JUDGE", 0.3)
     assert profile(fitting) == 0
     rows = json.loads(capsys.readouterr().out)["rows"]
-    assert [row["judge"] for row in rows[:2]] == ["logprob", "logprob-min"]
-    assert [row["layers"] for row in rows[2:]] == ["1 2 3", "1 2 3"]
+    assert [row["judge"] for row in rows[:3]] == ["logprob", "logprob-mean", "logprob-min"]
+    assert [row["layers"] for row in rows[3:]] == ["1 2 3", "1 2 3"]
     assert judge_path(policy).exists()
     question = "Mia bakes 6 trays of 8 rolls and sells 20 of them. How many rolls are left?"
     asked = [question, "--policy", str(policy), "--reward", "self", "--threads", "1", "--json"]
