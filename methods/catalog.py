@@ -51,7 +51,7 @@ SELECTIONS: dict[Selection, SelectionRule] = {
         "the answer with the largest sum of scores", "weighted", scored=True, adds=True
     ),
 }
-WITHOUT_MODEL = "--reward logprob to do without one"  # advice, where no reward model is named
+WITHOUT_MODEL = "--reward logprob-mean to do without one"  # advice, where no reward model is named
 JUDGED: Selection = "weighted"  # what a run with a reward model answers with, if it is asked once
 
 

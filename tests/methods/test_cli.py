@@ -99,7 +99,9 @@ def test_only_a_reference_policy_has_a_reward_model_of_its_own(
     assert main([*arguments, "--method", "majority"]) == 0
     assert main(arguments) == 1
     said = capsys.readouterr().err
-    assert "give --reward, --reward logprob to do without one, or choose --method greedy" in said
+    assert (
+        "give --reward, --reward logprob-mean to do without one, or choose --method greedy" in said
+    )
 
 
 def test_bad_usage_exits_2(capsys: pytest.CaptureFixture[str]) -> None:

@@ -182,7 +182,7 @@ def test_without_a_judge_self_says_what_to_do(
     assert solve(["How many?", "--policy", str(policy), "--reward", "self"]) == 1
     said = capsys.readouterr().err.strip().splitlines()[-1]
     assert "mine.gguf has no judge of its own; fit one with profile judge fit" in said
-    assert "--reward logprob, which needs no fit" in said
+    assert "--reward logprob-mean, which needs no fit" in said
 
 
 @pytest.fixture
