@@ -11,7 +11,7 @@ from profiles.intervals import Estimate
 from profiles.judge.measure import BASE, JudgeRow, Measured
 from profiles.text_formats import NONE, percent
 
-TITLES = ("judge", "layers", "AUC within a question", "change to logprob", "best answer right %")
+TITLES = ("judge", "layers", "AUC within a question", f"change to {BASE}", "best answer right %")
 
 
 def document(measured: Measured, header: Mapping[str, Any]) -> Document:

@@ -20,12 +20,7 @@ from runtime.probe import FINAL
 TO_STOP, TO_JUDGE = 0.15, 0.15  # of the questions: to stop a fit, and to tell what it is worth
 FORMS: tuple[Form, ...] = ("layers", "gated")
 LEAST = 40  # questions with right and wrong answers
-BASE = "logprob"
-PLAIN = {  # judges that need no fit
-    BASE: "path_sum",
-    "logprob-mean": "path_mean",
-    "logprob-min": "path_least",
-}
+BASE = "logprob-mean"  # the best of those that need no fit, whatever the lengths
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +30,7 @@ class JudgeRow:
     judge: str
     layers: str
     auc: Estimate  # within a question
-    change: Estimate | None  # to `logprob`
+    change: Estimate | None  # to `BASE`
     best_of: float  # share of questions whose best answer is right
     kept: bool = False  # it is the judge that was written
 
@@ -67,7 +62,7 @@ def measure(
             bar.step(form)
     best = max(fitted, key=lambda one: one.auc)
     ends = np.flatnonzero(samples.last & np.isin(samples.question, judging))
-    plain = {name: samples.features[ends, NAMES.index(n)] for name, n in PLAIN.items()}
+    plain = unfitted(samples, ends)
     rows = [_row(samples, ends, name, (), scores, plain) for name, scores in plain.items()]
     rows += [
         replace(
@@ -84,6 +79,17 @@ def measure(
         float(samples.right[last].mean()),
         len(set(_mixed(samples)) & set(judging.tolist())),
     )
+
+
+def unfitted(samples: Samples, ends: Ints) -> dict[str, Floats]:
+    """Whole paths under the judges that need no fit."""
+    column = dict(zip(NAMES, samples.features.T, strict=True))
+    means = np.bincount(samples.answer, np.exp(column["mean"])) / np.bincount(samples.answer)
+    return {
+        BASE: means[samples.answer[ends]],
+        "logprob": column["path_sum"][ends],
+        "logprob-min": column["path_least"][ends],
+    }
 
 
 def _parts(samples: Samples, seed: int) -> tuple[Ints, Ints]:

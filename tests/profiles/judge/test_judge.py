@@ -12,16 +12,20 @@ import pytest
 
 from convert.refusal import Refusal
 from convert.self_judge import Form, JudgeProtocol, judge_path, write_judge
+from methods.candidate import AGGREGATIONS, Candidate
 from methods.cli import main as solve
 from methods.judge_features import NAMES, step_features
+from methods.judges import AGGREGATED, judges
+from methods.own_scorers import LogprobScorer
 from methods.self_scorer import Judge, open_judge
 from profiles.cli import main as profile
 from profiles.judge import measure as measuring
 from profiles.judge.auc import auc, best_of, by_question, difference
 from profiles.judge.fit import _calibrated, fit
 from profiles.judge.samples import SampledAnswer, Samples, gathered
-from runtime.engine import Step
+from runtime.engine import Branch, Step
 from runtime.load import describe_model
+from runtime.scripted_engine import SHAPE
 from tests.conftest import REFERENCE
 
 LAYERS = (2, 3)
@@ -116,6 +120,22 @@ def _read(judge: Judge, step: Step, columns: np.ndarray) -> Step:
     return replace(step, readings=tuple(judge([states])) if len(columns) else ())
 
 
+def test_judges_without_a_fit_order_paths_as_a_search_does() -> None:
+    answers = _answers(6)
+    samples = _samples(answers)
+    found = measuring.unfitted(samples, np.flatnonzero(samples.last))
+    for name, scores in found.items():
+        own = judges(name).own
+        assert own is not None
+        scorer = LogprobScorer(SHAPE, AGGREGATED[own])
+        paths = [steps for question in answers for steps, _ in question]
+        whole = [
+            AGGREGATIONS[scorer.aggregation](scorer.score([Candidate(Branch(0))] * len(p), p))
+            for p in paths
+        ]
+        assert np.argsort(whole).tolist() == np.argsort(scores).tolist(), name
+
+
 def test_features_are_of_the_step_and_of_the_path() -> None:
     first = Step("a", (1, 2), (-1.0, -3.0), "stop", (0.5, 1.5))
     second = Step("b", (3,), (-2.0,), "eos", (1.0,))
@@ -204,7 +224,7 @@ def test_a_judge_is_fitted_and_used_without_a_second_model(
     monkeypatch.setattr(measuring, "TO_JUDGE", 0.3)
     assert profile(fitting) == 0
     rows = json.loads(capsys.readouterr().out)["rows"]
-    assert [row["judge"] for row in rows[:3]] == ["logprob", "logprob-mean", "logprob-min"]
+    assert [row["judge"] for row in rows[:3]] == ["logprob-mean", "logprob", "logprob-min"]
     assert [row["layers"] for row in rows[3:]] == ["1 2 3", "1 2 3"]
     assert judge_path(policy).exists()
     question = "Mia bakes 6 trays of 8 rolls and sells 20 of them. How many rolls are left?"
