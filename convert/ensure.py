@@ -9,7 +9,6 @@ from importlib.metadata import version
 from pathlib import Path
 
 from convert.artifact import Artifact, Role, ThoughtEmbedding, read_artifact
-from convert.build import build
 from convert.cache import cache_folder
 from convert.files import alone
 from convert.formats import FORMATS, AnyLevel, FileFormat, parse
@@ -82,6 +81,8 @@ def ensure_all(
         ready = {level.name: _ready(order, level) for level in parsed}
         missing = [level for level in ready if ready[level] is None]
         if missing:
+            from convert.build import build  # seconds, for what most calls do not do
+
             todo = [level for level in dict.fromkeys(parsed) if level.name in missing]
             made = build(replace(order, levels=todo), progress)
             ready |= {artifact.level: artifact for artifact in made}

@@ -83,7 +83,6 @@ def run(options: argparse.Namespace, given: Sequence[str]) -> None:
     from profiles.lineup import real_sources
     from profiles.records import stored_run
     from profiles.records.configuration import in_shard
-    from profiles.report.write import show, write
     from profiles.run import runner
     from profiles.run.grid import configurations
     from profiles.run.request import request
@@ -124,6 +123,8 @@ def run(options: argparse.Namespace, given: Sequence[str]) -> None:
         say(line, sys.stderr)
     failures = _run_all(options, given, folder, made, run)
     stored_run.store_run(folder, replace(stored_run.read_run(folder), failures=list(failures)))
+    from profiles.report.write import show, write  # seconds, before which questions are answered
+
     show(write(folder), folder, json_wanted=options.json)
     if failures:
         raise Refusal(

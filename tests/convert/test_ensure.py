@@ -17,7 +17,7 @@ from convert.ensure import ensure, ensure_all
 @pytest.fixture
 def builds(monkeypatch):
     """The levels of every build."""
-    from convert.ensure import build as real
+    from convert.build import build as real
 
     seen = []
 
@@ -25,7 +25,7 @@ def builds(monkeypatch):
         seen.append([level.name for level in order.levels])
         return real(order, progress)
 
-    monkeypatch.setattr("convert.ensure.build", build)
+    monkeypatch.setattr("convert.build.build", build)
     return seen
 
 
