@@ -42,8 +42,8 @@ def whole(path: Path) -> Iterator[Path]:
 def writing(part: Path) -> Iterator[Path]:
     """A new file to write to, gone afterwards if it is still there; raises as `whole` does."""
     part.unlink(missing_ok=True)  # what a process was killed over, another may still write to
-    part.touch()
     try:
+        part.touch()  # inside: a signal may come while it is made
         yield part
     except NoRoom:
         raise
