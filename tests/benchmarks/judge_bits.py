@@ -5,8 +5,9 @@ r"""What bits do to a judge: heads fitted at f16 and at each level, used at each
         --levels f16 q8_0 q4_k_m q3_k_s q2_k -o judge_bits.json
 
 or, for files of one's own, `--policies a-q8_0.gguf a-q4_k_m.gguf` in place of source and levels.
-Prints, a line a level and judge: AUC within a question, its change to `logprob`, both with
-intervals by resampling questions, and the accuracy of the best of eight answers beside a majority.
+Prints, a line a level and judge: AUC within a question, its changes to `logprob`, `logprob-mean`
+and the number of tokens, all with intervals by resampling questions, and the accuracy of the best
+of eight answers beside a majority; * marks the head that the questions that stopped it prefer.
 With --rebase N the judges also steer REBASE, width 8, on the first N test questions.
 Answers are kept in --cache, 25 questions at a time, so that a run goes on where it stopped.
 """
@@ -51,6 +52,7 @@ from runtime.probe import FINAL
 from runtime.prompt import ask_as
 
 STOPPING = 0.2  # of the questions fitted to
+BASES = ("logprob", "logprob-mean", "length")
 PART = 25  # questions whose answers are kept together
 OPTIONS = EngineOptions(device="cpu", threads=1, context=8192, max_branches=66)
 Questions = list[list[SampledAnswer]]
@@ -63,7 +65,7 @@ class Line:
     level: str
     judge: str
     auc: Estimate
-    change: Estimate | None  # to logprob
+    changes: Mapping[str, Estimate]  # to each of BASES
     best_of: float
     rebase: float | None = None
 
@@ -131,20 +133,24 @@ def _lines(
         best = max(own, key=lambda name: own[name].auc)
         sure = 1 / (1 + np.exp(-np.array(scores[f"self, {best}"])))
         scores[f"self, {best} * reward"] = sure * np.array(scores["reward"])
-    base = np.array(scores["logprob"])
+    bases = {name: np.array(scores[name]) for name in BASES}
     made = []
     for name, values in scores.items():
         line = Line(
             policy.level,
             name,
             interval(np.array(values), right, question),
-            None if name == "logprob" else difference(np.array(values), base, right, question),
+            {
+                base: difference(np.array(values), there, right, question)
+                for base, there in bases.items()
+                if base != name
+            },
             float(best_of(np.array(values), right, question).mean()),
         )
         if options.rebase and (name == "logprob" or name in _steering(own, full)):
             line = replace(line, rebase=_rebase(options, policy, heads.get(name), problems))
         made.append(line)
-        print(_shown(line), flush=True)
+        print(_shown(line) + " *" * (name == _steering(own, full)[0]), flush=True)
     print(f"{policy.level}: majority {_majority(found, problems):.3f}, "
           f"one answer {right.mean():.3f}", flush=True)  # fmt: skip
     return made
@@ -267,9 +273,9 @@ def _form(options: argparse.Namespace, policy: Artifact) -> PromptFormat | None:
 
 def _shown(line: Line) -> str:
     form: Callable[[Estimate], str] = lambda e: f"{e.value:.3f} [{e.low:.3f}, {e.high:.3f}]"  # noqa: E731
-    change = "" if line.change is None else form(line.change)
     rebase = "" if line.rebase is None else f"{line.rebase:.3f}"
-    cells = [line.level, line.judge, form(line.auc), change, f"{line.best_of:.3f}", rebase]
+    changes = [form(line.changes[base]) if base in line.changes else "" for base in BASES]
+    cells = [line.level, line.judge, form(line.auc), *changes, f"{line.best_of:.3f}", rebase]
     return f"| {' | '.join(cells)} |"
 
 
