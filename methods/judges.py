@@ -66,7 +66,7 @@ def probe_of(own: OwnJudge | None, policy: Artifact) -> Probe | None:
     if not path.exists():
         raise Refusal(
             f"{policy.path.name} has no judge of its own; fit one with profile judge fit --policy "
-            f"{policy.path.name} --data FILE, or choose --reward logprob-mean, which needs no fit"
+            f"{policy.path} --data FILE, or choose --reward logprob-mean, which needs no fit"
         )
     return open_judge(path, policy)
 
