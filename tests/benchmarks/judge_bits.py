@@ -21,7 +21,6 @@ import pickle
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -42,7 +41,7 @@ from profiles.intervals import Estimate
 from profiles.judge.auc import best_of, difference, interval
 from profiles.judge.command import default_layers
 from profiles.judge.fit import Fitted, fit
-from profiles.judge.measure import FORMS
+from profiles.judge.measure import FORMS, unfitted
 from profiles.judge.samples import SampledAnswer, Samples, gathered, written
 from profiles.records.record import question_seed
 from runtime.engine import Branch, Sampling, Step
@@ -116,10 +115,9 @@ def _lines(
     flat = [(n, one) for n, answers in enumerate(found) for one in answers]
     question = np.array([n for n, _ in flat])
     right = np.array([one.right for _, one in flat])
+    samples = gathered(found, tuple(layers))
     scores: dict[str, Any] = {
-        "logprob": [sum(sum(s.logprobs) for s in one.steps) for _, one in flat],
-        "logprob-min": [min(min(s.logprobs) for s in one.steps) for _, one in flat],
-        "logprob-mean": [_mean_probability(one) for _, one in flat],
+        **unfitted(samples, np.flatnonzero(samples.last)),
         "length": [sum(len(s.token_ids) for s in one.steps) for _, one in flat],
     }
     heads = {f"self, {name}": one for name, one in own.items()}
@@ -154,11 +152,6 @@ def _lines(
     print(f"{policy.level}: majority {_majority(found, problems):.3f}, "
           f"one answer {right.mean():.3f}", flush=True)  # fmt: skip
     return made
-
-
-def _mean_probability(answer: SampledAnswer) -> float:
-    """As `--reward logprob-mean` has it."""
-    return fmean(np.exp(fmean(step.logprobs)) for step in answer.steps if step.logprobs)
 
 
 def _steering(own: Mapping[str, Fitted], full: Mapping[str, Fitted]) -> list[str]:
