@@ -16,7 +16,7 @@ from runtime.footprint import MARGIN_BYTES, PROCESS_BYTES, Footprint, Load, foot
 from runtime.options import MAX_BRANCHES, KvType
 from runtime.placement import Seat, StepWork, Tenant, quickest, seats_of, works
 
-PRODUCT_BYTES = 5 << 20  # that numpy's first matrix product takes for good, measured
+THINKING_BYTES = 5 << 20  # of a thinking engine whatever its size; 4 to 6 were measured
 THOUGHT_CELLS = 7  # that a path of a thinking engine takes beside its text, n_ahead - 1
 THOUGHT_ROWS = 3  # of a path: its token's, START's, and the mixed ones that are kept
 BEST = 3  # choices shown for a card
@@ -71,7 +71,7 @@ class Need:
 
     def ram_bytes(self, layers: int = 0) -> int:
         """In main memory while `layers` are on a card; the process apart."""
-        head = self.talk_head + PRODUCT_BYTES if self.talk_head else 0
+        head = self.talk_head + THINKING_BYTES if self.talk_head else 0
         return self.footprint.ram_bytes(layers) + head
 
     @property

@@ -85,7 +85,7 @@ def test_a_thinking_process_holds_what_was_foretold(
         # of 18 and 24 MiB; libraries' pages differ between kernels
         assert held[think] == pytest.approx(told[think], abs=4 << 20)
     thoughts = told["on"] - told["off"]
-    assert held["on"] - held["off"] == pytest.approx(thoughts, abs=1 << 20)  # of 6 MiB
+    assert held["on"] - held["off"] == pytest.approx(thoughts, abs=2 << 20)  # 4.9 to 6 MiB
 
 
 def test_thoughts_take_seven_cells_a_path_and_a_talk_head() -> None:
