@@ -177,6 +177,7 @@ class Lane:
         started = time.perf_counter()
         part, starts = self._bring(wanted)
         if self.engine.streams:  # llama.cpp computes those together whose slots follow each other
+            self._residence.close_ranks(row.chain for row in part)
             order = sorted(range(len(part)), key=lambda n: part[n].chain.slot or 0)
             part, starts = [part[n] for n in order], [starts[n] for n in order]
         tokens = [

@@ -158,6 +158,20 @@ class Residence:
             start = link.start + used
         return start
 
+    def close_ranks(self, chains: Iterable[Chain]) -> None:
+        """Move branches into the free slots below them; after `settle`."""
+        for chain in sorted(chains, key=lambda chain: -(chain.slot or 0)):
+            old = chain.slot
+            if old is None or not self._free or self._free[0] > old:
+                return
+            chain.slot = slot = self._free.pop(0)
+            self._engine.share(old, slot, chain.length)
+            self._engine.cut(old, 0)
+            for link in self._links[old]:
+                link.held[slot] = link.held.pop(old)
+            self._links[slot], self._chains[slot] = self._links.pop(old), self._chains.pop(old)
+            insort(self._free, old)
+
     def settle(self) -> None:
         """Carry out the cuts; before every call."""
         for slot, length in self._cuts.items():

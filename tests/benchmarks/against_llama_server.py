@@ -48,6 +48,7 @@ def main() -> None:
     parser.add_argument("--parallel", type=int, default=32)
     parser.add_argument("--max-tokens", type=int, default=256)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=1, help="of all three, one after the other")
     options = parser.parse_args()
     build_tools(options.tools)
     sampling = Sampling(0, max_tokens=options.max_tokens)
@@ -59,20 +60,22 @@ def main() -> None:
         threads=options.threads,
         streams=True,
     )
+    problems = read_problems(options.data, options.questions)
+    for _ in range(options.rounds):
+        with open_engine(options.model, settings) as engine:
+            prompts = [list(prompt_tokens(engine, one.question)) for one in problems]
+            ours, tokens = our_rate(engine, prompts, sampling, options.parallel)
+        print(f"scheduler: {ours:.2f} questions/min, {tokens:.1f} tok/s")
+        rates = {}
+        for name, command in servers(options, room).items():
+            with serving(command) as port:
+                rate, tokens = server_rate(port, prompts, options.max_tokens, options.parallel)
+            print(f"{name}: {rate:.2f} questions/min, {tokens:.1f} tok/s")
+            rates[name] = rate
+        ratios = [f"{rate / rates['llama-server']:.2f}" for rate in (ours, rates["serve"])]
+        print(f"against llama-server: scheduler {ratios[0]}, serve {ratios[1]}", flush=True)
     with open_engine(options.model, settings) as engine:
-        problems = read_problems(options.data, options.questions)
-        prompts = [list(prompt_tokens(engine, one.question)) for one in problems]
-        ours, tokens = our_rate(engine, prompts, sampling, options.parallel)
         decoded = {size: our_decoding(engine, size) for size in SIZES}
-    print(f"scheduler, {options.parallel} at once: {ours:.2f} questions/min, {tokens:.1f} tok/s")
-    rates = {}
-    for name, command in servers(options, room).items():
-        with serving(command) as port:
-            rate, tokens = server_rate(port, prompts, options.max_tokens, options.parallel)
-        print(f"{name}: {rate:.2f} questions/min, {tokens:.1f} tok/s")
-        rates[name] = rate
-    ratios = [f"{rate / rates['llama-server']:.2f}" for rate in (ours, rates["serve"])]
-    print(f"against llama-server: scheduler {ratios[0]}, serve {ratios[1]}")
     bench = bench_rates(options)
     for size in SIZES:
         print(f"decode, {size} branches: ours {decoded[size]:.1f} tok/s, tool {bench[size]:.1f}")

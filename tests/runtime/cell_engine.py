@@ -18,8 +18,11 @@ VOCABULARY = 32
 class CellEngine(BranchEngine):
     """Slots see cells; a cell is a position and a token, and exists while a slot sees it."""
 
-    def __init__(self, context: int, max_branches: int, *, copies: bool) -> None:
+    def __init__(
+        self, context: int, max_branches: int, *, copies: bool, streams: bool = False
+    ) -> None:
         super().__init__(max_branches)
+        self.streams = streams
         self.artifact = Artifact(
             Path("cells"), "torch", "f32", "policy", "cells", SHAPE, 0, 32.0, "cells"
         )
@@ -64,7 +67,7 @@ class CellEngine(BranchEngine):
             rows += [row(whole[:end]) for end in range(len(whole) - tail + 1, len(whole) + 1)]
         self.calls += 1
         self.most = max(self.most, self.cells)
-        assert self.cells <= self.context
+        assert self.cells <= self.context * (self.max_branches if self.streams else 1)
         logits = np.array(rows, np.float32).reshape(-1, VOCABULARY)
         return Output(logits, logits if hidden else None), len(rows)
 

@@ -73,9 +73,9 @@ class Model:
             del self.texts[chain]
 
 
-@pytest.mark.parametrize("copies", [True, False])
-def test_no_cell_leaks_and_no_row_is_wrong(copies: bool) -> None:
-    engine = CellEngine(context=160, max_branches=9, copies=copies)
+@pytest.mark.parametrize(("copies", "streams"), [(True, False), (False, False), (True, True)])
+def test_no_cell_leaks_and_no_row_is_wrong(copies: bool, streams: bool) -> None:
+    engine = CellEngine(context=160, max_branches=9, copies=copies, streams=streams)
     lane = Lane(engine)
     model = Model(lane, seed=copies)
     if copies:

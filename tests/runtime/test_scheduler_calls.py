@@ -72,10 +72,8 @@ def test_rows_with_cells_of_their_own_stand_side_by_side(monkeypatch: pytest.Mon
         list(scheduler.run())
     plain = ScriptedEngine(SCRIPT, max_branches=8)
     assert [job.result() for job in jobs] == [work(plain) for work in works]
-    assert all(slots == sorted(slots) for slots in calls)
-    full = [slots for slots in calls if len(slots) == 4]
-    assert len(full) > 20
-    assert all(slots[-1] - slots[0] == 3 for slots in full)
+    assert {len(slots) for slots in calls} == {1, 2, 3, 4}  # fewer and fewer at the end
+    assert all(slots == [*range(len(slots))] for slots in calls)
 
 
 def test_all_trees_think_in_the_same_calls(
