@@ -13,6 +13,7 @@ CPU := $(shell grep -m1 -E '^(flags|Features)' /proc/cpuinfo 2>/dev/null | cksum
 AMX := -mno-amx-tile -mno-amx-int8 -mno-amx-bf16
 NO_AMX := $(shell $(CXX) $(AMX) -x c++ -fsyntax-only /dev/null 2>/dev/null && echo $(AMX))
 WHEELS := $(CACHE)/wheels/$(BACKEND)-$(CPU)
+LEAN := -DLLAVA_BUILD=off -DCMAKE_PROJECT_llama.cpp_INCLUDE=$(abspath $(WHEELS))/lean.cmake
 FLAGS_cuda := -DGGML_CUDA=on
 # Vulkan's C++ headers, where those of the system are older than 1.3.272 or are not there: the folder that holds vulkan/.
 VULKAN_INCLUDE ?=
@@ -48,11 +49,12 @@ install: .venv/installed
 	-$(BIN)/profile doctor
 	touch $@
 
-# llama.cpp for BACKEND, without what reads pictures, built once and kept; prints the file.
+# llama.cpp for BACKEND, built once and kept; prints the file. Without what reads pictures and the library of its tools.
 wheel:
 	@ls $(WHEEL) 2>/dev/null || \
-	  { echo "building llama.cpp for $(BACKEND), once; this takes minutes" >&2; \
-	    CFLAGS="$$CFLAGS $(NO_AMX)" CXXFLAGS="$$CXXFLAGS $(NO_AMX)" CMAKE_ARGS="-DLLAVA_BUILD=off $(FLAGS_$(BACKEND))" \
+	  { echo "building llama.cpp for $(BACKEND), once; this takes minutes" >&2; mkdir -p $(WHEELS); \
+	    echo 'set(LLAMA_BUILD_COMMON OFF CACHE BOOL "" FORCE)' >$(WHEELS)/lean.cmake; \
+	    CFLAGS="$$CFLAGS $(NO_AMX)" CXXFLAGS="$$CXXFLAGS $(NO_AMX)" CMAKE_ARGS="$(LEAN) $(FLAGS_$(BACKEND))" \
 	      $(BIN)/python -m pip wheel --quiet --no-deps --no-cache-dir --wheel-dir $(WHEELS) $(LLAMA) && ls $(WHEEL); }
 
 # llama.cpp built anew, for another compiler or processor.
